@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# make           build/weir
+# make demo      the main job, live, in network namespaces of its own (root)
+# make test      all tests (root); make check: those that need no root
+# make help      everything else
+CLANG   ?= clang
+CC      ?= gcc
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+V       ?= 0
+SAN     ?= 0
+
+B := build$(if $(filter 1,$(SAN)),/san)
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
+
+WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+DEPS    = -MMD -MP
+SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer)
+comma  := ,
+SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+CFLAGS := -std=gnu11 -O2 -g $(WARN) $(SANFLAGS) -I. -I$(B) -D_GNU_SOURCE
+LIBS   := -lxdp -lbpf -ljansson
+# UAPI headers only; the multiarch folder holds <asm/types.h>.
+BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I. \
+	-idirafter /usr/include/$(shell $(CC) -print-multiarch)
+
+# The pure part of the user side: no libbpf, no root, so unit tests and
+# fuzzers link it as it is.
+PURE := user/prefix.c user/parse.c user/format.c user/policy.c user/settings.c \
+	user/blockset.c user/listfile.c
+USER := $(sort $(wildcard user/*.c))
+USER_OBJ := $(USER:%.c=$(B)/%.o)
+PURE_OBJ := $(PURE:%.c=$(B)/%.o)
+# What tools and benches may use: all of the tool but its command line.
+LIB_OBJ := $(filter-out $(B)/user/main.o $(B)/user/cmd_%,$(USER_OBJ))
+
+TOOL_BPF := $(wildcard tests/*/*.bpf.c)
+TOOL_SKEL := $(TOOL_BPF:%.bpf.c=$(B)/%.skel.h)
+TOOLS := $(patsubst %.c,$(B)/%,$(filter-out %.bpf.c,$(wildcard tests/tools/*.c tests/bench/*.c tests/datapath/*.c)))
+UNITS := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/*.c))
+
+all: $(B)/weir
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+	@echo 'make bench     cost per packet against an empty XDP_DROP (root)'
+	@echo 'make fuzz      fuzz the parsers, FUZZ_SECONDS=60 each'
+	@echo 'make lint      shellcheck, clang-format in check mode'
+	@echo 'make clean     remove build/'
+	@echo 'Variables: V=1 shows commands, SAN=1 builds with ASan and UBSan into build/san'
+
+print-pure:
+	@echo $(PURE)
+
+setup:
+	$(Q)scripts/setup
+
+demo: setup
+	$(Q)$(MAKE) --no-print-directory all tools
+	$(Q)scripts/demo
+
+test: setup
+	$(Q)$(MAKE) --no-print-directory all tools units
+	$(Q)scripts/run-tests all
+
+check:
+	$(Q)$(MAKE) --no-print-directory units
+	$(Q)scripts/run-tests unit
+
+bench: setup
+	$(Q)$(MAKE) --no-print-directory all tools
+	$(Q)scripts/bench
+
+fuzz: setup
+	$(Q)scripts/fuzz
+
+lint: setup
+	$(Q)scripts/lint
+
+tools: $(TOOLS)
+units: $(UNITS)
+
+$(B)/weir: $(USER_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/user/%.o: user/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(DEPS) -c -o $@ $<
+
+# Only datapath.c includes the skeleton; the dependency files say so after the
+# first build, this line says it before.
+$(B)/user/datapath.o: $(B)/bpf/weir.skel.h
+
+$(B)/%.bpf.o: %.bpf.c
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) $(DEPS) -MF $(@:.o=.d) -c -o $@ $<
+
+$(B)/%.skel.h: $(B)/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$(notdir $*))_bpf > $@.tmp && mv $@.tmp $@
+
+# A tool is one C file, with a BPF program of the same name if it has one.
+.SECONDEXPANSION:
+$(TOOLS): $(B)/%: %.c $$(if $$(wildcard $$*.bpf.c),$(B)/$$*.skel.h) $(LIB_OBJ)
+	$(call say,TOOL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(DEPS) -MF $@.d -o $@ $< $(LIB_OBJ) $(LIBS) -lpthread -lm
+
+$(UNITS): $(B)/%: %.c $(PURE_OBJ)
+	$(call say,UNIT,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(DEPS) -MF $@.d -o $@ $< $(PURE_OBJ) -ljansson -lpthread -lm
+
+clean:
+	$(Q)rm -rf build
+
+-include $(USER_OBJ:.o=.d) $(TOOLS:=.d) $(UNITS:=.d) $(B)/bpf/weir.bpf.d $(TOOL_BPF:%.c=$(B)/%.d)
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all print-pure help setup demo test check bench fuzz lint tools units clean
