@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Which limit applies, and whether the source is within it.
+ *
+ * The limit is chosen by what the packet is (its class, one array look-up) and
+ * who sent it (its row: the longest prefix that has limits of its own, else
+ * the default's). Most sources are far from their limit, and the gate says so
+ * from one cache line; only those near it have a bucket.
+ */
+#ifndef WEIR_LIMITS_H
+#define WEIR_LIMITS_H
+
+#include "bpf/bucket.h"
+
+static __always_inline __u32 class_of(const struct weir_policy *rules, const struct packet *pkt)
+{
+	if (pkt->what == WEIR_FRAGMENT)
+		return rules->class_of_fragment[pkt->proto];
+	if (pkt->proto == IPPROTO_TCP)
+		return rules->class_of_port[pkt->what == WEIR_SYN ? WEIR_PORT_SYN : WEIR_PORT_TCP]
+					    [pkt->dport];
+	if (pkt->proto == IPPROTO_UDP)
+		return rules->class_of_port[WEIR_PORT_UDP][pkt->dport];
+	return rules->class_of_proto[pkt->proto];
+}
+
+static __always_inline __u32 row_of(const struct packet *pkt, struct hint hint)
+{
+	struct weir_prefix key;
+	void *rows;
+	__u32 *row;
+
+	if (!(hint.bits & WEIR_HINT_SCOPE))
+		return 0;
+	rows = bpf_map_lookup_elem(&scopes, &hint.side);
+	if (!rows)
+		return 0;
+	key = source_key(pkt);
+	row = bpf_map_lookup_elem(rows, &key);
+	return row ? *row : 0;
+}
+
+static __always_inline struct weir_bucket_key bucket_key(const struct packet *pkt,
+							 const struct weir_limit *limit)
+{
+	struct weir_bucket_key key = { .hi = pkt->hi, .lo = pkt->lo, .serial = limit->serial };
+
+	if (pkt->ipv6)
+		weir_mask(&key.hi, &key.lo, limit->v6_bits);
+	else if (limit->v4_bits < 32)
+		key.lo &= ~(0xffffffffULL >> (limit->v4_bits & 31));
+	return key;
+}
+
+/* A source's two cells in the gate. */
+struct cells {
+	__u64 *a, *b;
+};
+
+static __always_inline int find_cells(const struct weir_bucket_key *key, __u64 seed,
+				      struct cells *cells)
+{
+	__u64 hash = weir_mix((key->lo ^ key->hi * (seed | 1)) +
+			      (seed ^ key->serial * 0x9e3779b97f4a7c15ULL));
+	__u32 index = hash & (WEIR_GATE_LINES - 1), a, b;
+	struct weir_gate_line *line = bpf_map_lookup_elem(&gate, &index);
+
+	if (!line)
+		return 0;
+	a = hash >> 32 & (WEIR_GATE_CELLS - 1);
+	b = a ^ (1 + ((hash >> 40 & 0xff) * (WEIR_GATE_CELLS - 1) >> 8));
+	cells->a = &line->tat[a];
+	cells->b = &line->tat[b & (WEIR_GATE_CELLS - 1)];
+	return 1;
+}
+
+static __always_inline struct weir_bucket *create_bucket(const struct weir_bucket_key *key,
+							 const struct weir_limit *limit)
+{
+	struct weir_bucket fresh = { .cost = limit->cost, .byte_cost = limit->byte_cost };
+	struct weir_bucket *bucket;
+
+	/* Another CPU may have been faster: then theirs is ours. */
+	bpf_map_update_elem(&buckets, key, &fresh, BPF_NOEXIST);
+	bucket = bpf_map_lookup_elem(&buckets, key);
+	if (bucket)
+		count_event(EVENT_CREATED);
+	return bucket;
+}
+
+/*
+ * After a change of rate the bucket owes the packets it owed before. Rare. While one CPU
+ * converts, another may still judge by the old figure: one packet each, once.
+ */
+static __noinline int convert_debt(__u64 *tat, __u64 *cost, __u64 is, __u64 now)
+{
+	__u64 was, old;
+
+	if (!tat || !cost)
+		return 0;
+	was = *cost;
+	if (was == is || weir_swap(cost, was, is) != was)
+		return 0;
+	old = *tat;
+	if (old > now)
+		weir_swap(tat, old, now + debt_rescale(old - now, was, is));
+	return 0;
+}
+
+static __always_inline enum bucket_verdict take_both(struct weir_bucket *bucket,
+						     const struct weir_limit *limit, __u64 now,
+						     __u64 bytes_cost, __u64 least)
+{
+	enum bucket_verdict verdict = BUCKET_PASS;
+
+	if (limit->cost)
+		verdict = bucket_take(&bucket->tat, now, limit->cost, limit->burst, least);
+	if (verdict != BUCKET_PASS || !limit->byte_cost)
+		return verdict;
+	verdict = bucket_take(&bucket->byte_tat, now, bytes_cost, limit->byte_burst, least);
+	if (verdict != BUCKET_PASS && limit->cost)
+		bucket_give(&bucket->tat, limit->cost);
+	return verdict;
+}
+
+static __always_inline enum weir_reason check_bucket(const struct packet *pkt,
+						     const struct weir_bucket_key *key,
+						     const struct weir_limit *limit, __u64 now,
+						     __u64 bytes_cost, __u64 least)
+{
+	struct weir_bucket *bucket = bpf_map_lookup_elem(&buckets, key);
+	enum bucket_verdict verdict;
+
+	count_event(EVENT_EXACT);
+	if (!bucket)
+		bucket = create_bucket(key, limit);
+	if (!bucket)
+		return WEIR_DROP_TABLE_FULL;
+	if (bucket->cost != limit->cost)
+		convert_debt(&bucket->tat, &bucket->cost, limit->cost, now);
+	if (bucket->byte_cost != limit->byte_cost)
+		convert_debt(&bucket->byte_tat, &bucket->byte_cost, limit->byte_cost, now);
+
+	verdict = take_both(bucket, limit, now, bytes_cost, least);
+	if (verdict == BUCKET_PASS) {
+		__sync_fetch_and_add(&bucket->passed, 1);
+		return WEIR_PASS_LIMIT;
+	}
+	__sync_fetch_and_add(&bucket->dropped, 1);
+	__sync_fetch_and_add(&bucket->dropped_bytes, pkt->bytes);
+	bucket->seen = now;
+	return verdict == BUCKET_OVER ? WEIR_DROP_RATE : WEIR_DROP_CONTENDED;
+}
+
+static __always_inline enum weir_reason check_limits(const struct packet *pkt, struct hint hint)
+{
+	__u64 now, cost, bytes_cost, bound;
+	__u32 zero = 0, row, class, id;
+	const struct weir_limit *limit;
+	struct weir_policy *rules;
+	enum weir_reason reason;
+	struct weir_bucket_key key;
+	struct cells cells;
+	void *inner;
+
+	inner = bpf_map_lookup_elem(&policy, &hint.side);
+	if (!inner)
+		return WEIR_CONTINUE;
+	rules = bpf_map_lookup_elem(inner, &zero);
+	if (!rules || !rules->active)
+		return WEIR_CONTINUE;
+
+	class = class_of(rules, pkt) & (WEIR_CLASSES - 1);
+	row = row_of(pkt, hint) & (WEIR_SCOPES - 1);
+	id = rules->limit_of[row][class] & (WEIR_LIMITS - 1);
+	if (!id)
+		return WEIR_CONTINUE;
+	limit = &rules->limit[id];
+
+	now = (limit->coarse ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns()) << WEIR_TICK_SHIFT;
+	bytes_cost = byte_ticks(limit->byte_cost, pkt->bytes & 0xffff);
+	cost = limit->cost > bytes_cost ? limit->cost : bytes_cost;
+	key = bucket_key(pkt, limit);
+	if (!find_cells(&key, rules->seed, &cells))
+		return WEIR_CONTINUE;
+	bound = gate_charge(cells.a, cells.b, now, cost, limit->cap, limit->floor);
+	if (bound == GATE_CONTENDED)
+		return WEIR_DROP_CONTENDED;
+	if (bound + cost <= limit->half)
+		return WEIR_PASS_LIMIT;
+
+	reason = check_bucket(pkt, &key, limit, now, bytes_cost,
+			      gate_least(bound, limit->half, limit->floor, now));
+	if (reason == WEIR_PASS_LIMIT && bound + cost > limit->cap)
+		gate_fill(cells.a, cells.b, now + limit->cap);
+	return reason;
+}
+
+#endif

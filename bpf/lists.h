@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Who may always come in, and who may not: the allow list, the entries of
+ * `block add` with or without an end, and the block set of all loaded lists.
+ * A hint per /16 (weir_hints) keeps strangers out of the two tries.
+ */
+#ifndef WEIR_LISTS_H
+#define WEIR_LISTS_H
+
+/* What the hints say of a source, and the side of the settings in force. */
+struct hint {
+	__u32 side;
+	__u8 bits;		/* WEIR_HINT_* */
+};
+
+static __always_inline struct hint hint_of(const struct packet *pkt)
+{
+	__u32 zero = 0;
+	struct weir_hints *all = bpf_map_lookup_elem(&hints, &zero);
+	struct hint hint = {};
+
+	if (!all)
+		return hint;
+	hint.side = all->side;
+	if (pkt->ipv6)
+		hint.bits = all->v6[weir_hint_v6(pkt->hi >> 32) & 0xffff];
+	else
+		hint.bits = all->v4[pkt->lo >> 16 & 0xffff];
+	return hint;
+}
+
+static __always_inline struct weir_prefix source_key(const struct packet *pkt)
+{
+	struct weir_prefix key = { .prefixlen = 128 };
+	__u32 *word = (__u32 *)key.addr;
+
+	word[0] = be32(pkt->hi >> 32);
+	word[1] = be32(pkt->hi);
+	word[2] = be32(pkt->lo >> 32);
+	word[3] = be32(pkt->lo);
+	return key;
+}
+
+static __always_inline int in_allow(const struct packet *pkt, __u32 side)
+{
+	void *entries = bpf_map_lookup_elem(&allow, &side);
+	struct weir_prefix key = source_key(pkt);
+
+	return entries && bpf_map_lookup_elem(entries, &key);
+}
+
+static __always_inline enum weir_reason check_block(const struct packet *pkt, __u32 side)
+{
+	void *entries = bpf_map_lookup_elem(&block, &side);
+	struct weir_prefix key = source_key(pkt);
+	struct weir_entry *entry;
+
+	if (!entries)
+		return WEIR_CONTINUE;
+	entry = bpf_map_lookup_elem(entries, &key);
+	if (!entry)
+		return WEIR_CONTINUE;
+	if (!entry->effective_ns)
+		return WEIR_DROP_BLOCK;
+	return bpf_ktime_get_coarse_ns() < entry->effective_ns ? WEIR_DROP_BAN : WEIR_CONTINUE;
+}
+
+#define WEIR_SET_LINE(set, index)                                       \
+	({                                                              \
+		__u32 line_index = (index);                             \
+		(struct weir_line *)bpf_map_lookup_elem(set, &line_index); \
+	})
+#include "bpf/blockset.h"
+
+/* Global for the same reason as parse_frame(). */
+__noinline int in_set_v6(__u64 hi, __u64 lo, __u32 side)
+{
+	void *set = bpf_map_lookup_elem(&blockset, &side);
+
+	return set && weir_set_has_v6(set, hi, lo);
+}
+
+static __always_inline int in_set(const struct packet *pkt, __u32 side)
+{
+	void *set;
+
+	if (pkt->ipv6)
+		return in_set_v6(pkt->hi, pkt->lo, side);
+	set = bpf_map_lookup_elem(&blockset, &side);
+	return set && weir_set_has_v4(set, pkt->lo);
+}
+
+static __always_inline enum weir_reason check_lists(const struct packet *pkt, struct hint hint)
+{
+	enum weir_reason reason;
+
+	if (hint.bits & WEIR_HINT_ALLOW && in_allow(pkt, hint.side))
+		return WEIR_PASS_ALLOW;
+	if (hint.bits & WEIR_HINT_BLOCK) {
+		reason = check_block(pkt, hint.side);
+		if (reason != WEIR_CONTINUE)
+			return reason;
+	}
+	if (hint.bits & WEIR_HINT_SET && in_set(pkt, hint.side))
+		return WEIR_DROP_LIST;
+	return WEIR_CONTINUE;
+}
+
+#endif

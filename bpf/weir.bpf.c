@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * weir: the data path. The maps, and a packet's journey through them.
+ *
+ * Each stage answers with a reason, or with WEIR_CONTINUE to hand the packet on
+ * to the next; conclude() turns the reason into an action. Cheap and certain
+ * stages come first.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/packet.h"
+
+/* Set by the tool before it loads the program, one program for each device. */
+const volatile __u32 device_slot;	/* index into devices and counters */
+const volatile __u8 monitor;		/* 1: count what would drop, drop nothing */
+
+/*
+ * weir.h says what each map holds and who writes it. Inner maps are given by
+ * size: clang 14 names their types in BTF without describing them.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_meta);
+} meta SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_DEVICES);
+	__type(key, __u32);
+	__type(value, struct weir_device);
+} devices SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WEIR_DEVICES);
+	__type(key, __u32);
+	__type(value, struct weir_counters);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_hints);
+} hints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, WEIR_SIDES);
+	__type(key, __u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+		__uint(map_flags, BPF_F_NO_PREALLOC);
+		__uint(max_entries, WEIR_ENTRIES);
+		__uint(key_size, sizeof(struct weir_prefix));
+		__uint(value_size, sizeof(struct weir_entry));
+	});
+} allow SEC(".maps"), block SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, WEIR_SIDES);
+	__type(key, __u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+		__uint(map_flags, BPF_F_NO_PREALLOC);
+		__uint(max_entries, WEIR_SCOPES);
+		__uint(key_size, sizeof(struct weir_prefix));
+		__uint(value_size, sizeof(__u32));
+	});
+} scopes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, WEIR_SIDES);
+	__type(key, __u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_ARRAY);
+		__uint(max_entries, 1);
+		__uint(key_size, sizeof(__u32));
+		__uint(value_size, sizeof(struct weir_policy));
+	});
+} policy SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, WEIR_SIDES);
+	__type(key, __u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_ARRAY);
+		/* BPF_F_INNER_MAP: each generation has a size of its own */
+		__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+		__uint(max_entries, 1);
+		__uint(key_size, sizeof(__u32));
+		__uint(value_size, sizeof(struct weir_line));
+	});
+} blockset SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_GATE_LINES);
+	__type(key, __u32);
+	__type(value, struct weir_gate_line);
+} gate SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, WEIR_BUCKETS);
+	__type(key, struct weir_bucket_key);
+	__type(value, struct weir_bucket);
+} buckets SEC(".maps");
+
+#include "bpf/verdict.h"
+#include "bpf/lists.h"
+#include "bpf/limits.h"
+
+/*
+ * Global, so that the verifier proves it once and forgets how each field came
+ * about; inlined, every path through the parser would multiply with the rest.
+ */
+__noinline int parse_frame(struct xdp_md *ctx, struct packet *pkt)
+{
+	if (!pkt)
+		return WEIR_DROP_ETHERNET;
+	return parse(ctx, pkt);
+}
+
+static __always_inline int journey(struct xdp_md *ctx)
+{
+	struct packet pkt = {};
+	enum weir_reason reason;
+
+	reason = parse_frame(ctx, &pkt);
+	if (reason == WEIR_CONTINUE) {
+		struct hint hint = hint_of(&pkt);
+
+		reason = check_lists(&pkt, hint);
+		if (reason == WEIR_CONTINUE)
+			reason = check_limits(&pkt, hint);
+	}
+	return conclude(&pkt, reason);
+}
+
+SEC("xdp")
+int weir_ingress(struct xdp_md *ctx)
+{
+	return journey(ctx);
+}
+
+char _license[] SEC("license") = "GPL";

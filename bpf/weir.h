@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The ABI between the XDP program and the tool: the only header that both
+ * sides include. What is pinned under WEIR_PIN_ROOT has these shapes; whoever
+ * changes one of them raises WEIR_ABI, and a tool of another ABI refuses by
+ * name instead of guessing.
+ *
+ * Conventions: integers are in host byte order unless a comment says
+ * "network order"; times are CLOCK_MONOTONIC; padding is explicit.
+ */
+#ifndef WEIR_H
+#define WEIR_H
+
+#include <linux/types.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "weir runs on little-endian machines only (x86-64, arm64)"
+#endif
+
+#define WEIR_ABI	1
+#define WEIR_PIN_ROOT	"/sys/fs/bpf/weir"
+
+/*
+ * Why a packet passed or fell: each packet is counted under exactly one.
+ * Append only; a retired reason keeps its number. R(identifier, name, action)
+ */
+#define WEIR_REASONS(R)                                         \
+	R(CONTINUE,         "no-limit",         PASS)           \
+	R(PASS_LIMIT,       "under-limit",      PASS)           \
+	R(PASS_ALLOW,       "allow",            PASS)           \
+	R(PASS_ARP,         "arp",              PASS)           \
+	R(PASS_NEIGHBOUR,   "neighbour",        PASS)           \
+	R(PASS_NOT_IP,      "not-ip",           PASS)           \
+	R(DROP_ETHERNET,    "bad-ethernet",     DROP)           \
+	R(DROP_IPV4,        "bad-ipv4",         DROP)           \
+	R(DROP_IPV6,        "bad-ipv6",         DROP)           \
+	R(DROP_IPV6_CHAIN,  "ipv6-chain",       DROP)           \
+	R(DROP_TCP,         "bad-tcp",          DROP)           \
+	R(DROP_UDP,         "bad-udp",          DROP)           \
+	R(DROP_ICMP,        "bad-icmp",         DROP)           \
+	R(DROP_BLOCK,       "block",            DROP)           \
+	R(DROP_BAN,         "ban",              DROP)           \
+	R(DROP_LIST,        "blocklist",        DROP)           \
+	R(DROP_RATE,        "rate-limit",       DROP)           \
+	R(DROP_CONTENDED,   "contended",        DROP)           \
+	R(DROP_TABLE_FULL,  "table-full",       DROP)
+
+enum weir_reason {
+#define R(id, name, action) WEIR_##id,
+	WEIR_REASONS(R)
+#undef R
+	WEIR_REASON_MAX,
+};
+
+/*
+ * Time in a bucket is counted in ticks of 1/16 ns: a packet's cost at 3 Mpps is
+ * then right to 0.01 %, and 2^64 ticks are 36 years of uptime.
+ */
+#define WEIR_TICK_SHIFT	4
+#define WEIR_TICKS_PER_S	(1000000000ULL << WEIR_TICK_SHIFT)
+
+/* LPM key. IPv4 as ::ffff:a.b.c.d with prefixlen + 96. addr in network order. */
+struct weir_prefix {
+	__u32 prefixlen;	/* 0..128 */
+	__u8  addr[16];
+};
+
+/* ---- meta: ARRAY[1]; what every tool reads first ---- */
+#define WEIR_MAGIC	0x72696577U	/* "weir" */
+struct weir_meta {
+	__u32 magic;
+	__u32 abi;
+	__u64 seed;		/* per boot, secret: keys the gate's hash */
+	__u64 created_unix_s;
+};
+
+/* ---- devices: ARRAY[WEIR_DEVICES]; written by attach and detach ---- */
+#define WEIR_DEVICES	64
+#define WEIR_NAME_LEN	32
+struct weir_device {
+	__u32 ifindex;		/* 0: slot is free */
+	__u32 prog_id;		/* of our program, lone or in a dispatcher */
+	__u32 netns;		/* inode of the network namespace: ifindex is its own */
+	__u8  mode;		/* enum weir_mode */
+	__u8  monitor;		/* 1: nothing is dropped, only counted */
+	__u8  dispatcher;	/* 1: under libxdp's dispatcher */
+	__u8  pad;
+	__u64 attached_unix_s;
+	char  name[16];		/* as at attach; NUL-terminated */
+};
+
+enum weir_mode { WEIR_MODE_NATIVE, WEIR_MODE_SKB };
+
+/* ---- counters: PERCPU_ARRAY[WEIR_DEVICES]; cumulative since first attach ---- */
+struct weir_count {
+	__u64 packets;
+	__u64 bytes;		/* on the wire, without FCS: padding counts */
+};
+
+struct weir_counters {
+	struct weir_count reason[WEIR_REASON_MAX];
+	/* of those, let through because the device is in monitor mode */
+	struct weir_count monitored[WEIR_REASON_MAX];
+	__u64 exact;		/* packets that the gate sent on to their bucket */
+	__u64 created;		/* buckets created */
+};
+
+/*
+ * ---- hints: ARRAY[1], mmapable ----
+ * @side: which of the two sets of settings is in force; allow, block, scopes,
+ * policy and blockset below are ARRAY_OF_MAPS[2], indexed by it. Small changes
+ * go into the side in force, one write each; a restore fills the other side
+ * and then writes @side: no packet sees half of it.
+ *
+ * One byte per IPv4 /16 and per hash of an IPv6 /32 says whether any prefix of
+ * a kind touches it, so that the three tries below are walked only by packets
+ * for which they might hold something. A set bit is never wrong, only
+ * sometimes idle: bits are set before an entry goes in, cleared after it left.
+ */
+#define WEIR_SIDES	2
+#define WEIR_HINT_ALLOW	0x01
+#define WEIR_HINT_BLOCK	0x02
+#define WEIR_HINT_SCOPE	0x04
+#define WEIR_HINT_SET	0x08	/* the block set */
+struct weir_hints {
+	__u32 side;		/* 0 or 1 */
+	__u32 pad[15];
+	__u8 v4[65536];
+	__u8 v6[65536];
+};
+
+/* Index into hints.v6 of the first 32 address bits. Not secret: it is no defence. */
+static inline __attribute__((always_inline)) __u32 weir_hint_v6(__u32 top)
+{
+	return (top * 0x9e3779b1U) >> 16;
+}
+
+/* ---- allow, block: inner LPM_TRIE of weir_prefix -> weir_entry; written by the tool ---- */
+#define WEIR_ENTRIES	(1U << 20)
+#define WEIR_COMMENT	48	/* bytes, NUL included */
+struct weir_entry {
+	__u64 until_ns;		/* as asked for; 0: for good */
+	/*
+	 * The latest end over this and every entry that covers it, 0 if one of
+	 * them is for good: the trie answers with the longest prefix only, and
+	 * a short ban inside a longer one must not end that one.
+	 */
+	__u64 effective_ns;
+	__u64 added_unix_s;
+	char  comment[WEIR_COMMENT];	/* NUL-terminated UTF-8 */
+};
+
+/* ---- scopes: inner LPM_TRIE of weir_prefix -> __u32 row in weir_policy.limit_of ---- */
+#define WEIR_SCOPES	2048
+#define WEIR_CLASSES	512
+#define WEIR_LIMITS	4096
+
+/*
+ * What the data path needs of one limit: a cache line. Durations in ticks.
+ * A rate of packets and one of bits may both be set; cost 0: not set.
+ */
+struct weir_limit {
+	__u64 cost;		/* of a packet */
+	__u64 burst;		/* tolerated debt in the packet bucket */
+	__u64 byte_cost;	/* of a byte, times 2^WEIR_BYTE_COST_SHIFT */
+	__u64 byte_burst;	/* tolerated debt in the byte bucket */
+	__u64 floor;		/* time before which no gate cell counts as idle:
+				 * what was owed when the rate last changed */
+	__u64 half;		/* debt up to which the gate answers alone: half of
+				 * the shorter burst */
+	__u64 cap;		/* the longer burst: gate cells rise no further */
+	__u32 serial;		/* never used twice: names the limit in buckets */
+	__u8  v4_bits;		/* of the source, 0..32: one bucket for each */
+	__u8  v6_bits;		/* 0..128 */
+	__u8  coarse;		/* 1: the coarse clock is exact enough */
+	__u8  pad;
+};
+#define WEIR_BYTE_COST_SHIFT	20
+
+/* What the operator asked for: read by the tool only. */
+struct weir_limit_spec {
+	struct weir_prefix from;	/* ::/0 is the default */
+	__u16 dport_first;	/* 0 with dport_last 0: any port */
+	__u16 dport_last;
+	__u8  proto;		/* IPPROTO_*; ICMP stands for ICMPv6 too */
+	__u8  what;		/* enum weir_what */
+	__u8  any_proto;	/* 1: proto does not matter */
+	__u8  used;		/* 1: this slot holds a limit */
+	__u32 per_s;		/* the packet rate's unit: 1, 60 or 3600 s */
+	__u32 pad;
+	__u64 rate_packets;	/* in per_s seconds; 0: no packet rate */
+	__u64 burst_packets;
+	__u64 rate_bits_per_s;	/* 0: no bit rate */
+	__u64 burst_bits;
+};
+
+enum weir_what { WEIR_ANY_PACKET, WEIR_SYN, WEIR_FRAGMENT };
+
+/*
+ * ---- policy: inner ARRAY[1] of weir_policy ----
+ * Compiled aside and swapped by one write. A packet's class is looked up by
+ * what it is, its row by who sent it, its limit by both: three loads, whatever
+ * the number of limits.
+ */
+enum weir_port_kind { WEIR_PORT_TCP, WEIR_PORT_SYN, WEIR_PORT_UDP, WEIR_PORT_KINDS };
+
+struct weir_policy {
+	__u64 generation;
+	__u32 active;		/* 0: no limit at all, skip the stage */
+	__u32 next_serial;
+	__u32 scopes;		/* rows in use, the default's row 0 included */
+	__u32 classes;		/* in use */
+	__u64 seed;		/* copy of weir_meta.seed */
+	__u64 pad[4];
+	struct weir_limit limit[WEIR_LIMITS];	/* 0 is never used: "none" */
+	__u16 class_of_port[WEIR_PORT_KINDS][65536];
+	__u16 class_of_proto[256];
+	__u16 class_of_fragment[256];
+	__u16 limit_of[WEIR_SCOPES][WEIR_CLASSES];
+	struct weir_prefix scope[WEIR_SCOPES];
+	struct weir_limit_spec spec[WEIR_LIMITS];
+};
+
+/*
+ * ---- gate: ARRAY[WEIR_GATE_LINES]; see bucket.h ----
+ * 2 MiB: measured with 1 to 16 MiB, a larger gate leaves the second-level cache
+ * and each packet of a spoofed flood then waits for memory.
+ */
+#define WEIR_GATE_CELLS	8	/* a cache line */
+#define WEIR_GATE_LINES	(1U << 15)
+struct weir_gate_line {
+	__u64 tat[WEIR_GATE_CELLS];	/* ticks */
+};
+
+/* ---- buckets: LRU_HASH; the sources near their limit, and the offenders ---- */
+#define WEIR_BUCKETS	(1U << 20)	/* at most; the tool lowers it on small machines */
+struct weir_bucket_key {
+	__u64 hi, lo;		/* address, masked to the limit's bits; IPv4 mapped */
+	__u32 serial;		/* of the limit */
+	__u32 pad;
+};
+
+struct weir_bucket {
+	__u64 tat;		/* ticks; packets */
+	__u64 byte_tat;		/* ticks; bytes */
+	__u64 cost;		/* the limit's when tat was last moved */
+	__u64 byte_cost;
+	__u64 passed;		/* packets, since the source came near its limit */
+	__u64 dropped;
+	__u64 dropped_bytes;
+	__u64 seen;		/* ticks: when it was last over its limit */
+};
+
+/*
+ * ---- blockset: inner ARRAY of weir_line ----
+ * All lists compiled into one array of cache lines, built aside and swapped by
+ * one write for both families. bpf/blockset.h says what stands in them.
+ */
+struct weir_line {
+	union {
+		__u64 word[8];
+		__u32 half[16];
+		__u8  byte[64];
+	};
+};
+
+_Static_assert(sizeof(struct weir_prefix) == 20, "ABI: weir_prefix");
+_Static_assert(sizeof(struct weir_device) == 40, "ABI: weir_device");
+_Static_assert(sizeof(struct weir_entry) == 72, "ABI: weir_entry");
+_Static_assert(sizeof(struct weir_limit) == 64, "ABI: weir_limit");
+_Static_assert(sizeof(struct weir_limit_spec) == 72, "ABI: weir_limit_spec");
+_Static_assert(sizeof(struct weir_bucket_key) == 24, "ABI: weir_bucket_key");
+_Static_assert(sizeof(struct weir_bucket) == 64, "ABI: weir_bucket");
+_Static_assert(sizeof(struct weir_gate_line) == 64, "ABI: weir_gate_line");
+_Static_assert(sizeof(struct weir_line) == 64, "ABI: weir_line");
+_Static_assert(WEIR_REASON_MAX < 64, "ABI: reasons");
+
+#endif
