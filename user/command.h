@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What main.c's table of commands and the cmd_*.c files have between them. */
+#ifndef WEIR_COMMAND_H
+#define WEIR_COMMAND_H
+
+#include <stdbool.h>
+
+#include "user/maps.h"
+
+/* The exit status. */
+enum outcome { DONE = 0, FAILED = 1, USAGE = 2 };
+
+struct command;
+
+/* One call of the tool: the words behind the verb, and the options. */
+struct call {
+	const struct command *command;
+	char **words;		/* ends with NULL */
+	bool json, pretty, quiet, verbose;
+};
+
+/*
+ * A change of the settings, as a command or as a line of a file. Knows no maps:
+ * main.c reads the settings, calls this, and writes back what differs.
+ */
+struct edit {
+	char **words;		/* those not used yet; ends with NULL */
+	struct settings *settings;
+	uint64_t now_ns;	/* CLOCK_MONOTONIC */
+	uint64_t now_unix_s;
+	bool changed;
+	char said[ERR_LEN];	/* for the operator, when it went well */
+	char err[ERR_LEN];
+};
+
+enum needs {
+	NEEDS_NOTHING,
+	NEEDS_MAPS,		/* fails where weir is not in use */
+	MAKES_MAPS,		/* the first such command makes them */
+};
+
+struct command {
+	const char *object, *verb;	/* verb NULL: the object alone */
+	const char *words;		/* grammar of the rest */
+	const char *help;
+	enum outcome (*run)(const struct call *call);
+	enum outcome (*edit)(struct edit *edit);	/* instead of run */
+	enum needs needs;		/* of an edit */
+};
+
+/* cmd_attach.c */
+enum outcome cmd_attach(const struct call *call);
+enum outcome cmd_detach(const struct call *call);
+/* cmd_limit.c */
+enum outcome edit_limit_set(struct edit *edit);
+enum outcome edit_limit_del(struct edit *edit);
+enum outcome edit_limit_flush(struct edit *edit);
+enum outcome cmd_limit_show(const struct call *call);
+/* cmd_show.c */
+enum outcome cmd_show_status(const struct call *call);
+enum outcome cmd_show_stats(const struct call *call);
+enum outcome cmd_show_sources(const struct call *call);
+enum outcome cmd_show_source(const struct call *call);
+
+/* To stderr, with the program's name; return the outcome. */
+enum outcome usage(const struct call *call, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+enum outcome failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A remark to stderr, unless -q. */
+void remark(const struct call *call, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Steps over @word if it comes next. */
+bool take_word(char ***words, const char *word);
+/* The value behind a word that wants one; NULL when there is none. */
+char *take_value(char ***words);
+
+#endif

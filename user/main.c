@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The tool: a table of commands, and what is common to all of them. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "user/command.h"
+#include "user/datapath.h"
+#include "user/policy.h"
+
+#define LIMIT_MATCH "[from PREFIX] [proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M]]"
+
+static const struct command commands[] = {
+	{ "attach", NULL, "dev IF [mode native|skb|auto] [monitor]",
+	  "put weir on an interface; on a running one, swap it without a gap", .run = cmd_attach },
+	{ "detach", NULL, "dev IF | all [keep]",
+	  "take it off; with the last one settings go too, unless `keep`", .run = cmd_detach },
+	{ "limit", "set", LIMIT_MATCH " rate R [rate R] [burst B] [per BITS]",
+	  "limit each source; R as 1000pps, 100/min, 20/h or 50mbit",
+	  .edit = edit_limit_set, .needs = MAKES_MAPS },
+	{ "limit", "show", "", "the limits in force", .run = cmd_limit_show },
+	{ "limit", "del", LIMIT_MATCH, "remove one limit",
+	  .edit = edit_limit_del, .needs = NEEDS_MAPS },
+	{ "limit", "flush", "", "remove all limits",
+	  .edit = edit_limit_flush, .needs = NEEDS_MAPS },
+	{ "show", "status", "", "what is attached and what is set", .run = cmd_show_status },
+	{ "show", "stats", "[dev IF]", "packets and bytes by reason", .run = cmd_show_stats },
+	{ "show", "sources", "[top N]", "the sources near or over their limit, worst first",
+	  .run = cmd_show_sources },
+	{ "show", "source", "ADDRESS", "what weir knows of one source", .run = cmd_show_source },
+	{ 0 },
+};
+
+/* ---- words and messages ---- */
+
+static void print_command(FILE *to, const struct command *command)
+{
+	fprintf(to, "  weir %s%s%s%s%s\n", command->object, command->verb ? " " : "",
+		command->verb ? command->verb : "", *command->words ? " " : "", command->words);
+}
+
+enum outcome usage(const struct call *call, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fprintf(stderr, "weir: ");
+	vfprintf(stderr, format, args);
+	fprintf(stderr, "\nusage:\n");
+	va_end(args);
+	print_command(stderr, call->command);
+	return USAGE;
+}
+
+enum outcome failed(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fprintf(stderr, "weir: ");
+	vfprintf(stderr, format, args);
+	fprintf(stderr, "\n");
+	va_end(args);
+	return FAILED;
+}
+
+void remark(const struct call *call, const char *format, ...)
+{
+	va_list args;
+
+	if (call->quiet)
+		return;
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	fprintf(stderr, "\n");
+	va_end(args);
+}
+
+bool take_word(char ***words, const char *word)
+{
+	if (!**words || strcmp(**words, word))
+		return false;
+	++*words;
+	return true;
+}
+
+char *take_value(char ***words)
+{
+	return **words ? *(*words)++ : NULL;
+}
+
+/* ---- changes of the settings ---- */
+
+/* Against empty settings: whether the words are right can be told without any maps. */
+static enum outcome rehearse(const struct call *call)
+{
+	struct edit edit = { .words = call->words };
+	struct settings empty;
+	enum outcome outcome;
+
+	if (settings_init(&empty))
+		return failed("out of memory");
+	edit.settings = &empty;
+	outcome = call->command->edit(&edit);
+	settings_free(&empty);
+	return outcome == USAGE ? usage(call, "%s", edit.err) : DONE;
+}
+
+static enum outcome edit_maps(const struct call *call, struct maps *maps)
+{
+	struct settings was, is;
+	struct edit edit = { .words = call->words, .settings = &is, .now_ns = now_ns(),
+			     .now_unix_s = time(NULL) };
+	enum outcome outcome;
+
+	if (maps_read_settings(maps, &was, edit.err))
+		return failed("%s", edit.err);
+	if (settings_copy(&is, &was)) {
+		settings_free(&was);
+		return failed("out of memory");
+	}
+	entries_expire(&is.block, edit.now_ns);
+	outcome = call->command->edit(&edit);
+	if (outcome == DONE && edit.changed &&
+	    (policy_compile(is.policy, edit.err) ||
+	     maps_write_settings(maps, &was, &is, false, edit.err)))
+		outcome = FAILED;
+	if (outcome != DONE)
+		failed("%s", edit.err);
+	else if (edit.said[0])
+		remark(call, "%s", edit.said);
+	settings_free(&is);
+	settings_free(&was);
+	return outcome;
+}
+
+static enum outcome run_edit(const struct call *call)
+{
+	enum outcome outcome = rehearse(call);
+	struct maps maps;
+	char err[ERR_LEN];
+
+	if (outcome != DONE)
+		return outcome;
+	if (maps_open(&maps, call->command->needs == MAKES_MAPS ? MAPS_CREATE : MAPS_WRITE, err))
+		return failed("%s", err);
+	outcome = edit_maps(call, &maps);
+	maps_close(&maps);
+	return outcome;
+}
+
+/* ---- the command line ---- */
+
+static void print_help(FILE *to)
+{
+	fprintf(to, "usage: weir [-j|--json] [-p|--pretty] [-q|--quiet] [-v|--verbose] "
+		    "COMMAND ...\n\n");
+	for (const struct command *command = commands; command->object; command++) {
+		print_command(to, command);
+		fprintf(to, "        %s\n", command->help);
+	}
+	fprintf(to, "\nExit status: 0 done, 1 failed, 2 wrong usage.\n");
+}
+
+static bool parse_options(int argc, char **argv, struct call *call)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },    { "pretty", no_argument, NULL, 'p' },
+		{ "quiet", no_argument, NULL, 'q' },   { "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },    { 0 },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "+jpqvh", options, NULL)) != -1) {
+		switch (option) {
+		case 'j':
+			call->json = true;
+			break;
+		case 'p':
+			call->json = call->pretty = true;
+			break;
+		case 'q':
+			call->quiet = true;
+			break;
+		case 'v':
+			call->verbose = true;
+			break;
+		case 'h':
+			print_help(stdout);
+			exit(DONE);
+		default:
+			return false;
+		}
+	}
+	call->words = argv + optind;
+	return true;
+}
+
+/* Exact words only: a prefix that is unique today would break with tomorrow's command. */
+static const struct command *find_command(char ***words)
+{
+	const char *object = take_value(words);
+
+	for (const struct command *command = commands; command->object; command++) {
+		if (strcmp(command->object, object))
+			continue;
+		if (!command->verb)
+			return command;
+		if (**words && !strcmp(command->verb, **words)) {
+			++*words;
+			return command;
+		}
+	}
+	return NULL;
+}
+
+static enum outcome unknown_command(const char *object, const char *verb)
+{
+	bool known = false;
+
+	for (const struct command *command = commands; command->object; command++)
+		known |= !strcmp(command->object, object);
+	if (!known) {
+		fprintf(stderr, "weir: no command \"%s\"; `weir help` lists them\n", object);
+		return USAGE;
+	}
+	fprintf(stderr, verb ? "weir: %s has no verb \"%s\"\n" : "weir: %s needs a verb\n", object,
+		verb);
+	fprintf(stderr, "usage:\n");
+	for (const struct command *command = commands; command->object; command++)
+		if (!strcmp(command->object, object))
+			print_command(stderr, command);
+	return USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct call call = { 0 };
+	char **start;
+
+	if (!parse_options(argc, argv, &call) || !*call.words) {
+		print_help(stderr);
+		return USAGE;
+	}
+	if (!strcmp(*call.words, "help")) {
+		print_help(stdout);
+		return DONE;
+	}
+	start = call.words;
+	call.command = find_command(&call.words);
+	if (!call.command)
+		return unknown_command(start[0], start[1]);
+	datapath_verbose(call.verbose);
+	if (call.command->edit)
+		return run_edit(&call);
+	return call.command->run(&call);
+}

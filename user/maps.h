@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The pinned maps: opening, reading and writing the state that lives in them. */
+#ifndef WEIR_MAPS_H
+#define WEIR_MAPS_H
+
+#include "user/settings.h"
+
+/* The maps of bpf/weir.bpf.c by their names there; meta is pinned last. */
+#define WEIR_MAPS(M)                                                              \
+	M(devices) M(counters) M(hints) M(allow) M(block) M(scopes) M(policy)     \
+	M(blockset) M(gate) M(buckets) M(meta)
+
+enum map_id {
+#define M(name) MAP_##name,
+	WEIR_MAPS(M)
+#undef M
+	MAP_COUNT,
+};
+
+struct maps {
+	int fd[MAP_COUNT];
+	int lock;		/* exclusive or shared flock on the bpffs, or -1 */
+	struct weir_meta meta;
+	struct weir_hints *hints;	/* mapped */
+};
+
+extern const char *const map_names[MAP_COUNT];
+
+enum maps_use {
+	MAPS_READ,		/* fails with -ENOENT when nothing is pinned */
+	MAPS_WRITE,		/* the same, and keeps other writers out */
+	MAPS_CREATE,		/* as MAPS_WRITE, and makes what is missing */
+};
+
+/* 0, or -errno with the message for the operator in @err. */
+int maps_open(struct maps *maps, enum maps_use use, char *err);
+void maps_close(struct maps *maps);
+/* Removes all pins: with the last program gone, the maps go too. */
+int maps_unpin(struct maps *maps, char *err);
+
+int maps_read_settings(const struct maps *maps, struct settings *settings, char *err);
+/*
+ * Makes the maps say @is where they said @was. In place, each write effective
+ * on the next packet; @at_once: all of it by one write, for `restore`.
+ */
+int maps_write_settings(struct maps *maps, const struct settings *was, struct settings *is,
+			bool at_once, char *err);
+
+int maps_read_device(const struct maps *maps, uint32_t slot, struct weir_device *device);
+int maps_write_device(const struct maps *maps, uint32_t slot, const struct weir_device *device);
+/* Sums over the CPUs. */
+int maps_read_counters(const struct maps *maps, uint32_t slot, struct weir_counters *sum);
+int maps_clear_counters(const struct maps *maps, uint32_t slot);
+
+/* Calls @each for every bucket until it returns non-zero; returns that, or -errno. */
+int maps_each_bucket(const struct maps *maps,
+		     int (*each)(const struct weir_bucket_key *key,
+				 const struct weir_bucket *bucket, void *arg),
+		     void *arg);
+int maps_read_bucket(const struct maps *maps, const struct weir_bucket_key *key,
+		     struct weir_bucket *bucket);
+
+/* CLOCK_MONOTONIC, as the data path sees it. */
+uint64_t now_ns(void);
+
+#endif
