@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * weir's program behind a stage that draws each packet's source, since a test
+ * run with `repeat` presents the same bytes again and again. Beside it the two
+ * programs that the cost is measured against.
+ */
+#include "bpf/weir.bpf.c"
+
+/* Set by cost.c before each run. */
+__u64 draw_next;		/* counts the packets */
+__u32 draw_sources;		/* 0: leave the packet as it is; else in turn */
+__u32 draw_random;		/* 1: every packet a new source */
+__u32 draw_first;		/* IPv4 of the first source, or the top of the IPv6 address */
+__u32 draw_ipv6;
+__u32 draw_stride;		/* from one source to the next */
+
+#define SOURCE_V4	(14 + 12)
+#define SOURCE_V6	(14 + 8)
+
+static __always_inline void draw(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u64 index = draw_next++;
+	__u32 *source;
+
+	if (!draw_sources && !draw_random)
+		return;
+	if (draw_random)
+		index = weir_mix(index);
+	else if (draw_sources & (draw_sources - 1))
+		index %= draw_sources;
+	else
+		index &= draw_sources - 1;
+	index = draw_first + (__u32)index * draw_stride;
+	source = data + (draw_ipv6 ? SOURCE_V6 : SOURCE_V4);
+	if ((void *)(source + 1) > end)
+		return;
+	*source = be32((__u32)index);
+}
+
+SEC("xdp")
+int bench_weir(struct xdp_md *ctx)
+{
+	draw(ctx);
+	return journey(ctx);
+}
+
+SEC("xdp")
+int bench_draw(struct xdp_md *ctx)
+{
+	draw(ctx);
+	return XDP_DROP;
+}
+
+SEC("xdp")
+int bench_empty(struct xdp_md *ctx __attribute__((unused)))
+{
+	return XDP_DROP;
+}
+
+/* What others do: a bucket in an LRU hash for every packet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, WEIR_BUCKETS);
+	__type(key, struct weir_bucket_key);
+	__type(value, struct weir_bucket);
+} plain SEC(".maps");
+
+SEC("xdp")
+int bench_plain(struct xdp_md *ctx)
+{
+	struct packet pkt = {};
+	struct weir_bucket_key key = {};
+	struct weir_bucket *bucket, fresh = {};
+	__u64 now;
+
+	draw(ctx);
+	if (parse_frame(ctx, &pkt) != WEIR_CONTINUE)
+		return XDP_PASS;
+	key.hi = pkt.hi;
+	key.lo = pkt.lo;
+	bucket = bpf_map_lookup_elem(&plain, &key);
+	if (!bucket) {
+		bpf_map_update_elem(&plain, &key, &fresh, BPF_NOEXIST);
+		bucket = bpf_map_lookup_elem(&plain, &key);
+		if (!bucket)
+			return XDP_PASS;
+	}
+	now = bpf_ktime_get_ns() << WEIR_TICK_SHIFT;
+	return bucket_take(&bucket->tat, now, 1000000ULL << WEIR_TICK_SHIFT,
+			   100000000ULL << WEIR_TICK_SHIFT, 0) == BUCKET_PASS ? XDP_PASS : XDP_DROP;
+}
