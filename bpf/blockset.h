@@ -4,8 +4,8 @@
  * cache lines. The tool compiles it (user/blockset.c); this is the look-up.
  * Pure: also compiled into the tool and the tests.
  *
- * Before the include, define WEIR_SET_LINE(set, index): a pointer to that
- * struct weir_line, or NULL when the index is out of range. A set that breaks
+ * For the look-up, define WEIR_SET_LINE(set, index) before the include: a pointer
+ * to that struct weir_line, or NULL when the index is out of range. A set that breaks
  * its own rules (a NULL line) blocks nobody.
  *
  *   line 0                head
@@ -30,6 +30,7 @@
 #ifndef WEIR_BLOCKSET_H
 #define WEIR_BLOCKSET_H
 
+#include "bpf/hash.h"
 #include "bpf/weir.h"
 
 #ifndef __always_inline
@@ -90,28 +91,6 @@ static __always_inline __u32 weir_popcount(__u64 x)
 	return (x * 0x0101010101010101ULL) >> 56;
 }
 
-/* 64-bit finalizer of MurmurHash3 (Appleby, public domain). */
-static __always_inline __u64 weir_mix(__u64 x)
-{
-	x ^= x >> 33;
-	x *= 0xff51afd7ed558ccdULL;
-	x ^= x >> 33;
-	x *= 0xc4ceb9fe1a85ec53ULL;
-	return x ^ x >> 33;
-}
-
-/* The first @bits of 128 in two words; @bits 0..128. */
-static __always_inline void weir_mask(__u64 *hi, __u64 *lo, __u32 bits)
-{
-	if (bits == 0)
-		*hi = *lo = 0;
-	else if (bits <= 64) {
-		*hi &= ~0ULL << (64 - bits);
-		*lo = 0;
-	} else if (bits < 128)
-		*lo &= ~0ULL << (128 - bits);
-}
-
 static __always_inline __u32 weir_set_bucket(__u64 hi, __u64 lo, __u32 length, __u64 seed)
 {
 	return weir_mix(hi ^ weir_mix(lo ^ seed ^ length));
@@ -123,7 +102,9 @@ static __always_inline __u32 weir_set_filter_bit(__u32 top)
 	return (top * 0x9e3779b1U) >> 13;
 }
 
-/* @host: an IPv4 address. */
+#ifdef WEIR_SET_LINE
+
+/* @addr: host order. */
 static __always_inline int weir_set_has_v4(void *set, __u32 addr)
 {
 	__u32 net = addr >> 8 & 255, host = addr & 255, index, content;
@@ -213,5 +194,7 @@ static __always_inline int weir_set_has_v6(void *set, __u64 hi, __u64 lo)
 	}
 	return 0;
 }
+
+#endif /* WEIR_SET_LINE */
 
 #endif

@@ -14,6 +14,7 @@
 #ifndef WEIR_BUCKET_H
 #define WEIR_BUCKET_H
 
+#include "bpf/hash.h"
 #include "bpf/weir.h"
 
 #ifndef __always_inline
@@ -55,6 +56,24 @@ static __always_inline enum bucket_verdict bucket_take(__u64 *tat, __u64 now, __
 static __always_inline void bucket_give(__u64 *tat, __u64 cost)
 {
 	__sync_fetch_and_add(tat, -cost);
+}
+
+/* Where a source's two cells are: never the same one. @seed: secret, per boot. */
+struct gate_place {
+	__u32 line, a, b;
+};
+
+static __always_inline struct gate_place gate_place(const struct weir_bucket_key *key, __u64 seed)
+{
+	__u64 hash = weir_mix((key->lo ^ key->hi * (seed | 1)) +
+			      (seed ^ key->serial * 0x9e3779b97f4a7c15ULL));
+	struct gate_place place = {
+		.line = hash & (WEIR_GATE_LINES - 1),
+		.a = hash >> 32 & (WEIR_GATE_CELLS - 1),
+	};
+
+	place.b = place.a ^ (1 + ((hash >> 40 & 0xff) * (WEIR_GATE_CELLS - 1) >> 8));
+	return place;
 }
 
 /* Whether the cell, last seen at @seen, is at @target or above now. */

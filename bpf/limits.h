@@ -60,17 +60,13 @@ struct cells {
 static __always_inline int find_cells(const struct weir_bucket_key *key, __u64 seed,
 				      struct cells *cells)
 {
-	__u64 hash = weir_mix((key->lo ^ key->hi * (seed | 1)) +
-			      (seed ^ key->serial * 0x9e3779b97f4a7c15ULL));
-	__u32 index = hash & (WEIR_GATE_LINES - 1), a, b;
-	struct weir_gate_line *line = bpf_map_lookup_elem(&gate, &index);
+	struct gate_place place = gate_place(key, seed);
+	struct weir_gate_line *line = bpf_map_lookup_elem(&gate, &place.line);
 
 	if (!line)
 		return 0;
-	a = hash >> 32 & (WEIR_GATE_CELLS - 1);
-	b = a ^ (1 + ((hash >> 40 & 0xff) * (WEIR_GATE_CELLS - 1) >> 8));
-	cells->a = &line->tat[a];
-	cells->b = &line->tat[b & (WEIR_GATE_CELLS - 1)];
+	cells->a = &line->tat[place.a & (WEIR_GATE_CELLS - 1)];
+	cells->b = &line->tat[place.b & (WEIR_GATE_CELLS - 1)];
 	return 1;
 }
 

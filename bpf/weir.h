@@ -264,6 +264,25 @@ struct weir_line {
 	};
 };
 
+/*
+ * ---- lists/NAME/current, /previous, /next: ARRAY of __u64 each ----
+ * A loaded list: this head, then its prefixes as user/prefix.h packs them. Read
+ * by the tool only; the data path sees the block set made of all of them.
+ */
+#define WEIR_LIST_MAGIC	0x7473696cU	/* "list" */
+struct weir_list {
+	__u32 magic;
+	__u16 format;		/* enum list_format, as it was asked for */
+	__u8  skip_bad;		/* 1: lines that are no prefix were to be left out */
+	__u8  pad;
+	__u64 v4_count, v6_count;
+	__u64 generation;	/* of this list: 1, 2, ... */
+	__u64 set_generation;	/* of the first block set that has it */
+	__u64 loaded_unix_s;
+	char  file[256];	/* absolute; NUL-terminated */
+};
+
+_Static_assert(sizeof(struct weir_list) == 304, "ABI: weir_list");
 _Static_assert(sizeof(struct weir_prefix) == 20, "ABI: weir_prefix");
 _Static_assert(sizeof(struct weir_device) == 40, "ABI: weir_device");
 _Static_assert(sizeof(struct weir_entry) == 72, "ABI: weir_entry");

@@ -3,6 +3,18 @@
 
 #include "user/cmd_output.h"
 
+int open_maps(struct maps *maps, enum maps_use use, char *err)
+{
+	int rc = maps_open(maps, use, err);
+
+	if (rc)
+		return rc;
+	rc = lists_recover(maps, err);
+	if (rc)
+		maps_close(maps);
+	return rc;
+}
+
 int read_settings(struct settings *settings, char *err)
 {
 	struct maps maps;

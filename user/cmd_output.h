@@ -6,12 +6,27 @@
 #include <jansson.h>
 
 #include "user/command.h"
+#include "user/lists.h"
 
+/* For writing: what an interrupted change of the lists left is tidied up first. */
+int open_maps(struct maps *maps, enum maps_use use, char *err);
 /* The settings in force; 0, or -errno with @err. */
 int read_settings(struct settings *settings, char *err);
 /* Prints @root when JSON is asked for; frees it in any case. */
 enum outcome print_json(const struct call *call, json_t *root);
+/* The addresses of this host; 0 or -errno. cmd_source.c */
+int own_addresses(struct prefixes *own);
+/* -EPERM with @err where blocking @prefix needs `force`; cmd_source.c. */
+int guard_prefix(const struct prefix *prefix, const struct settings *settings,
+		 const struct prefixes *own, char *err);
+/* The list that covers all of @prefix; cmd_list.c. */
+bool list_that_covers(const struct prefix *prefix, char name[WEIR_NAME_LEN]);
 /* Indices of the limits in the order of policy_order(); cmd_limit.c. */
 size_t limits_in_order(const struct weir_policy *policy, uint32_t order[WEIR_LIMITS]);
+
+/* `list load` in two steps, for restore: the words; the file, checked. cmd_list.c. */
+int parse_list_load(char ***words, struct list_change *change, char *err);
+int plan_list_load(struct list_change *change, const struct settings *settings, bool quiet,
+		   struct list_report *report, char *err);
 
 #endif

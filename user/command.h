@@ -26,6 +26,7 @@ struct call {
 struct edit {
 	char **words;		/* those not used yet; ends with NULL */
 	struct settings *settings;
+	const struct prefixes *own;	/* addresses of this host */
 	uint64_t now_ns;	/* CLOCK_MONOTONIC */
 	uint64_t now_unix_s;
 	bool changed;
@@ -56,11 +57,35 @@ enum outcome edit_limit_set(struct edit *edit);
 enum outcome edit_limit_del(struct edit *edit);
 enum outcome edit_limit_flush(struct edit *edit);
 enum outcome cmd_limit_show(const struct call *call);
+/* cmd_source.c */
+enum outcome edit_allow_add(struct edit *edit);
+enum outcome edit_allow_del(struct edit *edit);
+enum outcome edit_allow_flush(struct edit *edit);
+enum outcome edit_block_add(struct edit *edit);
+enum outcome edit_block_del(struct edit *edit);
+enum outcome edit_block_flush(struct edit *edit);
+enum outcome cmd_allow_show(const struct call *call);
+enum outcome cmd_allow_test(const struct call *call);
+enum outcome cmd_block_show(const struct call *call);
+enum outcome cmd_block_test(const struct call *call);
+/* cmd_list.c */
+enum outcome cmd_list_load(const struct call *call);
+enum outcome cmd_list_show(const struct call *call);
+enum outcome cmd_list_diff(const struct call *call);
+enum outcome cmd_list_rollback(const struct call *call);
+enum outcome cmd_list_del(const struct call *call);
+/* cmd_check.c, cmd_save.c */
+enum outcome cmd_check(const struct call *call);
+enum outcome cmd_save(const struct call *call);
+enum outcome cmd_restore(const struct call *call);
 /* cmd_show.c */
 enum outcome cmd_show_status(const struct call *call);
 enum outcome cmd_show_stats(const struct call *call);
 enum outcome cmd_show_sources(const struct call *call);
 enum outcome cmd_show_source(const struct call *call);
+
+/* The command whose name @words begins with, stepped over; NULL: none. main.c */
+const struct command *find_command(char ***words);
 
 /* To stderr, with the program's name; return the outcome. */
 enum outcome usage(const struct call *call, const char *format, ...)

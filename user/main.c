@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "user/command.h"
+#include "user/cmd_output.h"
 #include "user/datapath.h"
 #include "user/policy.h"
 
@@ -27,6 +27,32 @@ static const struct command commands[] = {
 	  .edit = edit_limit_del, .needs = NEEDS_MAPS },
 	{ "limit", "flush", "", "remove all limits",
 	  .edit = edit_limit_flush, .needs = NEEDS_MAPS },
+	{ "allow", "add", "PREFIX... [comment TEXT]", "sources that always pass",
+	  .edit = edit_allow_add, .needs = MAKES_MAPS },
+	{ "allow", "del", "PREFIX...", "", .edit = edit_allow_del, .needs = NEEDS_MAPS },
+	{ "allow", "show", "", "", .run = cmd_allow_show },
+	{ "allow", "test", "PREFIX...", "exit 0: all allowed, 1: not", .run = cmd_allow_test },
+	{ "allow", "flush", "", "", .edit = edit_allow_flush, .needs = NEEDS_MAPS },
+	{ "block", "add", "PREFIX... [ttl 10m] [comment TEXT] [force]",
+	  "sources that never pass, for good or for a while",
+	  .edit = edit_block_add, .needs = MAKES_MAPS },
+	{ "block", "del", "PREFIX...", "", .edit = edit_block_del, .needs = NEEDS_MAPS },
+	{ "block", "show", "", "", .run = cmd_block_show },
+	{ "block", "test", "PREFIX...", "asks the entries and every list; exit 0: all blocked, 1: not",
+	  .run = cmd_block_test },
+	{ "block", "flush", "", "", .edit = edit_block_flush, .needs = NEEDS_MAPS },
+	{ "list", "load", "NAME file F [format auto|plain|ipsum|ndjson|ipset|nft] [skip-bad] [force]",
+	  "load a blocklist, or its next generation", .run = cmd_list_load },
+	{ "list", "show", "", "", .run = cmd_list_show },
+	{ "list", "diff", "NAME [file F]", "from the previous generation, or to a file",
+	  .run = cmd_list_diff },
+	{ "list", "rollback", "NAME", "back to the previous generation", .run = cmd_list_rollback },
+	{ "list", "del", "NAME", "", .run = cmd_list_del },
+	{ "check", NULL, "ADDRESS [proto P] [syn|fragment] [dport N]",
+	  "what would happen to such a packet now, and by which rule", .run = cmd_check },
+	{ "save", NULL, "", "all that a person set, as commands", .run = cmd_save },
+	{ "restore", NULL, "FILE|- [check]", "set exactly what the file says, or nothing",
+	  .run = cmd_restore },
 	{ "show", "status", "", "what is attached and what is set", .run = cmd_show_status },
 	{ "show", "stats", "[dev IF]", "packets and bytes by reason", .run = cmd_show_stats },
 	{ "show", "sources", "[top N]", "the sources near or over their limit, worst first",
@@ -98,7 +124,8 @@ char *take_value(char ***words)
 /* Against empty settings: whether the words are right can be told without any maps. */
 static enum outcome rehearse(const struct call *call)
 {
-	struct edit edit = { .words = call->words };
+	static const struct prefixes nobody;
+	struct edit edit = { .words = call->words, .own = &nobody };
 	struct settings empty;
 	enum outcome outcome;
 
@@ -110,11 +137,11 @@ static enum outcome rehearse(const struct call *call)
 	return outcome == USAGE ? usage(call, "%s", edit.err) : DONE;
 }
 
-static enum outcome edit_maps(const struct call *call, struct maps *maps)
+static enum outcome edit_maps(const struct call *call, struct maps *maps, const struct prefixes *own)
 {
 	struct settings was, is;
-	struct edit edit = { .words = call->words, .settings = &is, .now_ns = now_ns(),
-			     .now_unix_s = time(NULL) };
+	struct edit edit = { .words = call->words, .settings = &is, .own = own,
+			     .now_ns = now_ns(), .now_unix_s = time(NULL) };
 	enum outcome outcome;
 
 	if (maps_read_settings(maps, &was, edit.err))
@@ -141,14 +168,17 @@ static enum outcome edit_maps(const struct call *call, struct maps *maps)
 static enum outcome run_edit(const struct call *call)
 {
 	enum outcome outcome = rehearse(call);
+	struct prefixes own = { 0 };
 	struct maps maps;
 	char err[ERR_LEN];
 
 	if (outcome != DONE)
 		return outcome;
-	if (maps_open(&maps, call->command->needs == MAKES_MAPS ? MAPS_CREATE : MAPS_WRITE, err))
+	if (open_maps(&maps, call->command->needs == MAKES_MAPS ? MAPS_CREATE : MAPS_WRITE, err))
 		return failed("%s", err);
-	outcome = edit_maps(call, &maps);
+	outcome = own_addresses(&own) ? failed("cannot read this host's addresses") :
+					edit_maps(call, &maps, &own);
+	prefixes_free(&own);
 	maps_close(&maps);
 	return outcome;
 }
@@ -161,7 +191,8 @@ static void print_help(FILE *to)
 		    "COMMAND ...\n\n");
 	for (const struct command *command = commands; command->object; command++) {
 		print_command(to, command);
-		fprintf(to, "        %s\n", command->help);
+		if (*command->help)
+			fprintf(to, "        %s\n", command->help);
 	}
 	fprintf(to, "\nExit status: 0 done, 1 failed, 2 wrong usage.\n");
 }
@@ -201,7 +232,7 @@ static bool parse_options(int argc, char **argv, struct call *call)
 }
 
 /* Exact words only: a prefix that is unique today would break with tomorrow's command. */
-static const struct command *find_command(char ***words)
+const struct command *find_command(char ***words)
 {
 	const char *object = take_value(words);
 

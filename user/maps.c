@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bpf/blockset.h"
+#include "user/blockset.h"
 #include "user/datapath.h"
 #include "user/error.h"
 #include "user/maps.h"
@@ -248,18 +252,38 @@ static int write_meta(struct maps *maps, char *err)
 	return 0;
 }
 
+/* Everything under @path; bpffs holds nothing but pins and folders. */
+static int remove_tree(const char *path, char *err)
+{
+	char below[PATH_MAX];
+	struct dirent *each;
+	DIR *dir = opendir(path);
+	int rc = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : fail(err, errno, "cannot open %s: %s", path,
+						  strerror(errno));
+	while (!rc && (each = readdir(dir))) {
+		if (!strcmp(each->d_name, ".") || !strcmp(each->d_name, ".."))
+			continue;
+		snprintf(below, sizeof(below), "%s/%s", path, each->d_name);
+		if (each->d_type == DT_DIR)
+			rc = remove_tree(below, err);
+		else if (unlink(below))
+			rc = fail(err, errno, "cannot remove %s: %s", below, strerror(errno));
+	}
+	closedir(dir);
+	if (!rc && rmdir(path))
+		rc = fail(err, errno, "cannot remove %s: %s", path, strerror(errno));
+	return rc;
+}
+
+/* meta first: from then on the rest is a creation that did not finish. */
 static int remove_pins(char *err)
 {
-	char path[64];
-
-	for (int i = MAP_COUNT - 1; i >= 0; i--) {
-		pin_path(path, sizeof(path), map_names[i]);
-		if (unlink(path) && errno != ENOENT)
-			return fail(err, errno, "cannot remove %s: %s", path, strerror(errno));
-	}
-	if (rmdir(WEIR_PIN_ROOT) && errno != ENOENT)
-		return fail(err, errno, "cannot remove " WEIR_PIN_ROOT ": %s", strerror(errno));
-	return 0;
+	if (unlink(WEIR_PIN_ROOT "/meta") && errno != ENOENT)
+		return fail(err, errno, "cannot remove " WEIR_PIN_ROOT "/meta: %s", strerror(errno));
+	return remove_tree(WEIR_PIN_ROOT, err);
 }
 
 /* meta is pinned last: without it the folder is a creation that did not finish. */
@@ -632,7 +656,7 @@ static void clear_side(const struct maps *maps, uint32_t side)
 		bpf_map_delete_elem(maps->fd[outer[i]], &side);
 }
 
-static int write_other_side(const struct maps *maps, struct settings *is, char *err)
+static int write_other_side(const struct maps *maps, struct settings *is, int set_fd, char *err)
 {
 	uint32_t old = maps->hints->side, number = !old;
 	struct side side = { number, create_inner(MAP_allow, 0), create_inner(MAP_block, 0),
@@ -651,7 +675,8 @@ static int write_other_side(const struct maps *maps, struct settings *is, char *
 	if (!rc)
 		rc = put_inner(maps, MAP_scopes, number, side.scopes);
 	if (!rc)
-		rc = share_blockset(maps, old, number);
+		rc = set_fd >= 0 ? put_inner(maps, MAP_blockset, number, set_fd) :
+				   share_blockset(maps, old, number);
 	if (!rc) {
 		__atomic_store_n(&maps->hints->side, number, __ATOMIC_RELEASE);
 		wait_for_packets(maps, number);
@@ -666,8 +691,8 @@ static int write_other_side(const struct maps *maps, struct settings *is, char *
 	return rc;
 }
 
-int maps_write_settings(struct maps *maps, const struct settings *was, struct settings *is,
-			bool at_once, char *err)
+static int write_hinted(struct maps *maps, const struct settings *was, struct settings *is,
+			bool at_once, int set_fd, char *err)
 {
 	struct weir_hints *wanted = calloc(1, sizeof(*wanted));
 	int rc;
@@ -679,7 +704,7 @@ int maps_write_settings(struct maps *maps, const struct settings *was, struct se
 	hint_settings(wanted, is);
 	add_hints(maps->hints, wanted);
 	err[0] = '\0';
-	rc = at_once ? write_other_side(maps, is, err) : write_in_place(maps, was, is, err);
+	rc = at_once ? write_other_side(maps, is, set_fd, err) : write_in_place(maps, was, is, err);
 	if (rc) {
 		memset(wanted, 0, sizeof(*wanted));
 		hint_settings(wanted, was);
@@ -687,6 +712,83 @@ int maps_write_settings(struct maps *maps, const struct settings *was, struct se
 	trim_hints(maps->hints, wanted, WEIR_HINT_SET);
 	free(wanted);
 	return rc;
+}
+
+int maps_write_settings(struct maps *maps, const struct settings *was, struct settings *is,
+			bool at_once, char *err)
+{
+	return write_hinted(maps, was, is, at_once, -1, err);
+}
+
+int maps_replace_settings(struct maps *maps, const struct settings *was, struct settings *is,
+			  int set_fd, char *err)
+{
+	return write_hinted(maps, was, is, true, set_fd, err);
+}
+
+/* ---- the block set ---- */
+
+uint64_t maps_set_generation(const struct maps *maps)
+{
+	int fd = open_inner(maps, MAP_blockset, maps->hints->side);
+	struct weir_line head;
+	__u32 zero = 0;
+
+	if (fd < 0)
+		return 0;
+	if (bpf_map_lookup_elem(fd, &zero, &head))
+		head.word[WEIR_SET_GENERATION] = 0;
+	close(fd);
+	return head.word[WEIR_SET_GENERATION];
+}
+
+int maps_put_set(const struct maps *maps, int set_fd)
+{
+	return put_inner(maps, MAP_blockset, maps->hints->side, set_fd);
+}
+
+void maps_hint_set(const struct maps *maps, const struct prefixes *set, bool only_add)
+{
+	struct weir_hints *wanted = calloc(1, sizeof(*wanted));
+
+	if (!wanted) {	/* every packet looks: slower, and right */
+		memset(maps->hints->v4, 0xff, sizeof(maps->hints->v4));
+		memset(maps->hints->v6, 0xff, sizeof(maps->hints->v6));
+		return;
+	}
+	for (size_t i = 0; i < prefixes_count(set); i++) {
+		struct prefix prefix = prefixes_at(set, i);
+
+		hint_prefix(wanted, &prefix, WEIR_HINT_SET);
+	}
+	add_hints(maps->hints, wanted);
+	if (!only_add)
+		trim_hints(maps->hints, wanted, (uint8_t)~WEIR_HINT_SET);
+	free(wanted);
+}
+
+int maps_set_has(const struct maps *maps, const struct prefix *address)
+{
+	int fd = open_inner(maps, MAP_blockset, maps->hints->side), has = 0;
+	struct bpf_map_info info = { 0 };
+	__u32 size = sizeof(info);
+	size_t bytes;
+	void *lines;
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	if (bpf_obj_get_info_by_fd(fd, &info, &size)) {
+		has = -errno;
+	} else {
+		bytes = ((size_t)info.max_entries * sizeof(struct weir_line) + 4095) & ~4095UL;
+		lines = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+		has = lines == MAP_FAILED ? -errno :
+					    blockset_has(lines, info.max_entries, address);
+		if (lines != MAP_FAILED)
+			munmap(lines, bytes);
+	}
+	close(fd);
+	return has;
 }
 
 /* ---- devices and counters ---- */
@@ -739,6 +841,11 @@ int maps_read_bucket(const struct maps *maps, const struct weir_bucket_key *key,
 		     struct weir_bucket *bucket)
 {
 	return bpf_map_lookup_elem(maps->fd[MAP_buckets], key, bucket) ? -errno : 0;
+}
+
+int maps_read_gate(const struct maps *maps, uint32_t line, struct weir_gate_line *cells)
+{
+	return bpf_map_lookup_elem(maps->fd[MAP_gate], &line, cells) ? -errno : 0;
 }
 
 int maps_each_bucket(const struct maps *maps,

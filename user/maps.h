@@ -45,6 +45,17 @@ int maps_read_settings(const struct maps *maps, struct settings *settings, char 
  */
 int maps_write_settings(struct maps *maps, const struct settings *was, struct settings *is,
 			bool at_once, char *err);
+/* As at_once, and with the block set of @set_fd; -1: that in force. */
+int maps_replace_settings(struct maps *maps, const struct settings *was, struct settings *is,
+			  int set_fd, char *err);
+
+/* The block set in force: its generation (0: none), swapping it, what it touches. */
+uint64_t maps_set_generation(const struct maps *maps);
+int maps_put_set(const struct maps *maps, int set_fd);
+/* @only_add: bits are set too early, never too late; afterwards the idle ones go. */
+void maps_hint_set(const struct maps *maps, const struct prefixes *set, bool only_add);
+/* Whether the block set in force has an address; 1, 0, -errno. */
+int maps_set_has(const struct maps *maps, const struct prefix *address);
 
 int maps_read_device(const struct maps *maps, uint32_t slot, struct weir_device *device);
 int maps_write_device(const struct maps *maps, uint32_t slot, const struct weir_device *device);
@@ -59,6 +70,7 @@ int maps_each_bucket(const struct maps *maps,
 		     void *arg);
 int maps_read_bucket(const struct maps *maps, const struct weir_bucket_key *key,
 		     struct weir_bucket *bucket);
+int maps_read_gate(const struct maps *maps, uint32_t line, struct weir_gate_line *cells);
 
 /* CLOCK_MONOTONIC, as the data path sees it. */
 uint64_t now_ns(void);

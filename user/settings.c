@@ -189,3 +189,11 @@ void entries_expire(struct entries *entries, uint64_t now_ns)
 			entries->at[kept++] = entries->at[i];
 	entries->count = kept;
 }
+
+void entries_swap(struct entries *a, struct entries *b)
+{
+	struct entries kept = *a;
+
+	*a = *b;
+	*b = kept;
+}

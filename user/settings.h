@@ -47,6 +47,7 @@ const struct entry *entries_cover(const struct entries *entries, const struct pr
 				  uint64_t now_ns);
 /* Sets effective_ns of every entry from until_ns of all that cover it. */
 void entries_resolve(struct entries *entries);
+void entries_swap(struct entries *a, struct entries *b);
 /* Drops the entries that have ended. */
 void entries_expire(struct entries *entries, uint64_t now_ns);
 

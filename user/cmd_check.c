@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* weir check: the data path's decision for one packet, made here from the same maps. */
+#include <errno.h>
+#include <jansson.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "bpf/bucket.h"
+#include "user/cmd_output.h"
+#include "user/error.h"
+#include "user/format.h"
+#include "user/parse.h"
+#include "user/policy.h"
+
+struct question {
+	struct prefix address;
+	struct packet_kind kind;
+};
+
+struct answer {
+	enum weir_reason reason;
+	char rule[256];		/* what decides, as a person would say it */
+};
+
+static int set_kind(struct question *q, const char *word, char ***words, char *err)
+{
+	uint16_t last;
+	bool any;
+
+	if (!strcmp(word, "syn") || !strcmp(word, "fragment")) {
+		q->kind.what = !strcmp(word, "syn") ? WEIR_SYN : WEIR_FRAGMENT;
+		return 0;
+	}
+	if (!**words)
+		return fail(err, EINVAL, "\"%s\" needs a value", word);
+	if (!strcmp(word, "proto")) {
+		if (parse_proto(take_value(words), &q->kind.proto, &any, err))
+			return -EINVAL;
+		return any ? fail(err, EINVAL, "proto: a packet has one protocol") : 0;
+	}
+	if (parse_ports(take_value(words), &q->kind.dport, &last, err))
+		return -EINVAL;
+	return last == q->kind.dport ? 0 : fail(err, EINVAL, "dport: a packet has one port");
+}
+
+static int parse_question(char **words, struct question *q, char *err)
+{
+	const char *address = take_value(&words);
+	bool proto = false;
+
+	*q = (struct question){ 0 };
+	if (!address)
+		return fail(err, EINVAL, "check needs an address");
+	if (parse_prefix(address, &q->address, err))
+		return -EINVAL;
+	if (q->address.length != 128)
+		return fail(err, EINVAL, "\"%s\": an address is wanted, not a prefix", address);
+	while (*words) {
+		const char *word = take_value(&words);
+
+		if (strcmp(word, "proto") && strcmp(word, "dport") && strcmp(word, "syn") &&
+		    strcmp(word, "fragment"))
+			return fail(err, EINVAL, "\"%s\" is not a word of this command", word);
+		proto |= !strcmp(word, "proto");
+		if (set_kind(q, word, &words, err))
+			return -EINVAL;
+	}
+	if (!proto)	/* what most servers serve */
+		q->kind.proto = IPPROTO_TCP;
+	if (q->kind.what == WEIR_SYN && q->kind.proto != IPPROTO_TCP)
+		return fail(err, EINVAL, "syn: only TCP has connections to open");
+	if (q->kind.dport && q->kind.proto != IPPROTO_TCP && q->kind.proto != IPPROTO_UDP)
+		return fail(err, EINVAL, "dport: only tcp and udp have ports here");
+	return 0;
+}
+
+static bool check_block_entries(const struct entries *block, const struct question *q,
+				struct answer *answer)
+{
+	const struct entry *last = NULL;
+	char text[PREFIX_STRLEN];
+	uint64_t now = now_ns();
+
+	for (size_t i = 0; i < block->count; i++) {
+		const struct entry *entry = &block->at[i];
+
+		if (!prefix_covers(&entry->prefix, &q->address) ||
+		    (entry->value.until_ns && entry->value.until_ns <= now))
+			continue;
+		if (!last || !entry->value.until_ns ||
+		    (last->value.until_ns && entry->value.until_ns > last->value.until_ns))
+			last = entry;
+	}
+	if (!last)
+		return false;
+	prefix_format(&last->prefix, text);
+	answer->reason = last->value.until_ns ? WEIR_DROP_BAN : WEIR_DROP_BLOCK;
+	if (last->value.until_ns)
+		snprintf(answer->rule, sizeof(answer->rule), "block %s, for %llu s more%s%s", text,
+			 (unsigned long long)((last->value.until_ns - now) / 1000000000ULL),
+			 *last->value.comment ? ": " : "", last->value.comment);
+	else
+		snprintf(answer->rule, sizeof(answer->rule), "block %s%s%s", text,
+			 *last->value.comment ? ": " : "", last->value.comment);
+	return true;
+}
+
+/* As check_limits() of the data path would judge a packet of no size, charging nothing. */
+static enum weir_reason judge(const struct maps *maps, const struct weir_limit *limit,
+			      const struct question *q)
+{
+	struct weir_bucket_key key = { .hi = q->address.hi, .lo = q->address.lo,
+				       .serial = limit->serial };
+	struct weir_gate_line line = { 0 };
+	struct weir_bucket bucket = { 0 };
+	struct gate_place place;
+	uint64_t now = now_ns() << WEIR_TICK_SHIFT, bound, debt, least;
+
+	if (prefix_is_v4(&q->address))
+		key.lo &= ~(0xffffffffULL >> (limit->v4_bits & 31)) | (limit->v4_bits > 31 ? ~0ULL : 0);
+	else
+		weir_mask(&key.hi, &key.lo, limit->v6_bits);
+	place = gate_place(&key, maps->meta.seed);
+	maps_read_gate(maps, place.line, &line);
+	bound = line.tat[place.a] < line.tat[place.b] ? line.tat[place.a] : line.tat[place.b];
+	if (bound < limit->floor)
+		bound = limit->floor;
+	bound = bound > now ? bound - now : 0;
+	if (bound + limit->cost <= limit->half)
+		return WEIR_PASS_LIMIT;
+
+	least = gate_least(bound, limit->half, limit->floor, now);
+	if (maps_read_bucket(maps, &key, &bucket))
+		bucket = (struct weir_bucket){ .cost = limit->cost, .byte_cost = limit->byte_cost };
+	debt = bucket.tat > now ? debt_rescale(bucket.tat - now, bucket.cost, limit->cost) : 0;
+	if (limit->cost && (debt > least ? debt : least) + limit->cost > limit->burst)
+		return WEIR_DROP_RATE;
+	debt = bucket.byte_tat > now ?
+		       debt_rescale(bucket.byte_tat - now, bucket.byte_cost, limit->byte_cost) : 0;
+	if (limit->byte_cost && (debt > least ? debt : least) > limit->byte_burst)
+		return WEIR_DROP_RATE;
+	return WEIR_PASS_LIMIT;
+}
+
+static void check_limit(const struct maps *maps, const struct weir_policy *policy,
+			const struct question *q, struct answer *answer)
+{
+	uint32_t index = policy_lookup(policy, &q->address, &q->kind);
+
+	if (!index) {
+		answer->reason = WEIR_CONTINUE;
+		snprintf(answer->rule, sizeof(answer->rule), "no limit is set for it");
+		return;
+	}
+	answer->reason = judge(maps, &policy->limit[index], q);
+	snprintf(answer->rule, sizeof(answer->rule), "limit ");
+	format_limit(&policy->spec[index], &policy->limit[index], answer->rule + 6,
+		     sizeof(answer->rule) - 6);
+}
+
+static void decide(const struct maps *maps, const struct settings *settings,
+		   const struct question *q, struct answer *answer)
+{
+	char text[PREFIX_STRLEN], list[WEIR_NAME_LEN];
+	const struct entry *entry = entries_cover(&settings->allow, &q->address, 0);
+
+	if (entry) {
+		prefix_format(&entry->prefix, text);
+		answer->reason = WEIR_PASS_ALLOW;
+		snprintf(answer->rule, sizeof(answer->rule), "allow %s", text);
+		return;
+	}
+	if (check_block_entries(&settings->block, q, answer))
+		return;
+	if (maps_set_has(maps, &q->address) > 0) {
+		answer->reason = WEIR_DROP_LIST;
+		snprintf(answer->rule, sizeof(answer->rule), "list %s",
+			 list_that_covers(&q->address, list) ? list : "?");
+		return;
+	}
+	check_limit(maps, settings->policy, q, answer);
+}
+
+enum outcome cmd_check(const struct call *call)
+{
+	char address[PREFIX_STRLEN], err[ERR_LEN];
+	struct answer answer = { 0 };
+	struct settings settings;
+	struct question question;
+	struct maps maps;
+
+	if (parse_question(call->words, &question, err))
+		return usage(call, "%s", err);
+	if (maps_open(&maps, MAPS_READ, err))
+		return failed("%s", err);
+	if (maps_read_settings(&maps, &settings, err)) {
+		maps_close(&maps);
+		return failed("%s", err);
+	}
+	decide(&maps, &settings, &question, &answer);
+	settings_free(&settings);
+	maps_close(&maps);
+	prefix_format_short(&question.address, address);
+	if (!call->json)
+		printf("%s: %s, %s (%s)\n", address, reason_action(answer.reason),
+		       reason_name(answer.reason), answer.rule);
+	return print_json(call, json_pack("{s:s, s:s, s:s, s:s}", "address", address, "action",
+					  reason_action(answer.reason), "reason",
+					  reason_name(answer.reason), "rule", answer.rule));
+}

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* weir allow, weir block: prefixes that a person names. */
+#include <errno.h>
+#include <ifaddrs.h>
+#include <inttypes.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <time.h>
+
+#include "user/cmd_output.h"
+#include "user/error.h"
+#include "user/format.h"
+#include "user/lists.h"
+#include "user/parse.h"
+
+#define NS_PER_S	1000000000ULL
+
+/* ---- guards ---- */
+
+int own_addresses(struct prefixes *own)
+{
+	struct ifaddrs *all, *each;
+	int rc = 0;
+
+	if (getifaddrs(&all))
+		return -errno;
+	for (each = all; each && !rc; each = each->ifa_next) {
+		struct weir_prefix key = { .prefixlen = 128 };
+		struct prefix prefix;
+
+		if (!each->ifa_addr)
+			continue;
+		if (each->ifa_addr->sa_family == AF_INET) {
+			prefix = prefix_v4(ntohl(((struct sockaddr_in *)each->ifa_addr)
+							 ->sin_addr.s_addr), 32);
+		} else if (each->ifa_addr->sa_family == AF_INET6) {
+			memcpy(key.addr, &((struct sockaddr_in6 *)each->ifa_addr)->sin6_addr, 16);
+			prefix_from_key(&key, &prefix);
+		} else {
+			continue;
+		}
+		rc = prefixes_add(own, &prefix);
+	}
+	freeifaddrs(all);
+	return rc;
+}
+
+static int refuse(char *err, const struct prefix *prefix, const char *what)
+{
+	char text[PREFIX_STRLEN];
+
+	prefix_format(prefix, text);
+	return fail(err, EPERM, "%s %s; say `force` if you mean it", text, what);
+}
+
+int guard_prefix(const struct prefix *prefix, const struct settings *settings,
+		 const struct prefixes *own, char *err)
+{
+	char text[PREFIX_STRLEN], what[PREFIX_STRLEN + 80];
+
+	if (prefix->length == 0 || (prefix_is_v4(prefix) && prefix->length == 96))
+		return refuse(err, prefix, "is everybody");
+	for (size_t i = 0; i < prefixes_count(own); i++) {
+		struct prefix address = prefixes_at(own, i);
+
+		if (!prefix_covers(prefix, &address))
+			continue;
+		prefix_format_short(&address, text);
+		snprintf(what, sizeof(what), "covers %s, an address of this host", text);
+		return refuse(err, prefix, what);
+	}
+	for (size_t i = 0; i < settings->allow.count; i++) {
+		if (!prefix_covers(prefix, &settings->allow.at[i].prefix))
+			continue;
+		prefix_format(&settings->allow.at[i].prefix, text);
+		snprintf(what, sizeof(what), "covers %s, which is on the allow list and would stay "
+			 "allowed", text);
+		return refuse(err, prefix, what);
+	}
+	return 0;
+}
+
+/* ---- add, del, flush ---- */
+
+struct source_words {
+	struct prefixes prefixes;
+	uint64_t ttl_ns;		/* 0: for good */
+	char comment[WEIR_COMMENT];
+	bool force;
+};
+
+static int set_comment(struct source_words *w, const char *text, char *err)
+{
+	if (strlen(text) >= sizeof(w->comment))
+		return fail(err, EINVAL, "comment \"%.20s...\": at most %zu bytes", text,
+			    sizeof(w->comment) - 1);
+	for (const char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 127)
+			return fail(err, EINVAL, "comment: control characters are not wanted");
+	snprintf(w->comment, sizeof(w->comment), "%s", text);
+	return 0;
+}
+
+/* @extras: ttl, comment and force may follow. */
+static int parse_sources(char ***words, bool extras, bool ttl, struct source_words *w, char *err)
+{
+	struct prefix prefix;
+	const char *value;
+	int rc = 0;
+
+	*w = (struct source_words){ 0 };
+	while (**words && !rc) {
+		if (extras && ttl && take_word(words, "ttl")) {
+			value = take_value(words);
+			rc = value ? parse_duration(value, &w->ttl_ns, err) :
+				     fail(err, EINVAL, "ttl needs a duration such as 10m");
+		} else if (extras && take_word(words, "comment")) {
+			value = take_value(words);
+			rc = value ? set_comment(w, value, err) :
+				     fail(err, EINVAL, "comment needs a text");
+		} else if (extras && take_word(words, "force")) {
+			w->force = true;
+		} else {
+			rc = parse_prefix(take_value(words), &prefix, err);
+			if (!rc && prefixes_add(&w->prefixes, &prefix))
+				rc = fail(err, ENOMEM, "out of memory");
+		}
+	}
+	if (!rc && !prefixes_count(&w->prefixes))
+		rc = fail(err, EINVAL, "a prefix is needed, such as 198.51.100.7 or 2001:db8::/32");
+	if (rc)
+		prefixes_free(&w->prefixes);
+	return rc;
+}
+
+static enum outcome add_sources(struct edit *edit, struct entries *entries, bool block)
+{
+	struct source_words w;
+	size_t added = 0, count;
+	int rc = parse_sources(&edit->words, true, block, &w, edit->err);
+
+	if (rc)
+		return rc == -EINVAL ? USAGE : FAILED;
+	count = prefixes_count(&w.prefixes);
+	for (size_t i = 0; i < count && rc >= 0; i++) {
+		struct prefix prefix = prefixes_at(&w.prefixes, i);
+		struct weir_entry value = { .until_ns = w.ttl_ns ? edit->now_ns + w.ttl_ns : 0,
+					    .added_unix_s = edit->now_unix_s };
+
+		snprintf(value.comment, sizeof(value.comment), "%s", w.comment);
+		if (block && !w.force)
+			rc = guard_prefix(&prefix, edit->settings, edit->own, edit->err);
+		if (!rc)
+			rc = entries_put(entries, &prefix, &value);
+		if (rc == -ENOMEM)
+			fail(edit->err, ENOMEM, "out of memory");
+		added += rc > 0;
+		rc = rc < 0 ? rc : 0;
+	}
+	prefixes_free(&w.prefixes);
+	if (rc < 0)
+		return FAILED;
+	edit->changed = true;
+	snprintf(edit->said, sizeof(edit->said), "%zu added, %zu there already and updated", added,
+		 count - added);
+	return DONE;
+}
+
+static enum outcome del_sources(struct edit *edit, struct entries *entries, const char *object)
+{
+	char text[PREFIX_STRLEN], cover[PREFIX_STRLEN];
+	const struct entry *covering;
+	struct source_words w;
+	int rc = parse_sources(&edit->words, false, false, &w, edit->err);
+
+	if (rc)
+		return rc == -EINVAL ? USAGE : FAILED;
+	for (size_t i = 0; i < prefixes_count(&w.prefixes) && !rc; i++) {
+		struct prefix prefix = prefixes_at(&w.prefixes, i);
+
+		if (entries_remove(entries, &prefix))
+			continue;
+		prefix_format(&prefix, text);
+		covering = entries_cover(entries, &prefix, edit->now_ns);
+		if (covering)
+			prefix_format(&covering->prefix, cover);
+		rc = covering ? fail(edit->err, ENOENT, "%s is not a %s entry, but inside %s",
+				     text, object, cover) :
+				fail(edit->err, ENOENT, "%s is not a %s entry; `weir %s show` lists "
+				     "them", text, object, object);
+	}
+	prefixes_free(&w.prefixes);
+	edit->changed = !rc;
+	return rc ? FAILED : DONE;
+}
+
+static enum outcome flush_sources(struct edit *edit, struct entries *entries)
+{
+	if (*edit->words) {
+		fail(edit->err, EINVAL, "\"%s\" is not a word of this command", *edit->words);
+		return USAGE;
+	}
+	edit->changed = entries->count > 0;
+	snprintf(edit->said, sizeof(edit->said), "%zu entries removed", entries->count);
+	entries->count = 0;
+	return DONE;
+}
+
+enum outcome edit_allow_add(struct edit *edit)
+{
+	return add_sources(edit, &edit->settings->allow, false);
+}
+
+enum outcome edit_allow_del(struct edit *edit)
+{
+	return del_sources(edit, &edit->settings->allow, "allow");
+}
+
+enum outcome edit_allow_flush(struct edit *edit)
+{
+	return flush_sources(edit, &edit->settings->allow);
+}
+
+enum outcome edit_block_add(struct edit *edit)
+{
+	return add_sources(edit, &edit->settings->block, true);
+}
+
+enum outcome edit_block_del(struct edit *edit)
+{
+	return del_sources(edit, &edit->settings->block, "block");
+}
+
+enum outcome edit_block_flush(struct edit *edit)
+{
+	return flush_sources(edit, &edit->settings->block);
+}
+
+/* ---- show ---- */
+
+static json_t *entry_json(const struct entry *entry, uint64_t now)
+{
+	char text[PREFIX_STRLEN];
+	json_t *json;
+
+	prefix_format(&entry->prefix, text);
+	json = json_pack("{s:s, s:s, s:I}", "prefix", text, "comment", entry->value.comment, "added",
+			 (json_int_t)entry->value.added_unix_s);
+	if (entry->value.until_ns)
+		json_object_set_new(json, "ttl_seconds", json_integer(
+				    (entry->value.until_ns - now + NS_PER_S - 1) / NS_PER_S));
+	return json;
+}
+
+static void print_entry(const struct entry *entry, uint64_t now)
+{
+	char text[PREFIX_STRLEN], ttl[FORMAT_LEN] = "-";
+
+	prefix_format(&entry->prefix, text);
+	if (entry->value.until_ns)
+		format_duration((entry->value.until_ns - now + NS_PER_S - 1) / NS_PER_S, ttl);
+	printf("%-30s %10s  %s\n", text, ttl, entry->value.comment);
+}
+
+static enum outcome show_entries(const struct call *call, const char *object, bool block)
+{
+	uint64_t now = now_ns();
+	json_t *list = json_array();
+	struct settings settings;
+	struct entries *entries;
+	char err[ERR_LEN];
+
+	if (*call->words)
+		return usage(call, "\"%s\" is not a word of this command", *call->words);
+	if (read_settings(&settings, err))
+		return failed("%s", err);
+	entries = block ? &settings.block : &settings.allow;
+	entries_expire(entries, now);
+	if (!call->json && entries->count)
+		printf("%-30s %10s  %s\n", "PREFIX", "TTL", "COMMENT");
+	for (size_t i = 0; i < entries->count; i++) {
+		if (call->json)
+			json_array_append_new(list, entry_json(&entries->at[i], now));
+		else
+			print_entry(&entries->at[i], now);
+	}
+	if (!call->json && !entries->count)
+		remark(call, "no %s entries", object);
+	settings_free(&settings);
+	return print_json(call, json_pack("{s:o}", object, list));
+}
+
+enum outcome cmd_allow_show(const struct call *call)
+{
+	return show_entries(call, "allow", false);
+}
+
+enum outcome cmd_block_show(const struct call *call)
+{
+	return show_entries(call, "block", true);
+}
+
+/* ---- test ---- */
+
+/* Whose entry or list covers all of @prefix; false when none does. */
+static bool find_cover(const struct settings *settings, const struct prefix *prefix, bool block,
+		       char *by, size_t size)
+{
+	const struct entry *entry = entries_cover(block ? &settings->block : &settings->allow,
+						  prefix, now_ns());
+	char text[PREFIX_STRLEN], list[WEIR_NAME_LEN];
+
+	if (entry) {
+		prefix_format(&entry->prefix, text);
+		snprintf(by, size, "%s", text);
+		return true;
+	}
+	if (!block || !list_that_covers(prefix, list))
+		return false;
+	snprintf(by, size, "list %s", list);
+	return true;
+}
+
+static enum outcome test_sources(const struct call *call, bool block)
+{
+	char text[PREFIX_STRLEN], by[PREFIX_STRLEN + WEIR_NAME_LEN] = "", err[ERR_LEN];
+	const char *verb = block ? "blocked" : "allowed";
+	enum outcome outcome = DONE;
+	json_t *list = json_array();
+	char **words = call->words;
+	struct settings settings;
+	struct source_words w;
+
+	if (parse_sources(&words, false, false, &w, err))
+		return usage(call, "%s", err);
+	if (read_settings(&settings, err)) {
+		prefixes_free(&w.prefixes);
+		return failed("%s", err);
+	}
+	for (size_t i = 0; i < prefixes_count(&w.prefixes); i++) {
+		struct prefix prefix = prefixes_at(&w.prefixes, i);
+		bool covered = find_cover(&settings, &prefix, block, by, sizeof(by));
+
+		prefix_format(&prefix, text);
+		if (!covered)
+			outcome = FAILED;
+		json_array_append_new(list, json_pack("{s:s, s:b, s:s?}", "prefix", text, verb,
+						      covered, "by", covered ? by : NULL));
+		if (!call->json && !call->quiet)
+			printf(covered ? "%s is %s by %s\n" : "%s is not %s\n", text, verb, by);
+	}
+	prefixes_free(&w.prefixes);
+	settings_free(&settings);
+	return print_json(call, json_pack("{s:o}", "tested", list)) == DONE ? outcome : FAILED;
+}
+
+enum outcome cmd_allow_test(const struct call *call)
+{
+	return test_sources(call, false);
+}
+
+enum outcome cmd_block_test(const struct call *call)
+{
+	return test_sources(call, true);
+}
