@@ -55,7 +55,8 @@
 #define WEIR_SET_STEPS		8
 #define WEIR_SET_V4_LINE	9
 #define WEIR_SET_FILTER_LINE	(WEIR_SET_V4_LINE + 65536)
-#define WEIR_SET_FILTER_LINES	1024
+#define WEIR_SET_FILTER_BITS	22	/* 512 KiB: it should stay in the cache */
+#define WEIR_SET_FILTER_LINES	(1U << (WEIR_SET_FILTER_BITS - 9))
 #define WEIR_SET_FREE_LINE	(WEIR_SET_FILTER_LINE + WEIR_SET_FILTER_LINES)
 
 /*
@@ -99,7 +100,7 @@ static __always_inline __u32 weir_set_bucket(__u64 hi, __u64 lo, __u32 length, _
 /* Bit of the filter for the first 32 bits of an IPv6 address. */
 static __always_inline __u32 weir_set_filter_bit(__u32 top)
 {
-	return (top * 0x9e3779b1U) >> 13;
+	return (top * 0x9e3779b1U) >> (32 - WEIR_SET_FILTER_BITS);
 }
 
 #ifdef WEIR_SET_LINE

@@ -144,7 +144,6 @@ static __always_inline enum weir_reason check_bucket(const struct packet *pkt,
 	}
 	__sync_fetch_and_add(&bucket->dropped, 1);
 	__sync_fetch_and_add(&bucket->dropped_bytes, pkt->bytes);
-	bucket->seen = now;
 	return verdict == BUCKET_OVER ? WEIR_DROP_RATE : WEIR_DROP_CONTENDED;
 }
 

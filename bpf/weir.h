@@ -240,6 +240,11 @@ struct weir_bucket_key {
 	__u32 pad;
 };
 
+/*
+ * 56 bytes, so that key, value and the kernel's own 48 bytes are two cache
+ * lines exactly: with 1M sources over their limit each line more is a wait for
+ * memory.
+ */
 struct weir_bucket {
 	__u64 tat;		/* ticks; packets */
 	__u64 byte_tat;		/* ticks; bytes */
@@ -248,7 +253,6 @@ struct weir_bucket {
 	__u64 passed;		/* packets, since the source came near its limit */
 	__u64 dropped;
 	__u64 dropped_bytes;
-	__u64 seen;		/* ticks: when it was last over its limit */
 };
 
 /*
@@ -289,7 +293,7 @@ _Static_assert(sizeof(struct weir_entry) == 72, "ABI: weir_entry");
 _Static_assert(sizeof(struct weir_limit) == 64, "ABI: weir_limit");
 _Static_assert(sizeof(struct weir_limit_spec) == 72, "ABI: weir_limit_spec");
 _Static_assert(sizeof(struct weir_bucket_key) == 24, "ABI: weir_bucket_key");
-_Static_assert(sizeof(struct weir_bucket) == 64, "ABI: weir_bucket");
+_Static_assert(sizeof(struct weir_bucket) == 56, "ABI: weir_bucket");
 _Static_assert(sizeof(struct weir_gate_line) == 64, "ABI: weir_gate_line");
 _Static_assert(sizeof(struct weir_line) == 64, "ABI: weir_line");
 _Static_assert(WEIR_REASON_MAX < 64, "ABI: reasons");

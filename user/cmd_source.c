@@ -29,7 +29,8 @@ int own_addresses(struct prefixes *own)
 		struct weir_prefix key = { .prefixlen = 128 };
 		struct prefix prefix;
 
-		if (!each->ifa_addr)
+		/* Nothing comes in from loopback addresses, and many lists name them. */
+		if (!each->ifa_addr || each->ifa_flags & IFF_LOOPBACK)
 			continue;
 		if (each->ifa_addr->sa_family == AF_INET) {
 			prefix = prefix_v4(ntohl(((struct sockaddr_in *)each->ifa_addr)

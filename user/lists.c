@@ -348,8 +348,8 @@ static struct weir_line *alloc_set(void *ctx, size_t lines)
 	return map->lines;
 }
 
-static int compile_set(const struct maps *maps, const struct prefixes *all, uint64_t generation,
-		       int *fd, char *err)
+int lists_compile(const struct maps *maps, const struct prefixes *all, uint64_t generation, int *fd,
+		  char *err)
 {
 	struct set_map map = { .fd = -1 };
 	int rc = blockset_compile(all, maps->meta.seed ^ generation, generation, alloc_set, &map, err);
@@ -371,7 +371,7 @@ int lists_prepare(const struct maps *maps, struct list_change *changes, size_t c
 
 	*set_fd = -1;
 	if (!rc)
-		rc = compile_set(maps, &all, generation, set_fd, err);
+		rc = lists_compile(maps, &all, generation, set_fd, err);
 	if (!rc)
 		maps_hint_set(maps, &all, true);
 	for (size_t i = 0; i < count && !rc; i++) {

@@ -44,6 +44,9 @@ int lists_read_union(struct prefixes *all, char *err);
 
 int lists_recover(const struct maps *maps, char *err);
 
+/* The block set of a merged set of prefixes, as a map of its own; its fd in *@fd. */
+int lists_compile(const struct maps *maps, const struct prefixes *all, uint64_t generation, int *fd,
+		  char *err);
 /* Makes the next block set; its fd in *@set_fd. On failure nothing is left. */
 int lists_prepare(const struct maps *maps, struct list_change *changes, size_t count, int *set_fd,
 		  char *err);

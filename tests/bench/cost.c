@@ -18,9 +18,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/bench/cost.skel.h"
 #include "user/datapath.h"
+#include "user/lists.h"
 #include "user/maps.h"
 #include "user/parse.h"
 #include "user/policy.h"
@@ -143,6 +145,32 @@ static void find_maps(struct maps *maps, struct cost_bpf *skel)
 		die("hints", 0);
 }
 
+/* Addresses a /24 apart from BLOCKED on, and a quarter as many IPv6 prefixes. */
+static void write_list(struct maps *maps, enum list list)
+{
+	size_t count = list == LIST_1M ? 1000000 : list == LIST_1K ? 1000 : 0;
+	struct prefixes set = { 0 };
+	char err[ERR_LEN];
+	int fd;
+
+	for (size_t i = 0; i < count; i++) {
+		struct prefix v4 = prefix_v4(BLOCKED + i * 256, 32);
+		struct prefix v6 = { .hi = (0x20010000ULL + i) << 32 | i % 65536 << 16,
+				     .length = i % 3 ? 64 : 48 };
+
+		prefix_mask(&v6);
+		if (prefixes_add(&set, &v4) || (i % 4 == 0 && prefixes_add(&set, &v6)))
+			die("list", -ENOMEM);
+	}
+	if (prefixes_merge(&set) || lists_compile(maps, &set, 1, &fd, err))
+		die("block set", -ENOMEM);
+	maps_hint_set(maps, &set, false);
+	if (maps_put_set(maps, fd))
+		die("block set", 0);
+	close(fd);
+	prefixes_free(&set);
+}
+
 static void write_policy(struct maps *maps, const struct row *row)
 {
 	struct settings none, settings;
@@ -155,6 +183,7 @@ static void write_policy(struct maps *maps, const struct row *row)
 		die(err, -EIO);
 	settings_free(&none);
 	settings_free(&settings);
+	write_list(maps, row->list);
 }
 
 /* ---- the runs ---- */
