@@ -4,6 +4,7 @@
 #define WEIR_FORMAT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "bpf/weir.h"
 

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Limits, from what was asked for to the tables of the data path; and entries. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "tests/unit/check.h"
+#include "user/policy.h"
+#include "user/settings.h"
+
+#define NOW	(1000 * WEIR_TICKS_PER_S)
+
+static struct prefix prefix_of(const char *text)
+{
+	struct prefix prefix = { 0 };
+	char err[ERR_LEN];
+
+	if (prefix_parse(text, &prefix, NULL, err))
+		abort();
+	return prefix;
+}
+
+static struct weir_limit_spec spec_of(const char *from, uint64_t pps)
+{
+	struct weir_limit_spec spec = { .any_proto = 1, .rate_packets = pps, .per_s = 1 };
+	struct prefix prefix;
+
+	if (from) {
+		prefix = prefix_of(from);
+		prefix_to_key(&prefix, &spec.from);
+	}
+	return spec;
+}
+
+static int set(struct weir_policy *policy, struct weir_limit_spec spec)
+{
+	char err[ERR_LEN];
+
+	return policy_set(policy, &spec, 32, 64, NOW, err);
+}
+
+static struct weir_policy *new_policy(void)
+{
+	struct weir_policy *policy = calloc(1, sizeof(*policy));
+
+	if (!policy)
+		abort();
+	return policy;
+}
+
+static uint64_t rate_for(const struct weir_policy *policy, const char *source,
+			 struct packet_kind kind)
+{
+	struct prefix address = prefix_of(source);
+
+	return policy->spec[policy_lookup(policy, &address, &kind)].rate_packets;
+}
+
+static const struct packet_kind udp53 = { IPPROTO_UDP, WEIR_ANY_PACKET, 53 };
+static const struct packet_kind udp99 = { IPPROTO_UDP, WEIR_ANY_PACKET, 99 };
+static const struct packet_kind tcp53 = { IPPROTO_TCP, WEIR_ANY_PACKET, 53 };
+static const struct packet_kind tcp80 = { IPPROTO_TCP, WEIR_ANY_PACKET, 80 };
+static const struct packet_kind syn80 = { IPPROTO_TCP, WEIR_SYN, 80 };
+static const struct packet_kind syn22 = { IPPROTO_TCP, WEIR_SYN, 22 };
+static const struct packet_kind icmp = { IPPROTO_ICMP, WEIR_ANY_PACKET, 0 };
+static const struct packet_kind late = { IPPROTO_UDP, WEIR_FRAGMENT, 0 };
+static const struct packet_kind gre = { IPPROTO_GRE, WEIR_ANY_PACKET, 0 };
+
+/* Each limit has a rate of its own, by which it is known again. */
+static void test_choice(struct check *check)
+{
+	struct weir_policy *policy = new_policy();
+	struct weir_limit_spec spec;
+	char err[ERR_LEN];
+
+	set(policy, spec_of(NULL, 1));
+	spec = spec_of(NULL, 2);
+	spec.any_proto = 0, spec.proto = IPPROTO_UDP;
+	set(policy, spec);
+	spec = spec_of(NULL, 3);
+	spec.dport_first = 50, spec.dport_last = 60;
+	set(policy, spec);
+	spec = spec_of(NULL, 4);
+	spec.dport_first = spec.dport_last = 53, spec.any_proto = 0, spec.proto = IPPROTO_UDP;
+	set(policy, spec);
+	spec = spec_of(NULL, 5);
+	spec.what = WEIR_SYN, spec.any_proto = 0, spec.proto = IPPROTO_TCP;
+	set(policy, spec);
+	spec.rate_packets = 6, spec.dport_first = spec.dport_last = 80;
+	set(policy, spec);
+	spec = spec_of(NULL, 7);
+	spec.what = WEIR_FRAGMENT;
+	set(policy, spec);
+	set(policy, spec_of("10.0.0.0/8", 8));
+	spec = spec_of("10.1.0.0/16", 9);
+	spec.any_proto = 0, spec.proto = IPPROTO_ICMP;
+	set(policy, spec);
+	set(policy, spec_of("2001:db8::/32", 10));
+	CHECK(check, !policy_compile(policy, err), "%s", err);
+
+	CHECK(check, rate_for(policy, "192.0.2.1", udp53) == 4, "udp 53");
+	CHECK(check, rate_for(policy, "192.0.2.1", udp99) == 2, "udp 99");
+	CHECK(check, rate_for(policy, "192.0.2.1", tcp53) == 3, "tcp 53");
+	CHECK(check, rate_for(policy, "192.0.2.1", tcp80) == 1, "tcp 80");
+	CHECK(check, rate_for(policy, "192.0.2.1", syn80) == 6, "syn 80");
+	CHECK(check, rate_for(policy, "192.0.2.1", syn22) == 5, "syn 22");
+	CHECK(check, rate_for(policy, "192.0.2.1", late) == 7, "fragment");
+	CHECK(check, rate_for(policy, "192.0.2.1", gre) == 1, "gre");
+	CHECK(check, rate_for(policy, "10.2.0.1", udp53) == 8, "longer prefix before class");
+	CHECK(check, rate_for(policy, "10.1.0.1", icmp) == 9, "icmp of the /16");
+	CHECK(check, rate_for(policy, "10.1.0.1", tcp80) == 8, "from the /8, not the default");
+	CHECK(check, rate_for(policy, "2001:db8::1", udp53) == 10, "IPv6");
+	CHECK(check, rate_for(policy, "2001:db9::1", udp53) == 4, "IPv6 default");
+	check_done(check, "the longest source first, then the more particular class",
+		   "%u classes, %u scopes", policy->classes, policy->scopes);
+	free(policy);
+}
+
+static void test_many(struct check *check)
+{
+	struct weir_policy *policy = new_policy();
+	unsigned int wrong = 0;
+	char err[ERR_LEN], text[32];
+	double start = check_seconds();
+
+	set(policy, spec_of(NULL, 1));
+	for (int i = 0; i < 1000; i++) {
+		snprintf(text, sizeof(text), "10.%d.%d.0/24", i / 256, i % 256);
+		set(policy, spec_of(text, 1000 + i));
+	}
+	for (int i = 0; i < 250; i++) {
+		struct weir_limit_spec spec = spec_of(NULL, 5000 + i);
+
+		spec.dport_first = spec.dport_last = 2000 + 3 * i;
+		set(policy, spec);
+	}
+	CHECK(check, !policy_compile(policy, err), "%s", err);
+	for (int i = 0; i < 1000; i++) {
+		snprintf(text, sizeof(text), "10.%d.%d.9", i / 256, i % 256);
+		wrong += rate_for(policy, text, tcp80) != 1000U + i;
+	}
+	for (int i = 0; i < 250; i++) {
+		struct packet_kind kind = { IPPROTO_UDP, WEIR_ANY_PACKET, 2000 + 3 * i };
+
+		wrong += rate_for(policy, "192.0.2.1", kind) != 5000U + i;
+		kind.dport++;
+		wrong += rate_for(policy, "192.0.2.1", kind) != 1;
+	}
+	CHECK(check, !wrong && policy->classes >= 251, "%u wrong, %u classes", wrong,
+	      policy->classes);
+	check_done(check, "a thousand overrides and 250 ports", "%u classes, %u scopes, %.3f s",
+		   policy->classes, policy->scopes, check_seconds() - start);
+	free(policy);
+}
+
+static void test_too_many(struct check *check)
+{
+	struct weir_policy *policy = new_policy();
+	char err[ERR_LEN] = "";
+	int rc;
+
+	for (int i = 0; i < 600; i++) {
+		struct weir_limit_spec spec = spec_of(NULL, 5000 + i);
+
+		spec.dport_first = spec.dport_last = 2000 + 3 * i;
+		set(policy, spec);
+	}
+	rc = policy_compile(policy, err);
+	CHECK(check, rc == -ENOSPC && strstr(err, "classes"), "%d %s", rc, err);
+	check_done(check, "too many classes are refused", "%s", err);
+	free(policy);
+}
+
+/* A row belongs to its prefix for as long as that has a limit: tries point to it. */
+static void test_rows_stay(struct check *check)
+{
+	struct weir_policy *policy = new_policy();
+	struct weir_limit_spec spec = spec_of("10.0.0.0/8", 1);
+	struct weir_prefix second;
+	char err[ERR_LEN];
+
+	set(policy, spec);
+	set(policy, spec_of("11.0.0.0/8", 2));
+	policy_compile(policy, err);
+	second = policy->scope[2];
+	policy_remove(policy, policy_find(policy, &spec));
+	policy_compile(policy, err);
+	CHECK(check, !memcmp(&policy->scope[2], &second, sizeof(second)), "row 2 moved");
+	CHECK(check, rate_for(policy, "10.0.0.1", tcp80) == 0, "removed");
+	set(policy, spec_of("12.0.0.0/8", 3));
+	policy_compile(policy, err);
+	CHECK(check, !memcmp(&policy->scope[2], &second, sizeof(second)), "row 2 moved");
+	CHECK(check, rate_for(policy, "12.0.0.1", tcp80) == 3 && policy->scopes == 3,
+	      "row 1 is used again");
+	check_done(check, "a source keeps its row", "%u rows", policy->scopes);
+	free(policy);
+}
+
+static void test_ticks(struct check *check)
+{
+	struct weir_policy *policy = new_policy();
+	struct weir_limit_spec spec = spec_of(NULL, 3000000);
+	uint32_t index, serial;
+	struct weir_limit limit;
+	double error;
+
+	CHECK(check, set(policy, spec) == 1 && set(policy, spec) == 0, "set twice");
+	index = policy_find(policy, &spec);
+	limit = policy->limit[index];
+	error = limit.cost * 3000000.0 / WEIR_TICKS_PER_S - 1;
+	CHECK(check, error < 1e-3 && error > -1e-3, "error %g", error);
+	CHECK(check, policy->spec[index].burst_packets == 300000 && limit.coarse, "default burst");
+	serial = limit.serial;
+
+	spec.rate_packets = 100;
+	spec.burst_packets = 10;
+	CHECK(check, set(policy, spec) == 1, "slower");
+	limit = policy->limit[index];
+	CHECK(check, limit.serial == serial, "the serial stays");
+	CHECK(check, limit.floor > NOW && limit.floor <= NOW + limit.cap, "what was owed stays owed");
+	spec.rate_packets = 20;
+	spec.per_s = 3600;
+	spec.burst_packets = 0;
+	set(policy, spec);
+	CHECK(check, policy->spec[index].burst_packets == 2, "20/h: burst of 2, not 0");
+	spec.burst_packets = 1000000;
+	CHECK(check, set(policy, spec) == -ERANGE, "a burst of years");
+	check_done(check, "rates in ticks", "3 Mpps is %.4f %% off", error * 100);
+	free(policy);
+}
+
+static void test_entries(struct check *check)
+{
+	static const struct {
+		const char *prefix;
+		uint64_t until, effective;
+	} table[] = {
+		{ "10.0.0.0/8", 500, 500 },	{ "10.1.0.0/16", 900, 900 },
+		{ "10.1.1.1/32", 100, 900 },	{ "10.2.0.0/16", 0, 0 },
+		{ "10.2.3.0/24", 700, 0 },	{ "10.3.0.0/16", 100, 500 },
+		{ "11.0.0.0/8", 100, 100 },	{ "2001:db8::/32", 300, 300 },
+		{ "2001:db8::1/128", 200, 300 },
+	};
+	size_t count = sizeof(table) / sizeof(*table);
+	struct entries entries = { 0 };
+	struct prefix probe;
+
+	for (size_t i = 0; i < count; i++) {
+		struct prefix prefix = prefix_of(table[i * 7 % count].prefix);
+		struct weir_entry value = { .until_ns = table[i * 7 % count].until };
+
+		CHECK(check, entries_put(&entries, &prefix, &value) == 1, "added twice");
+	}
+	entries_resolve(&entries);
+	for (size_t i = 0; i < count; i++) {
+		struct prefix prefix = prefix_of(table[i].prefix);
+		struct entry *entry = entries_find(&entries, &prefix);
+
+		CHECK(check, entry && entry->value.effective_ns == table[i].effective, "%s",
+		      table[i].prefix);
+	}
+	probe = prefix_of("10.1.1.1");
+	CHECK(check, entries_cover(&entries, &probe, 50)->prefix.length == 128, "before its end");
+	CHECK(check, entries_cover(&entries, &probe, 400)->prefix.length == 96 + 16, "after it");
+	CHECK(check, !entries_cover(&entries, &probe, 1000), "after all");
+	entries_expire(&entries, 400);
+	CHECK(check, entries.count == 4, "%zu left", entries.count);
+	check_done(check, "a ban inside a longer one ends with that", "%zu entries", count);
+	free(entries.at);
+}
+
+int main(void)
+{
+	struct check check = { 0 };
+
+	test_choice(&check);
+	test_many(&check);
+	test_too_many(&check);
+	test_rows_stay(&check);
+	test_ticks(&check);
+	test_entries(&check);
+	return check_exit(&check);
+}
