@@ -233,7 +233,7 @@ struct weir_gate_line {
 };
 
 /* ---- buckets: LRU_HASH; the sources near their limit, and the offenders ---- */
-#define WEIR_BUCKETS	(1U << 20)	/* at most; the tool lowers it on small machines */
+#define WEIR_BUCKETS	(1U << 21)	/* at most; the tool lowers it on small machines */
 struct weir_bucket_key {
 	__u64 hi, lo;		/* address, masked to the limit's bits; IPv4 mapped */
 	__u32 serial;		/* of the limit */

@@ -20,9 +20,9 @@
  */
 #define RUN_PRIORITY	10
 
-/* Of the memory; a bucket and its place in the hash take about 136 bytes. */
+/* Of the memory; a bucket and its place in the hash take about 144 bytes. */
 #define BUCKETS_SHARE	50
-#define BUCKET_BYTES	136
+#define BUCKET_BYTES	144
 #define BUCKETS_MIN	(1U << 16)
 
 static bool verbose_logs;
