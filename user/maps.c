@@ -77,21 +77,55 @@ static int mount_bpffs(char *err)
 	return 0;
 }
 
-static int take_lock(struct maps *maps, char *err)
+/* Where bpffs is open to all, anybody could have made the folder before us. */
+static int check_owner(int fd, char *err)
 {
-	maps->lock = open(BPFFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (maps->lock < 0)
-		return fail(err, errno, "cannot open " BPFFS ": %s%s", strerror(errno),
-			    errno == EACCES ? " (weir needs root)" : "");
-	for (int waited = 0; flock(maps->lock, LOCK_EX | LOCK_NB); waited += 20) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return fail(err, errno, "cannot lock " BPFFS ": %s", strerror(errno));
-		if (waited >= LOCK_WAIT_MS)
-			return fail(err, EBUSY, "another weir command has been writing for %d s; "
-				    "`fuser -v " BPFFS "` names it", LOCK_WAIT_MS / 1000);
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return fail(err, errno, "cannot stat " WEIR_PIN_ROOT ": %s", strerror(errno));
+	if (st.st_uid != geteuid())
+		return fail(err, EPERM, WEIR_PIN_ROOT " belongs to user %u, not to you: remove it "
+			    "by hand if that is not meant", st.st_uid);
+	return 0;
+}
+
+/* Whether @fd is still the folder of that name: the last writer may have removed it. */
+static bool is_pin_root(int fd)
+{
+	struct stat held, named;
+
+	return !fstat(fd, &held) && !stat(WEIR_PIN_ROOT, &named) && held.st_ino == named.st_ino &&
+	       held.st_dev == named.st_dev;
+}
+
+/*
+ * One writer at a time, by a lock on the folder of the pins, which only root can
+ * open. @create: make the folder first. -ENOENT with an empty @err: there is none.
+ */
+static int take_lock(struct maps *maps, bool create, char *err)
+{
+	for (int waited = 0; waited < LOCK_WAIT_MS; waited += 20) {
+		if (create && mkdir(WEIR_PIN_ROOT, 0700) && errno != EEXIST)
+			return fail(err, errno, "cannot make " WEIR_PIN_ROOT ": %s%s",
+				    strerror(errno), errno == EACCES || errno == EPERM ?
+				    " (weir needs root)" : "");
+		maps->lock = open(WEIR_PIN_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (maps->lock < 0 && errno == ENOENT && !create)
+			return -ENOENT;
+		if (maps->lock < 0)
+			return fail(err, errno, "cannot open " WEIR_PIN_ROOT ": %s%s",
+				    strerror(errno), errno == EACCES ? " (weir needs root)" : "");
+		if (check_owner(maps->lock, err))
+			return -EPERM;
+		if (!flock(maps->lock, LOCK_EX | LOCK_NB) && is_pin_root(maps->lock))
+			return 0;
+		close(maps->lock);
+		maps->lock = -1;
 		usleep(20000);
 	}
-	return 0;
+	return fail(err, EBUSY, "another weir command has been writing for %d s; "
+		    "`fuser -v " WEIR_PIN_ROOT "` names it", LOCK_WAIT_MS / 1000);
 }
 
 /* ---- pins ---- */
@@ -253,7 +287,7 @@ static int write_meta(struct maps *maps, char *err)
 }
 
 /* Everything under @path; bpffs holds nothing but pins and folders. */
-static int remove_tree(const char *path, char *err)
+static int empty_tree(const char *path, char *err)
 {
 	char below[PATH_MAX];
 	struct dirent *each;
@@ -268,22 +302,27 @@ static int remove_tree(const char *path, char *err)
 			continue;
 		snprintf(below, sizeof(below), "%s/%s", path, each->d_name);
 		if (each->d_type == DT_DIR)
-			rc = remove_tree(below, err);
-		else if (unlink(below))
+			rc = empty_tree(below, err);
+		if (!rc && remove(below))
 			rc = fail(err, errno, "cannot remove %s: %s", below, strerror(errno));
 	}
 	closedir(dir);
-	if (!rc && rmdir(path))
-		rc = fail(err, errno, "cannot remove %s: %s", path, strerror(errno));
 	return rc;
 }
 
-/* meta first: from then on the rest is a creation that did not finish. */
+/*
+ * meta first: from then on the rest is a creation that did not finish. The
+ * folder goes last, and with it the lock.
+ */
 static int remove_pins(char *err)
 {
 	if (unlink(WEIR_PIN_ROOT "/meta") && errno != ENOENT)
 		return fail(err, errno, "cannot remove " WEIR_PIN_ROOT "/meta: %s", strerror(errno));
-	return remove_tree(WEIR_PIN_ROOT, err);
+	if (empty_tree(WEIR_PIN_ROOT, err))
+		return -EIO;
+	if (rmdir(WEIR_PIN_ROOT) && errno != ENOENT)
+		return fail(err, errno, "cannot remove " WEIR_PIN_ROOT ": %s", strerror(errno));
+	return 0;
 }
 
 /* meta is pinned last: without it the folder is a creation that did not finish. */
@@ -292,7 +331,7 @@ static int create_pins(struct maps *maps, char *err)
 	char path[64];
 	int rc;
 
-	rc = remove_pins(err);
+	rc = empty_tree(WEIR_PIN_ROOT, err);
 	if (rc)
 		return rc;
 	rc = datapath_create_maps(maps, err);
@@ -300,8 +339,6 @@ static int create_pins(struct maps *maps, char *err)
 		rc = write_meta(maps, err);
 	if (!rc)
 		rc = fill_first_side(maps, err);
-	if (!rc && mkdir(WEIR_PIN_ROOT, 0700) && errno != EEXIST)
-		rc = fail(err, errno, "cannot make " WEIR_PIN_ROOT ": %s", strerror(errno));
 	for (int i = 0; i < MAP_COUNT && !rc; i++) {
 		pin_path(path, sizeof(path), map_names[i]);
 		if (bpf_obj_pin(maps->fd[i], path))
@@ -326,7 +363,7 @@ int maps_open(struct maps *maps, enum maps_use use, char *err)
 	if (use == MAPS_CREATE)
 		rc = mount_bpffs(err);
 	if (!rc && use != MAPS_READ)
-		rc = take_lock(maps, err);
+		rc = take_lock(maps, use == MAPS_CREATE, err);
 	if (!rc)
 		rc = open_pins(maps, err);
 	if (rc == -ENOENT && use == MAPS_CREATE && !err[0]) {

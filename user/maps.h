@@ -19,7 +19,7 @@ enum map_id {
 
 struct maps {
 	int fd[MAP_COUNT];
-	int lock;		/* exclusive or shared flock on the bpffs, or -1 */
+	int lock;		/* exclusive flock on WEIR_PIN_ROOT, or -1 */
 	struct weir_meta meta;
 	struct weir_hints *hints;	/* mapped */
 };
