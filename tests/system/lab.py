@@ -1,0 +1,414 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A laboratory for the system tests.
+
+Two network namespaces joined by a veth: "far" sends, "near" is behind weir.
+All of it, and a bpffs of its own, is in a mount namespace that only this
+process and its children see: no live weir on the machine is touched, runs may
+go on side by side, and nothing outlives them, even if they are killed.
+"""
+import contextlib
+import ctypes
+import json
+import os
+import pathlib
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import traceback
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / os.environ.get("BUILD", "build")
+WEIR = BUILD / "weir"
+FLOOD = BUILD / "tests/tools/flood"
+BPFFS = pathlib.Path("/sys/fs/bpf")
+PINS = BPFFS / "weir"
+
+FAR4, NEAR4 = "192.0.2.2", "192.0.2.1"
+FAR6, NEAR6 = "2001:db8::2", "2001:db8::1"
+UDP_PORT = 9            # where floods go unless told otherwise
+
+CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+SO_TIMESTAMPNS, SO_RCVBUFFORCE = 35, 33
+ROOM_BYTES = 256 << 20  # of a receiver's socket
+SANITIZER_STATUS = 99   # tells a sanitizer's finding from weir's own 1
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Failed(Exception):
+    """Something did not go as it must; the rest of the test makes no sense."""
+
+
+# ---- what a test says ----
+
+failures = 0
+
+
+def check(good, what, figures):
+    """Prints a line of the test runner's contract. Returns @good."""
+    global failures
+    figures = " / ".join(str(figures).splitlines())
+    print(f"ok - {what} ({figures})" if good else f"not ok - {what}: {figures}", flush=True)
+    failures += not good
+    return good
+
+
+def skip(what, why):
+    """Prints that this machine cannot show it."""
+    print(f"skip - {what}: {why}", flush=True)
+
+
+def demand(good, why):
+    if not good:
+        raise Failed(why)
+
+
+# ---- commands ----
+
+class Done:
+    """A command that ended."""
+
+    def __init__(self, words, process):
+        words = [str(word) for word in words]
+        self.words = " ".join(word for word in words if not word.startswith(("nsenter", "--net")))
+        self.status, self.out, self.err = process.returncode, process.stdout, process.stderr
+
+    def __str__(self):
+        said = " / ".join((self.err or self.out).strip().splitlines())
+        return f"{self.words.replace(str(WEIR), 'weir')}: {self.status}: {said}"
+
+
+def run(*words, expect=0, env=None):
+    """@expect: the exit status that it must have; None: any."""
+    process = subprocess.run([str(word) for word in words], capture_output=True, text=True,
+                             stdin=subprocess.DEVNULL, timeout=120, check=False,
+                             env={**os.environ, **(env or {})})
+    done = Done(words, process)
+    demand("Sanitizer" not in done.err and "runtime error:" not in done.err, str(done))
+    demand(expect is None or done.status == expect, f"{done} (not {expect})")
+    return done
+
+
+def wait_for(condition, seconds=10):
+    """Some things the kernel finishes in its own time. Returns whether it did."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+# ---- namespaces ----
+
+class Namespace:
+    """A network namespace. `with` puts the calling thread into it."""
+
+    def __init__(self, name):
+        self.name = name
+        self.path = f"/run/netns/{name}"
+        self.outside = []
+        run("ip", "netns", "add", name)
+
+    def __enter__(self):
+        self.outside.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY))
+        inside = os.open(self.path, os.O_RDONLY)
+        set_namespace(inside)
+        os.close(inside)
+        return self
+
+    def __exit__(self, *_):
+        outside = self.outside.pop()
+        set_namespace(outside)
+        os.close(outside)
+
+    def command(self, *words):
+        """`ip netns exec` would mount a /sys without bpffs."""
+        return ["nsenter", f"--net={self.path}", *words]
+
+    def run(self, *words, **options):
+        return run(*self.command(*words), **options)
+
+    def set(self, name, value):
+        """Writes a sysctl below net."""
+        with self:
+            pathlib.Path("/proc/sys/net", name).write_text(str(value))
+
+    def link(self, dev):
+        return json.loads(self.run("ip", "-j", "-s", "-d", "link", "show", "dev", dev).out)[0]
+
+    def remove(self):
+        run("ip", "netns", "del", self.name, expect=None)
+
+
+def set_namespace(fd):
+    if libc.setns(fd, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def bpffs_is_mounted():
+    return any(line.split()[1] == str(BPFFS) and line.split()[2] == "bpf"
+               for line in pathlib.Path("/proc/self/mounts").read_text().splitlines())
+
+
+def unmount_bpffs():
+    while bpffs_is_mounted():
+        run("umount", BPFFS)
+
+
+def mount_bpffs():
+    run("mount", "-t", "bpf", "-o", "mode=0700", "bpf", BPFFS)
+
+
+def enter_private_mounts():
+    """Our own bpffs and /run/netns, gone with us."""
+    if libc.unshare(CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), "unshare")
+    run("mount", "--make-rprivate", "/")
+    os.makedirs("/run/netns", exist_ok=True)
+    run("mount", "-t", "tmpfs", "tmpfs", "/run/netns")
+    BPFFS.mkdir(exist_ok=True)
+    unmount_bpffs()
+    mount_bpffs()
+
+
+def pins():
+    """What is pinned anywhere; bpffs shows two files of its own."""
+    return sorted(str(path) for path in BPFFS.rglob("*")
+                  if path.is_file() and path.suffix != ".debug")
+
+
+# ---- traffic ----
+
+class Flood:
+    """A running tests/tools/flood."""
+
+    def __init__(self, lab, words):
+        self.words = words
+        command = lab.far.command("setpriv", "--pdeathsig", "KILL", FLOOD, "dev", lab.far_dev,
+                                  *(() if "mac" in words else ("mac", lab.mac)),
+                                  *(str(word) for word in words), "json")
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True)
+        lab.children.append(self.process)
+
+    def wait(self):
+        """Frames that near's ring had no room for are told, and no failure."""
+        out, err = self.process.communicate(timeout=180)
+        demand(self.process.returncode == 0 or "ring was full" in err,
+               f"flood {' '.join(map(str, self.words))}: {self.process.returncode}: {err.strip()}")
+        report = json.loads(out)
+        self.packets, self.seconds = report["packets"], report["seconds"]
+        return self
+
+    def stop(self):
+        self.process.terminate()
+        return self.wait()
+
+    def __str__(self):
+        return f"{self.packets} sent in {self.seconds:.3f} s"
+
+
+class Receiver:
+    """A UDP socket behind weir that notes when each datagram came, by the kernel's clock."""
+
+    def __init__(self, namespace, port=UDP_PORT, family=socket.AF_INET):
+        with namespace:
+            self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, ROOM_BYTES)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self.socket.bind(("", port))
+        self.socket.settimeout(0.3)
+        self.times, self.stopping = [], False
+        self.thread = threading.Thread(target=self.receive, daemon=True)
+        self.thread.start()
+
+    def receive(self):
+        while True:
+            try:
+                _, extra, _, _ = self.socket.recvmsg(1, 64)
+            except TimeoutError:
+                if self.stopping:
+                    return
+                continue
+            seconds, nanoseconds = struct.unpack("qq", extra[0][2])
+            self.times.append(seconds + nanoseconds / 1e9)
+
+    def stop(self):
+        """When nothing comes any more. Returns the times, in order."""
+        self.stopping = True
+        self.thread.join()
+        self.socket.close()
+        return sorted(self.times)
+
+
+def send_udp(namespace, source, to, count, pps=None, port=UDP_PORT):
+    """From a real socket, at an even pace if @pps. Returns how many seconds it took."""
+    family = socket.AF_INET6 if ":" in to else socket.AF_INET
+    with namespace:
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.bind((source, 0))
+    start = time.monotonic()
+    for n in range(count):
+        if pps:
+            time.sleep(max(0, start + n / pps - time.monotonic()))
+        sock.sendto(b"x" * 18, (to, port))
+    sock.close()
+    return time.monotonic() - start
+
+
+# ---- the laboratory ----
+
+class Stats:
+    """One device of `show stats`."""
+
+    def __init__(self, device):
+        self.device = device
+        self.packets, self.created = device["packets"], device["created"]
+        self.reasons = {reason["reason"]: reason for reason in device["reasons"]}
+
+    def __getitem__(self, reason):
+        return self.reasons[reason]["packets"]
+
+    def dropped(self):
+        return sum(reason["packets"] - reason["monitored"] for reason in self.reasons.values()
+                   if reason["action"] == "drop")
+
+
+class Lab:
+    """Far and near, joined, and what is done to them; each test gets a fresh one."""
+
+    number = 0
+
+    def __init__(self):
+        Lab.number += 1
+        name = f"wt-{os.getpid()}-{Lab.number}"
+        self.children = []
+        self.watched = None     # the device that weir saw from its first packet on
+        self.far_dev, self.near_dev = "far0", "near0"
+        self.far, self.near = Namespace(f"{name}-far"), Namespace(f"{name}-near")
+        self.join()
+
+    def join(self):
+        """Makes the veth; @near is down, so that weir can see the first packet."""
+        self.near.run("ip", "link", "add", self.near_dev, "numrxqueues", "2", "numtxqueues", "2",
+                      "type", "veth", "peer", "name", self.far_dev, "netns", self.far.name)
+        self.mac = self.near.link(self.near_dev)["address"]
+        for namespace, dev, address in ((self.near, self.near_dev, NEAR4),
+                                        (self.far, self.far_dev, FAR4)):
+            namespace.set("ipv6/conf/all/disable_ipv6", 1)
+            namespace.set("ipv4/conf/all/rp_filter", 0)
+            namespace.set(f"ipv4/conf/{dev}/rp_filter", 0)
+            namespace.run("ip", "address", "add", f"{address}/24", "dev", dev)
+            namespace.run("ip", "link", "set", "lo", "up")
+
+    def use_ipv6(self):
+        """Only where it is wanted: its stack sends multicast reports unasked."""
+        for namespace, dev, address in ((self.near, self.near_dev, NEAR6),
+                                        (self.far, self.far_dev, FAR6)):
+            namespace.set("ipv6/conf/all/disable_ipv6", 0)
+            namespace.run("ip", "address", "add", f"{address}/32", "dev", dev, "nodad")
+
+    def up(self):
+        """Sources of floods are routed back, so that the receiving stack is content."""
+        self.near.run("ip", "link", "set", self.near_dev, "up")
+        self.far.run("ip", "link", "set", self.far_dev, "up")
+        for prefix in ("198.51.100.0/24", "203.0.113.0/24"):
+            self.near.run("ip", "route", "replace", prefix, "via", FAR4)
+
+    def attach(self, *words):
+        """Before the link is up: weir counts what the driver counts."""
+        self.weir("attach", "dev", self.near_dev, *words)
+        self.up()
+        self.watched = self.near_dev
+
+    def weir(self, *words, expect=0, namespace=None):
+        if "detach" in words:
+            self.watched = None
+        return (namespace or self.near).run(WEIR, *words, expect=expect)
+
+    def read(self, *words):
+        """A read command's JSON."""
+        return json.loads(self.weir("-j", *words).out)
+
+    def stats(self, dev=None):
+        return Stats(self.read("show", "stats", "dev", dev or self.near_dev)["devices"][0])
+
+    def start_flood(self, *words):
+        return Flood(self, words)
+
+    def flood(self, *words):
+        return Flood(self, words).wait()
+
+    def lost(self):
+        """Frames that near's ring had no room for: no weir ever saw them."""
+        return self.near.link(self.near_dev)["stats64"]["rx"]["dropped"]
+
+    def prog_id(self, dev=None):
+        return self.near.link(dev or self.near_dev).get("xdp", {}).get("prog", {}).get("id")
+
+    def check_sums(self, name):
+        """Every packet is counted under one reason; by the driver too, where it can be asked."""
+        if not (PINS / "meta").exists():
+            return
+        for device in self.read("show", "stats")["devices"]:
+            dev = device["dev"]
+            good = wait_for(lambda: len(set(self.sums(dev).values())) == 1, 3)
+            check(good, f"{name}: every packet under one reason, {dev}",
+                  ", ".join(f"{who} {packets}" for who, packets in self.sums(dev).items()))
+
+    def sums(self, dev):
+        stats = self.stats(dev)
+        sums = {"by reason": sum(reason["packets"] for reason in stats.reasons.values()),
+                "in all": stats.packets}
+        if dev == self.watched:
+            sums["by the driver"] = self.near.link(dev)["stats64"]["rx"]["packets"]
+        return sums
+
+    def close(self):
+        for child in self.children:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+        self.near.remove()
+        self.far.remove()
+        unmount_bpffs()
+        mount_bpffs()
+
+
+# ---- the runner ----
+
+def run_test(test):
+    name = test.__name__.removeprefix("test_").replace("_", " ")
+    with contextlib.closing(Lab()) as lab:
+        try:
+            test(lab)
+            lab.check_sums(name)
+        except Failed as why:
+            check(False, name, why)
+        except Exception as error:  # a broken test is a failed one, and the next must run
+            traceback.print_exc()
+            check(False, name, repr(error))
+
+
+def run_tests(module):
+    """All functions test_* of @module, in their order, or those named on the command line."""
+    tests = [value for name, value in vars(sys.modules[module]).items()
+             if name.startswith("test_") and (not sys.argv[1:] or name in sys.argv[1:])]
+    if os.geteuid() != 0:
+        sys.exit("these tests need root")
+    for tool in (WEIR, FLOOD):
+        if not tool.exists():
+            sys.exit(f"{tool} is missing: make all tools")
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
+        os.environ.setdefault(name, f"exitcode={SANITIZER_STATUS}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    enter_private_mounts()
+    for test in tests:
+        run_test(test)
+    sys.exit(1 if failures else 0)

@@ -1,0 +1,408 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line: what is refused and how, exit statuses, JSON and the width of the text."""
+import json
+import pathlib
+import re
+import shlex
+import tempfile
+
+from lab import NEAR4, NEAR6, PINS, ROOT, WEIR, check, run_tests
+
+# Wrong command lines, and a word that the first line of the message must name.
+WRONG = {
+    "no command": [
+        ("frobnicate", "frobnicate"), ("Limit show", "Limit"), ("limi show", "limi"),
+        ("att dev near0", "att"), ("'' show", ""), ("--jason limit show", "jason"),
+        ("-x limit show", "x"), ("limit show -j", "-j"),
+    ],
+    "attach": [
+        ("attach", "dev"), ("attach dev", "dev"), ("attach near0", "near0"),
+        ("attach Dev near0", "Dev"), ("attach dev near0 fast", "fast"),
+        ("attach dev near0 dev lo", "dev"), ("attach dev near0 mode", "mode"),
+        ("attach dev near0 mode fast", "fast"), ("attach dev near0 mode native mode skb", "mode"),
+        ("attach dev near0 monitor monitor", "monitor"), ("attach dev near0 mode ''", "mode"),
+    ],
+    "detach": [
+        ("detach", "dev"), ("detach dev", "dev"), ("detach near0", "near0"),
+        ("detach dev near0 dev lo", "dev"), ("detach all all", "all"),
+        ("detach all dev near0", "all"), ("detach dev near0 all", "all"), ("detach keep", "dev"),
+        ("detach dev near0 keep keep", "keep"), ("detach dev near0 now", "now"),
+    ],
+    "limit": [("limit", "limit"), ("limit frobnicate", "frobnicate"), ("limit se rate 1pps", "se")],
+    "limit set, rate": [
+        ("limit set", "rate"), ("limit set rate", "rate"),
+        *((f"limit set rate '{rate}'", rate) for rate in (
+            "0pps", "0/min", "0/h", "0mbit", "999bit", "1", "-5pps", "+5pps", "1.5mbit", "1e3pps",
+            "pps", "1kpp", "1PPS", " 5pps", "5pps ", "0x10pps", "1001mpps", "1001gbit",
+            "99999999999999999999pps", "18446744073709551616pps", "18446744073709551615mpps",
+            "18446744073709551615gbit", "99999999999999999999/h", "1/day")),
+        ("limit set rate 1000 pps", "1000"), ("limit set rate 1pps rate 2pps", "2pps"),
+        ("limit set rate 1mbit rate 2mbit", "2mbit"), ("limit set rate 10pps please", "please"),
+    ],
+    "limit set, burst": [
+        ("limit set rate 10pps burst", "burst"),
+        *((f"limit set rate 10pps burst '{burst}'", burst) for burst in (
+            "0", "-1", "1.5", "x", "1000000001", "99999999999999999999", "10packets")),
+        ("limit set rate 10pps burst 5 burst 6", "6"), ("limit set rate 1mbit burst 100", "100"),
+        ("limit set rate 10pps burst 1mbit", "burst"),
+        ("limit set rate 1mbit burst 100bit", "100bit"),
+        ("limit set rate 1/h burst 1000000", "burst"),
+    ],
+    "limit set, per": [
+        ("limit set rate 10pps per", "per"),
+        *((f"limit set rate 10pps per '{bits}'", bits) for bits in ("0", "129", "x", "/24", "-1")),
+        ("limit set rate 10pps per 24 per 16", "per"),
+        ("limit set rate 10pps per 48 per 56", "per"),
+        ("limit set from 198.51.100.0/24 per 48 rate 10pps", "48"),
+        ("limit set per 48 from 198.51.100.0/24 rate 10pps", "48"),
+    ],
+    "limit set, from": [
+        ("limit set rate 10pps from", "from"),
+        *((f"limit set rate 10pps from '{prefix}'", prefix) for prefix in (
+            "198.51.100.7/24", "2001:db8::1/64", "198.51.100.0/33", "2001:db8::/129",
+            "198.51.100", "198.51.100.256", "198.51.100.0/-1", "198.51.100.0/", "host.example",
+            "::/0", "", "2001:db8:::1", "198.51.100.0/255.255.255.0", "fe80::1%near0")),
+        ("limit set from 198.51.100.1 from 198.51.100.2 rate 10pps", "from"),
+    ],
+    "limit set, class": [
+        ("limit set rate 10pps proto", "proto"), ("limit set rate 10pps dport", "dport"),
+        *((f"limit set rate 10pps proto '{proto}'", proto) for proto in (
+            "tpc", "256", "-1", "", "TCP", "6x")),
+        *((f"limit set rate 10pps dport '{ports}'", "dport") for ports in (
+            "0", "65536", "80-", "-80", "90-80", "80-90-100", "http", "", "99999999999999999999")),
+        ("limit set proto tcp proto udp rate 10pps", "proto"),
+        ("limit set proto any proto udp rate 10pps", "proto"),
+        ("limit set dport 1 dport 2 rate 10pps", "dport"), ("limit set syn syn rate 10pps", "syn"),
+        ("limit set syn fragment rate 10pps", "fragment"),
+        ("limit set syn proto udp rate 10pps", "syn"),
+        ("limit set fragment dport 80 rate 10pps", "fragment"),
+        ("limit set proto icmp dport 80 rate 10pps", "dport"),
+        ("limit set proto gre dport 80 rate 10pps", "dport"),
+    ],
+    "limit del, show, flush": [
+        ("limit del rate 10pps", "rate"), ("limit del burst 5", "burst"), ("limit del all", "all"),
+        ("limit del from 198.51.100.7/24", "198.51.100.7/24"), ("limit del proto tpc", "tpc"),
+        ("limit del from", "from"), ("limit show all", "all"), ("limit flush all", "all"),
+    ],
+    "allow": [
+        ("allow", "allow"), ("allow frob", "frob"), ("allow add", "prefix"),
+        ("allow del", "prefix"), ("allow test", "prefix"),
+        ("allow add 198.51.100.7/24", "198.51.100.7/24"),
+        ("allow add 198.51.100.1 host.example", "host.example"),
+        ("allow add 198.51.100.1 comment", "comment"), ("allow add 198.51.100.1 ttl 10m", "ttl"),
+        (f"allow add 198.51.100.1 comment {'x' * 48}", "comment"),
+        ("allow add 198.51.100.1 comment 'a\nb'", "comment"),
+        ("allow add 198.51.100.1 comment a comment b", "comment"),
+        ("allow del 198.51.100.1 comment a", "comment"), ("allow show all", "all"),
+        ("allow flush all", "all"),
+    ],
+    "block": [
+        ("block", "block"), ("block frob", "frob"), ("block add", "prefix"),
+        ("block del", "prefix"), ("block test", "prefix"),
+        ("block add 2001:db8::1/64", "2001:db8::1/64"),
+        *((f"block add 198.51.100.1 ttl '{ttl}'", ttl) for ttl in (
+            "0s", "10", "10x", "-1m", "1.5h", "4000d", "99999999999999999999s")),
+        ("block add 198.51.100.1 ttl", "ttl"), ("block add 198.51.100.1 ttl 1m ttl 2m", "ttl"),
+        ("block add 198.51.100.1 comment", "comment"), ("block show all", "all"),
+        ("block flush all", "all"),
+    ],
+    "list": [
+        ("list", "list"), ("list frob", "frob"), ("list load", "name"), ("list load a", "file"),
+        ("list load UPPER file /dev/null", "UPPER"), ("list load a/b file /dev/null", "a/b"),
+        ("list load .. file /dev/null", ".."), ("list load '' file /dev/null", "name"),
+        (f"list load {'a' * 32} file /dev/null", "a" * 32), ("list load a file", "file"),
+        ("list load a file /dev/null format xml", "xml"),
+        ("list load a file /dev/null format", "format"),
+        ("list load a file /dev/null file /dev/zero", "file"),
+        ("list load a file /dev/null x", "x"), ("list show a", "a"), ("list diff", "name"),
+        ("list rollback", "name"), ("list del", "name"),
+        ("list rollback a b", "b"), ("list del a b", "b"), ("list diff a b", "b"),
+    ],
+    "check, save, restore": [
+        ("check", "address"), ("check 198.51.100.0/24", "198.51.100.0/24"),
+        ("check host.example", "host.example"), ("check 198.51.100.1 proto any", "proto"),
+        ("check 198.51.100.1 proto", "proto"), ("check 198.51.100.1 dport 1-2", "dport"),
+        ("check 198.51.100.1 dport 0", "dport"), ("check 198.51.100.1 from", "from"),
+        ("check 198.51.100.1 proto udp syn", "syn"),
+        ("check 198.51.100.1 proto icmp dport 80", "dport"),
+        ("check 198.51.100.1 proto tcp proto udp", "proto"), ("save all", "all"),
+        ("restore", "file"), ("restore /dev/null now", "now"),
+    ],
+    "show": [
+        ("show", "show"), ("show frob", "frob"), ("show stat", "stat"), ("show status all", "all"),
+        ("show stats near0", "near0"), ("show stats dev", "dev"),
+        ("show stats dev near0 dev lo", "dev"), ("show sources 5", "5"),
+        ("show sources top", "top"),
+        ("show sources top 0", "0"), ("show sources top x", "x"), ("show sources top -1", "-1"),
+        ("show sources top 99999999999999999999", "99999999999999999999"),
+        ("show sources top 5 top 6", "top"), ("show source", "address"),
+        ("show source 198.51.100.0/24", "198.51.100.0/24"),
+        ("show source host.example", "host.example"),
+        ("show source 198.51.100.1 198.51.100.2", "198.51.100.2"),
+    ],
+}
+
+
+def complaint(lab, line, word):
+    """What is not as it must be when such a line is refused, if anything."""
+    done = lab.weir(*shlex.split(line), expect=None)
+    first = done.err.partition("\n")[0]
+    if done.status != 2:
+        return [f"{line}: status {done.status}"]
+    if word not in first:
+        return [f"{line}: \"{first}\" does not name {word}"]
+    return [f"{line}: wrote to standard output"] if done.out else []
+
+
+def state(lab):
+    """All that a wrong command line could have changed."""
+    if not PINS.exists():
+        return None
+    return lab.weir("save").out, lab.read("limit", "show"), lab.read("show", "status")
+
+
+def set_something(lab):
+    if lab.prog_id() is None:
+        lab.attach()
+    lab.weir("limit", "set", "rate", "1000pps", "burst", 100)
+    lab.weir("limit", "set", "from", "198.51.100.0/24", "syn", "dport", "80-90", "rate", "20/h")
+
+
+def test_wrong_words(lab):
+    """Exit status 2, the wrong word named, nothing changed."""
+    for what, lines in WRONG.items():
+        set_something(lab)
+        before, complaints = state(lab), []
+        for line, word in lines:
+            complaints += complaint(lab, line, word)
+        if state(lab) != before:
+            complaints.append("the settings have changed")
+            lab.weir("detach", "all", expect=None)
+        check(not complaints, f"{what}: wrong words are refused and named",
+              "; ".join(complaints) or f"{len(lines)} lines")
+
+
+def test_wrong_words_make_no_maps(lab):
+    lines = [line for what, lines in WRONG.items() for line, _ in lines if what != "detach"]
+    made = []
+    for line in lines:
+        lab.weir(*shlex.split(line), expect=None)
+        if PINS.exists():
+            made.append(line)
+            lab.weir("detach", "all", expect=None)
+    check(not made, "wrong words make no maps", "; ".join(made) or f"{len(lines)} lines, no pins")
+
+
+def test_not_in_use(lab):
+    """Where nothing is set, there is nothing to read, and reading makes nothing."""
+    for line in ("show status", "show stats", "show sources", "show source 198.51.100.1",
+                 "limit show", "limit del", "limit flush", "allow show", "block show", "list show",
+                 "allow test 198.51.100.1", "block test 198.51.100.1", "check 198.51.100.1",
+                 "save", "detach all", "detach dev near0"):
+        done = lab.weir(*line.split(), expect=None)
+        if done.status != 1 or "not in use" not in done.err or done.out:
+            check(False, f"{line} where weir is not in use", done)
+            return
+    check(not PINS.exists(), "all that reads says where weir is not in use", "16 commands, no pins")
+
+
+def test_failures(lab):
+    """Exit status 1: the words are right, but it cannot be done; it says why."""
+    set_something(lab)
+    before = state(lab)
+    for line, words in (
+            ("limit del from 203.0.113.0/24", "203.0.113.0/24"), ("limit del proto udp", "udp"),
+            ("limit del from 198.51.100.0/24", "198.51.100.0/24"),  # of another class
+            ("show stats dev lo", "lo"), ("detach dev lo", "lo"), ("attach dev nosuch0", "nosuch0"),
+            ("allow del 198.51.100.1", "198.51.100.1"), ("block del 198.51.100.1", "198.51.100.1"),
+            ("block add 0.0.0.0/0", "force"), ("block add ::/0", "force"),
+            (f"block add {NEAR4}", NEAR4), ("list load a file /nosuch", "/nosuch"),
+            ("list rollback a", "a"), ("list del a", "a"), ("list diff a", "a"),
+            ("restore /nosuch", "/nosuch")):
+        done = lab.weir(*line.split(), expect=None)
+        check(done.status == 1 and words in done.err and not done.out, f"fails: {line}", done)
+    check(state(lab) == before, "what failed has changed nothing",
+          f"{len(before[1]['limits'])} limits")
+
+
+def test_limit_set_again(lab):
+    """The same limit again, and in other words, is the same limit."""
+    set_something(lab)
+    before = lab.read("limit", "show")
+    for line in ("limit set rate 1000pps burst 100", "limit set rate 1kpps burst 100",
+                 "limit set burst 100 rate 1000/s proto any"):
+        lab.weir(*line.split())
+    check(lab.read("limit", "show") == before, "a limit set again is no second limit",
+          f"{len(before['limits'])} limits")
+    lab.weir("limit", "del", "dport", "80-90", "from", "198.51.100.0/24", "syn")
+    lab.weir("limit", "del")
+    check(lab.read("limit", "show") == {"limits": []}, "limit del takes what limit set took",
+          "none left")
+    lab.weir("limit", "set", "rate", "1000pps")
+    done = lab.weir("limit", "flush")
+    check(lab.read("limit", "show") == {"limits": []}, "limit flush", done.err.strip())
+
+
+def test_rates_are_shown_as_set(lab):
+    for rate in ("1pps", "1000pps", "7/min", "20/h", "1kbit", "50mbit", "1gbit", "1000gbit",
+                 "1000000000pps"):
+        lab.weir("limit", "set", "rate", rate)
+        shown = lab.weir("limit", "show").out.splitlines()[1].split()[2]
+        if not check(shown == rate, f"rate {rate}", f"shown as {shown}"):
+            return
+        lab.weir("limit", "flush")
+
+
+# ---- JSON ----
+
+def reasons_of_the_abi():
+    text = (ROOT / "bpf/weir.h").read_text()
+    return [(name, action.lower())
+            for name, action in re.findall(r'R\(\w+,\s*"([a-z0-9-]+)",\s*(PASS|DROP)\)', text)]
+
+
+def lacks(value, wanted, path="$"):
+    """Where @value does not have the shape @wanted; it may have more keys."""
+    if isinstance(wanted, dict):
+        if not isinstance(value, dict):
+            return [path]
+        return [gap for key, item in wanted.items()
+                for gap in (lacks(value[key], item, f"{path}.{key}") if key in value
+                            else [f"{path}.{key}"])]
+    if isinstance(wanted, list):
+        if not isinstance(value, list) or not value:
+            return [path]
+        return [gap for item in value for gap in lacks(item, wanted[0], f"{path}[]")]
+    return [] if type(value) is wanted else [path]
+
+
+STATS = {"devices": [{"dev": str, "mode": str, "monitor": bool, "packets": int, "bytes": int,
+                      "reasons": [{"reason": str, "action": str, "packets": int, "bytes": int}]}]}
+SOURCES = {"total": int, "sources": [{"source": str, "class": str, "passed": int, "dropped": int}]}
+STATUS = {"abi": int, "limits": int, "sources": int,
+          "devices": [{"dev": str, "mode": str, "monitor": bool, "attached": bool}]}
+LIMITS = {"limits": [{"from": str, "class": str, "rate_packets": int, "per_seconds": int,
+                      "burst_packets": int, "rate_bits_per_s": int, "burst_bits": int,
+                      "per_v4": int, "per_v6": int}]}
+
+
+def flood_sources(lab):
+    """Three sources over the limit, each worse than the one before."""
+    for number, count in ((7, 100), (8, 200), (9, 300)):
+        lab.flood("to", NEAR4, "from", f"198.51.100.{number}/32", "count", count, "pps", 1000)
+
+
+def test_json(lab):
+    lab.weir("limit", "set", "rate", "1/h", "burst", 10)
+    lab.attach()
+    flood_sources(lab)
+    for words, wanted in (("show stats", STATS), ("show sources", SOURCES), ("show status", STATUS),
+                          ("limit show", LIMITS), ("show source 198.51.100.9", SOURCES)):
+        value = lab.read(*words.split())
+        gaps = lacks(value, wanted)
+        check(not gaps, f"{words} has the documented shape",
+              ", ".join(gaps) or json.dumps(value)[:60])
+    reasons = [(reason["reason"], reason["action"])
+               for reason in lab.read("show", "stats")["devices"][0]["reasons"]]
+    wanted = reasons_of_the_abi()
+    check(reasons == wanted and len(wanted) > 10, "every reason of the ABI is there, in its order",
+          f"{len(reasons)} of {len(wanted)}")
+
+
+def test_json_sources(lab):
+    lab.weir("limit", "set", "rate", "1/h", "burst", 10)
+    lab.attach()
+    flood_sources(lab)
+    value = lab.read("show", "sources")
+    dropped = [(source["source"], source["class"], source["dropped"])
+               for source in value["sources"]]
+    wanted = [("198.51.100.9/32", "all", 290), ("198.51.100.8/32", "all", 190),
+              ("198.51.100.7/32", "all", 90)]
+    check(value["total"] == 3 and dropped == wanted, "sources, worst first", dropped)
+    first = lab.read("show", "sources", "top", "1")
+    check(first == {"total": 3, "sources": value["sources"][:1]}, "show sources top 1",
+          f"total {first['total']}, {len(first['sources'])} shown")
+    for shown in value["sources"]:
+        address = shown["source"].partition("/")[0]
+        one = lab.read("show", "source", address)
+        check(one == {"total": 1, "sources": [shown]}, f"show source {address}", one)
+    none = lab.read("show", "source", "203.0.113.1")
+    check(none == {"total": 0, "sources": []}, "show source of one far from its limit", none)
+    stats = lab.stats()
+    check(stats["rate-limit"] == 570 and stats["under-limit"] == 30, "the counters agree",
+          f"{stats['rate-limit']} dropped, {stats['under-limit']} let through")
+
+
+def test_options(lab):
+    done = lab.weir("attach", "dev", "near0")
+    loud = lab.weir("-q", "attach", "dev", "near0")
+    check(done.err and not loud.err, "-q says nothing when all goes well", f"without: {done}")
+    done = lab.weir("-q", "limit", "del", expect=1)
+    check(done.err, "-q still says what failed", done)
+    lab.weir("limit", "set", "rate", "1000pps")
+    for words in ("show stats", "show status", "show sources", "limit show"):
+        plain, pretty = (lab.weir(option, *words.split()).out for option in ("-j", "-p"))
+        check(json.loads(plain) == json.loads(pretty) and plain.count("\n") == 1 and
+              pretty.count("\n") > 1, f"-p {words} is -j in many lines",
+              f"{plain.count(chr(10))} and {pretty.count(chr(10))} lines")
+    quiet = lab.weir("attach", "dev", "lo", "mode", "native", expect=1)
+    verbose = lab.weir("-v", "attach", "dev", "lo", "mode", "native", expect=1)
+    check(len(verbose.err) > len(quiet.err), "-v says more",
+          f"{len(verbose.err.splitlines())} lines, {len(quiet.err.splitlines())} without")
+    for words in (("--help",), ("-h",), ("help",)):
+        done = lab.weir(*words, expect=None)
+        if not check(done.status == 0 and "weir limit set" in done.out and not done.err,
+                     f"{words[0]} helps", f"{len(done.out.splitlines())} lines"):
+            return
+    done = lab.weir(expect=None)
+    check(done.status == 2 and "usage" in done.err and not done.out, "no words at all: the usage",
+          f"status {done.status}")
+
+
+def test_output_that_cannot_be_written(lab):
+    """A full disk is no success."""
+    lab.attach()
+    lab.weir("limit", "set", "rate", "1000pps")
+    for words in ("-j show stats", "show stats", "limit show", "show status", "save"):
+        done = lab.near.run("sh", "-c", f"exec {WEIR} {words} > /dev/full", expect=None)
+        check(done.status == 1 and done.err, f"{words} to a full disk", done)
+
+
+def show_all(lab):
+    """The text of each read command, standard error included."""
+    for line in ("help", "limit show", "allow show", "block show", "list show", "show status",
+                 "show stats", "show sources", "show source 2001:db8:1234:5678:9abc:def0:1234:5678",
+                 "allow test 2001:db8:1:2::/64", "block test 2001:db8:1:2::/64",
+                 "check 2001:db8:1:2::1"):
+        done = lab.weir(*line.split(), expect=None)
+        yield " ".join(line.split()[:2]), (done.out + done.err).splitlines()
+
+
+def test_text_fits_80_columns(lab):
+    """With the longest of everything."""
+    source, network = "2001:db8:1234:5678:9abc:def0:1234:5678", "2001:db8:1234:5678::/64"
+    lab.use_ipv6()
+    lab.attach("monitor")
+    for line in (f"limit set from {network} syn dport 10000-20000 rate 1000000000pps rate 1000gbit",
+                 f"limit set from {source} proto udp dport 10000-20000 rate 1/h burst 1 per 128",
+                 f"allow add 2001:db8:9:9:9abc:def0:1234:5678 comment {'c' * 47}",
+                 f"block add 2001:db8:8:8:9abc:def0:1234:5678 ttl 3650d comment {'c' * 47}",
+                 "allow add 2001:db8:1:2::/64"):
+        lab.weir(*line.split())
+    lab.flood("to", NEAR6, "from", f"{source}/128", "dport", 10000, "count", 50, "pps", 1000)
+    lab.near.run("ip", "link", "add", "namedwith15char", "type", "veth", "peer", "name", "peer0")
+    lab.weir("attach", "dev", "namedwith15char", "monitor")
+    lab.near.run("ip", "link", "del", "namedwith15char")
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "a" * 100)
+        path.write_text("203.0.113.0/24\n")
+        lab.weir("list", "load", "l" * 31, "file", path)
+        shown = dict(show_all(lab))
+    for what, lines in shown.items():
+        longest = max(lines, key=len)
+        check(len(longest) <= 80, f"{what} fits 80 columns",
+              f"{len(lines)} lines, the longest of {len(longest)}: {longest}")
+
+
+if __name__ == "__main__":
+    run_tests(__name__)

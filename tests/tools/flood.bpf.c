@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The packet generator's inner loop: each call writes one frame with the next
+ * source and sends it into a veth. Run by BPF_PROG_TEST_RUN with live frames,
+ * one program and so one set of state for each thread.
+ *
+ * The kernel hands used pages back as the last receiver left them: a router has
+ * counted the TTL down, a VLAN tag was cut out. So all of the header is written
+ * each time, and a checksum is a sum over constants, never an update.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#define HEADER_MAX 78 /* Ethernet, one VLAN tag, IPv6, TCP */
+
+/*
+ * Set before loading: the verifier takes them as constants and removes the
+ * branches that they rule out. Sums are of 16-bit words as they lie in memory.
+ */
+const volatile __u8 header[HEADER_MAX]; /* source, random port, checksums: 0 */
+const volatile __u32 header_len;
+const volatile __u32 source_at, sport_at;
+const volatile __u32 ip_check_at, ip_sum; /* IPv4 only */
+const volatile __u32 check_at, sum;	  /* of the payload's protocol */
+const volatile __u8 ipv6, random_source, random_sport;
+const volatile __u8 sum_has_source; /* all but ICMP over IPv4 have a pseudo header */
+const volatile __u8 zero_means_none; /* UDP */
+const volatile __u32 ifindex;
+
+/* Numbers in host order; IPv4 in the last 32 bits. */
+const volatile __u64 prefix_hi, prefix_lo, host_hi, host_lo;
+const volatile __u64 sources, step; /* @step: how many threads take turns */
+const volatile __u64 quota;	    /* packets */
+const volatile __u64 ns_each_q8;    /* nanoseconds from packet to packet, times 256; 0: no pace */
+
+__u64 turn; /* which source comes next */
+__u64 random_state;
+__u64 sent;
+__u64 first, due, ended; /* CLOCK_MONOTONIC; 0: not yet. Ended: the quota is used up. */
+
+/* splitmix64: one word of state, so that a seed repeats a run. */
+static __always_inline __u64 next_random(void)
+{
+	__u64 z = random_state += 0x9e3779b97f4a7c15ULL;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+	return z ^ (z >> 31);
+}
+
+static __always_inline __u32 sum_of(__u64 words)
+{
+	return (words & 0xffff) + (words >> 16 & 0xffff) + (words >> 32 & 0xffff) + (words >> 48);
+}
+
+static __always_inline __u16 checksum(__u32 total)
+{
+	total = (total & 0xffff) + (total >> 16);
+	total = (total & 0xffff) + (total >> 16);
+	return ~total;
+}
+
+/* In words of eight, the last one overlapping: the length is even, but no multiple. */
+static __always_inline void write_header(void *data)
+{
+	for (__u32 i = 0; i < (HEADER_MAX + 7) / 8; i++) {
+		__u32 at = i * 8;
+
+		if (at >= header_len)
+			break;
+		if (at > header_len - 8)
+			at = header_len - 8;
+		*(__u64 *)(data + at) = *(const volatile __u64 *)(header + at);
+	}
+}
+
+/* Returns the sum of its words. */
+static __always_inline __u32 write_source(void *data)
+{
+	__u64 hi = prefix_hi, lo = prefix_lo;
+
+	if (random_source) {
+		if (ipv6)
+			hi |= next_random() & host_hi;
+		lo |= next_random() & host_lo;
+	} else {
+		lo += turn;
+		turn += step;
+		if (turn >= sources)
+			turn -= sources;
+	}
+
+	if (!ipv6) {
+		__u32 source = __builtin_bswap32(lo);
+
+		*(__u32 *)(data + source_at) = source;
+		return sum_of(source);
+	}
+	hi = __builtin_bswap64(hi);
+	lo = __builtin_bswap64(lo);
+	*(__u64 *)(data + source_at) = hi;
+	*(__u64 *)(data + source_at + 8) = lo;
+	return sum_of(hi) + sum_of(lo);
+}
+
+/*
+ * Packet n is owed at first + n * ns_each. After a delay the pauses are halved
+ * until it is made good: no burst, the receiver may be a limiter. The last
+ * packet's pause counts too, so that the rate of the run is the pace.
+ */
+static __always_inline int is_due(void)
+{
+	__u64 now = 0, soonest;
+
+	if (ns_each_q8 || !first)
+		now = bpf_ktime_get_ns();
+	if (!first)
+		first = now;
+	if (now < due)
+		return 0;
+	if (sent >= quota) {
+		if (!ended)
+			ended = bpf_ktime_get_ns();
+		return 0;
+	}
+	if (ns_each_q8) {
+		due = first + ((sent + 1) * ns_each_q8 >> 8);
+		soonest = now + (ns_each_q8 >> 9);
+		if (due < soonest)
+			due = soonest;
+	}
+	return 1;
+}
+
+SEC("xdp")
+int flood(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data;
+	__u32 source_sum, total = sum;
+	__u16 check;
+
+	if (data + header_len > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	if (!is_due())
+		return XDP_DROP;
+
+	write_header(data);
+	source_sum = write_source(data);
+	if (!ipv6)
+		*(__u16 *)(data + ip_check_at) = checksum(ip_sum + source_sum);
+	if (sum_has_source)
+		total += source_sum;
+	if (random_sport) {
+		__u16 port = __builtin_bswap16(1024 + ((next_random() >> 48) * 64512 >> 16));
+
+		*(__u16 *)(data + sport_at) = port;
+		total += port;
+	}
+	check = checksum(total);
+	if (zero_means_none && !check)
+		check = 0xffff;
+	*(__u16 *)(data + check_at) = check;
+
+	sent++;
+	return bpf_redirect(ifindex, 0);
+}
+
+char _license[] SEC("license") = "GPL";

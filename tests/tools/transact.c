@@ -1,0 +1,554 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * transact: what a user of a server would notice. Clients ask over real TCP
+ * connections and wait for the answer; what counts is how many get one.
+ *
+ * One thread on either side, so that the tool itself takes little of the
+ * machine that it measures.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "user/error.h"
+#include "user/parse.h"
+
+#define REQUEST_LEN	64
+#define REPLY_LEN	512
+#define CLIENTS_MAX	1000
+#define EVENTS		64
+#define NS_PER_MS	1000000LL
+#define NS_PER_S	1000000000LL
+#define PATIENCE_NS	NS_PER_S	 /* for one transaction, its connection included */
+#define RETRY_NS	(100 * NS_PER_MS) /* after a refusal, which costs no patience */
+
+enum outcome { DONE, FAILED, USAGE };
+
+struct options {
+	const char *host, *port, *from;
+	uint64_t seconds, clients, interval_ms, pace;
+	bool connect_each, json;
+};
+
+enum state { IDLE, CONNECTING, WAITING };
+
+struct client {
+	int fd; /* -1: no connection */
+	enum state state;
+	size_t got;	/* bytes of the reply */
+	int64_t when;	/* idle: the next transaction; else: when patience ends */
+	int64_t due;	/* when the last transaction was to begin */
+};
+
+struct run {
+	const struct options *options;
+	struct sockaddr_storage to, from;
+	socklen_t to_len, from_len;
+	int epoll;
+	struct client *clients;
+	int64_t period;		/* of one client, ns; 0: no pace */
+	int64_t look;		/* no client needs a look before */
+	uint64_t done, failed;
+};
+
+static volatile sig_atomic_t stopped;
+
+static const char usage_text[] =
+	"usage: transact serve ADDR PORT\n"
+	"       transact run ADDR PORT seconds S [clients N] [interval MS] [pace N]\n"
+	"                [connect] [from ADDR] [json]\n"
+	"  connect: a new connection for each transaction\n"
+	"  pace: transactions per second of all clients together\n";
+
+static __attribute__((format(printf, 1, 2))) enum outcome failed(const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "transact: ");
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\n");
+	return FAILED;
+}
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	stopped = 1;
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+static bool resolve(const char *host, const char *port, struct sockaddr_storage *address,
+		    socklen_t *len)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+				  .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV };
+	struct addrinfo *found;
+	int rc = getaddrinfo(host, port, &hints, &found);
+
+	if (rc) {
+		failed("%s port %s: %s", host, port ? port : "none", gai_strerror(rc));
+		return false;
+	}
+	memcpy(address, found->ai_addr, found->ai_addrlen);
+	*len = found->ai_addrlen;
+	freeaddrinfo(found);
+	return true;
+}
+
+static void set(int fd, int level, int option, int value)
+{
+	setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+static bool watch(int epoll, int fd, int operation, uint32_t events, void *data)
+{
+	struct epoll_event event = { .events = events, .data.ptr = data };
+
+	return !epoll_ctl(epoll, operation, fd, &event);
+}
+
+/* The usual limit is 1024 files, as many as there may be clients. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* ---- the server ---- */
+
+struct connection {
+	int fd;
+	size_t got; /* bytes of the request */
+};
+
+static void hang_up(struct connection *connection)
+{
+	close(connection->fd);
+	free(connection);
+}
+
+static void take_connections(int epoll, int listener)
+{
+	int fd;
+
+	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		struct connection *connection = calloc(1, sizeof(*connection));
+
+		if (!connection) {
+			close(fd);
+			return;
+		}
+		connection->fd = fd;
+		set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		if (!watch(epoll, fd, EPOLL_CTL_ADD, EPOLLIN, connection))
+			hang_up(connection);
+	}
+}
+
+/* A reply that does not fit into the socket is for a client that reads none. */
+static void answer(struct connection *connection)
+{
+	static const char reply[REPLY_LEN];
+	char request[REQUEST_LEN];
+	ssize_t len = recv(connection->fd, request, sizeof(request) - connection->got, 0);
+
+	if (len < 0 && errno == EAGAIN)
+		return;
+	if (len <= 0) {
+		hang_up(connection);
+		return;
+	}
+	connection->got += len;
+	if (connection->got < REQUEST_LEN)
+		return;
+	connection->got = 0;
+	if (send(connection->fd, reply, sizeof(reply), MSG_NOSIGNAL) != sizeof(reply))
+		hang_up(connection);
+}
+
+static int listen_on(const char *host, const char *port)
+{
+	struct sockaddr_storage address;
+	socklen_t len;
+	int fd;
+
+	if (!resolve(host, port, &address, &len))
+		return -1;
+	fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0) {
+		set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		if (!bind(fd, (struct sockaddr *)&address, len) && !listen(fd, 1024))
+			return fd;
+	}
+	failed("cannot listen on %s port %s: %s", host, port, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static enum outcome serve(const char *host, const char *port)
+{
+	int listener = listen_on(host, port), epoll = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event events[EVENTS];
+
+	if (listener < 0)
+		return FAILED;
+	if (epoll < 0 || !watch(epoll, listener, EPOLL_CTL_ADD, EPOLLIN, NULL))
+		return failed("cannot wait for connections: %s", strerror(errno));
+	puts("ready");
+	fflush(stdout);
+	while (!stopped) {
+		int count = epoll_wait(epoll, events, EVENTS, -1);
+
+		for (int i = 0; i < count; i++) {
+			if (events[i].data.ptr)
+				answer(events[i].data.ptr);
+			else
+				take_connections(epoll, listener);
+		}
+	}
+	return DONE;
+}
+
+/* ---- the clients ---- */
+
+/*
+ * By a reset: a client that connects thousands of times a second would be out
+ * of ports soon if each stood in TIME_WAIT for a minute.
+ */
+static void disconnect(struct client *client)
+{
+	struct linger at_once = { .l_onoff = 1 };
+
+	if (client->fd < 0)
+		return;
+	setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	close(client->fd);
+	client->fd = -1;
+}
+
+/* The client does nothing until then. */
+static void rest(struct run *run, struct client *client, int64_t until)
+{
+	client->state = IDLE;
+	client->when = until;
+	if (until < run->look)
+		run->look = until;
+}
+
+static void give_up(struct run *run, struct client *client, int64_t not_before)
+{
+	int64_t next = client->due + run->period;
+
+	run->failed++;
+	disconnect(client);
+	rest(run, client, next > not_before ? next : not_before);
+}
+
+static void ask(struct run *run, struct client *client)
+{
+	static const char request[REQUEST_LEN];
+
+	client->state = WAITING;
+	client->got = 0;
+	if (send(client->fd, request, sizeof(request), MSG_NOSIGNAL) != sizeof(request))
+		give_up(run, client, now_ns() + RETRY_NS);
+}
+
+static bool open_connection(struct run *run, struct client *client)
+{
+	client->fd = socket(run->to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (client->fd < 0)
+		return false;
+	set(client->fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	/* The port is chosen by connect(), which may give it to several destinations. */
+	set(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+	if (run->from_len && bind(client->fd, (struct sockaddr *)&run->from, run->from_len))
+		return false;
+	return watch(run->epoll, client->fd, EPOLL_CTL_ADD, EPOLLOUT, client) &&
+	       (!connect(client->fd, (struct sockaddr *)&run->to, run->to_len) ||
+		errno == EINPROGRESS);
+}
+
+/* With a pace, what could not be asked in time is not asked in a burst later. */
+static void begin(struct run *run, struct client *client, int64_t now)
+{
+	client->due = client->when + run->period < now ? now : client->when;
+	client->when = now + PATIENCE_NS;
+	if (client->fd >= 0) {
+		ask(run, client);
+		return;
+	}
+	client->state = CONNECTING;
+	if (!open_connection(run, client))
+		give_up(run, client, now + RETRY_NS);
+}
+
+static void connected(struct run *run, struct client *client)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	if (error || !watch(run->epoll, client->fd, EPOLL_CTL_MOD, EPOLLIN, client))
+		give_up(run, client, now_ns() + RETRY_NS);
+	else
+		ask(run, client);
+}
+
+static void succeed(struct run *run, struct client *client)
+{
+	int64_t now = now_ns(), next = client->due + run->period;
+
+	run->done++;
+	if (run->options->connect_each)
+		disconnect(client);
+	if (next > now) {
+		rest(run, client, next);
+		return;
+	}
+	client->when = next;
+	begin(run, client, now);
+}
+
+static void read_reply(struct run *run, struct client *client)
+{
+	char reply[REPLY_LEN];
+	ssize_t len = recv(client->fd, reply, sizeof(reply), 0);
+
+	if (len < 0 && errno == EAGAIN)
+		return;
+	if (client->state == IDLE) {
+		disconnect(client);
+	} else if (len <= 0) {
+		give_up(run, client, now_ns() + RETRY_NS);
+	} else {
+		client->got += len;
+		if (client->got >= REPLY_LEN)
+			succeed(run, client);
+	}
+}
+
+/* Those whose time has come: to begin, or to give up. */
+static void look_at_clients(struct run *run, int64_t now)
+{
+	run->look = INT64_MAX;
+	for (uint64_t i = 0; i < run->options->clients; i++) {
+		struct client *client = &run->clients[i];
+
+		if (client->when <= now) {
+			if (client->state == IDLE)
+				begin(run, client, now);
+			else
+				give_up(run, client, now);
+		}
+		if (client->when < run->look)
+			run->look = client->when;
+	}
+}
+
+/* ---- the report ---- */
+
+static void report(const struct run *run, bool total, double at, double seconds, uint64_t done,
+		   uint64_t failures)
+{
+	double rate = seconds > 0 ? done / seconds : 0;
+
+	if (run->options->json)
+		printf("{\"%s\":%.1f,\"transactions\":%lu,\"per_second\":%.0f,\"failed\":%lu}\n",
+		       total ? "seconds" : "t", at, done, rate, failures);
+	else
+		printf("%s=%.1f transactions=%lu per_second=%.0f failed=%lu\n",
+		       total ? "total seconds" : "t", at, done, rate, failures);
+	fflush(stdout);
+}
+
+static void wait_for_events(struct run *run, int64_t until)
+{
+	struct epoll_event events[EVENTS];
+	int64_t left = until - now_ns();
+	struct timespec timeout = { .tv_sec = left / NS_PER_S, .tv_nsec = left % NS_PER_S };
+	int count;
+
+	if (left < 0)
+		timeout = (struct timespec){ 0 };
+	count = epoll_pwait2(run->epoll, events, EVENTS, &timeout, NULL);
+	for (int i = 0; i < count; i++) {
+		struct client *client = events[i].data.ptr;
+
+		if (client->state == CONNECTING)
+			connected(run, client);
+		else
+			read_reply(run, client);
+	}
+}
+
+static void run_clients(struct run *run)
+{
+	int64_t start = now_ns(), end = start + run->options->seconds * NS_PER_S;
+	int64_t interval = run->options->interval_ms * NS_PER_MS, now = start, last = start;
+	int64_t next = start + interval, until;
+	uint64_t done = 0, failures = 0;
+
+	for (uint64_t i = 0; i < run->options->clients; i++)
+		run->clients[i] = (struct client){
+			.fd = -1,
+			.when = start + i * run->period / run->options->clients,
+		};
+	while (!stopped && now < end) {
+		until = run->look < next ? run->look : next;
+		wait_for_events(run, until < end ? until : end);
+		now = now_ns();
+		if (now >= run->look)
+			look_at_clients(run, now);
+		if (now < next)
+			continue;
+		report(run, false, (double)(now - start) / NS_PER_S, (double)(now - last) / NS_PER_S,
+		       run->done - done, run->failed - failures);
+		done = run->done;
+		failures = run->failed;
+		last = now;
+		while (next <= now)
+			next += interval;
+	}
+	report(run, true, (double)(now - start) / NS_PER_S, (double)(now - start) / NS_PER_S,
+	       run->done, run->failed);
+}
+
+/* Else every connection would fail, which looks like a server that is gone. */
+static bool has_address(const struct run *run)
+{
+	int fd = socket(run->from.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int rc = bind(fd, (struct sockaddr *)&run->from, run->from_len);
+
+	if (rc)
+		failed("from %s: %s; give one of this host's addresses", run->options->from,
+		       strerror(errno));
+	close(fd);
+	return !rc;
+}
+
+static enum outcome start_clients(const struct options *options)
+{
+	struct run run = { .options = options, .epoll = epoll_create1(EPOLL_CLOEXEC) };
+
+	if (!resolve(options->host, options->port, &run.to, &run.to_len) ||
+	    (options->from && !resolve(options->from, NULL, &run.from, &run.from_len)))
+		return USAGE;
+	if (run.from_len && run.from.ss_family != run.to.ss_family) {
+		failed("from %s: not of the family of %s", options->from, options->host);
+		return USAGE;
+	}
+	if (run.from_len && !has_address(&run))
+		return FAILED;
+	if (options->pace)
+		run.period = NS_PER_S * options->clients / options->pace;
+	run.clients = calloc(options->clients, sizeof(*run.clients));
+	if (run.epoll < 0 || !run.clients)
+		return failed("cannot start: %s", strerror(errno));
+	prctl(PR_SET_TIMERSLACK, 1);
+	run_clients(&run);
+	free(run.clients);
+	return DONE;
+}
+
+/* ---- the command line ---- */
+
+/* Returns how many words it took, or a negative errno. */
+static int parse_word(const char *word, const char *value, struct options *options, char *err)
+{
+	const struct {
+		const char *word;
+		uint64_t *number, least, most;
+	} numbers[] = {
+		{ "seconds", &options->seconds, 1, 3600 },
+		{ "clients", &options->clients, 1, CLIENTS_MAX },
+		{ "interval", &options->interval_ms, 10, 60000 },
+		{ "pace", &options->pace, 1, 1000000 },
+	};
+	int rc;
+
+	if (!strcmp(word, "connect")) {
+		options->connect_each = true;
+		return 1;
+	}
+	if (!strcmp(word, "json")) {
+		options->json = true;
+		return 1;
+	}
+	if (!value)
+		return fail(err, EINVAL, "\"%s\": unknown, or its value is missing", word);
+	if (!strcmp(word, "from")) {
+		options->from = value;
+		return 2;
+	}
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		if (strcmp(word, numbers[i].word))
+			continue;
+		rc = parse_number(value, word, numbers[i].least, numbers[i].most,
+				  numbers[i].number, err);
+		return rc ? rc : 2;
+	}
+	return fail(err, EINVAL, "unknown word \"%s\"", word);
+}
+
+static enum outcome run_command(char **words)
+{
+	struct options options = { .host = words[0], .port = words[1], .clients = 10,
+				   .interval_ms = 1000 };
+	char err[ERR_LEN] = "seconds must be given";
+	int took = 0;
+
+	for (words += 2; *words && took >= 0; words += took) {
+		took = parse_word(words[0], words[1], &options, err);
+		if (took < 0)
+			break;
+	}
+	if (took < 0 || !options.seconds) {
+		failed("%s", err);
+		fputs(usage_text, stderr);
+		return USAGE;
+	}
+	return start_clients(&options);
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	raise_file_limit();
+	if (argc == 4 && !strcmp(argv[1], "serve"))
+		return serve(argv[2], argv[3]);
+	if (argc >= 4 && !strcmp(argv[1], "run"))
+		return run_command(argv + 2);
+	fputs(usage_text, stderr);
+	return USAGE;
+}
