@@ -13,7 +13,7 @@ B := build$(if $(filter 1,$(SAN)),/san)
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-7s %s\n' $(1) $(2))
 
-WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+WARN   := -Wall -Wextra -Wno-missing-field-initializers -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 DEPS    = -MMD -MP
 SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer)
 comma  := ,
@@ -26,7 +26,7 @@ BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I. \
 
 # The pure part of the user side: no libbpf, no root, so unit tests and
 # fuzzers link it as it is.
-PURE := user/prefix.c user/parse.c user/format.c user/policy.c user/settings.c \
+PURE := user/prefix.c user/parse.c user/format.c user/policy.c user/settings.c user/words.c \
 	user/blockset.c user/listfile.c
 USER := $(sort $(wildcard user/*.c))
 USER_OBJ := $(USER:%.c=$(B)/%.o)

@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 #include "user/command.h"
-#include "user/datapath.h"
 #include "user/cmd_output.h"
+#include "user/datapath.h"
+#include "user/error.h"
 
 static uint32_t own_netns(void)
 {
@@ -56,33 +57,54 @@ struct attach_words {
 	bool monitor;
 };
 
-static enum outcome parse_attach(const struct call *call, struct attach_words *w)
+static int set_dev(void *into, const char *value, char *err)
 {
-	char **words = call->words;
-	const char *mode;
+	struct attach_words *w = into;
+
+	(void)err;
+	w->name = value;
+	return 0;
+}
+
+static int set_mode(void *into, const char *value, char *err)
+{
+	static const char *const modes[] = { "auto", "native", "skb" };
+	struct attach_words *w = into;
+
+	for (int i = ATTACH_AUTO; i <= ATTACH_SKB; i++) {
+		if (strcmp(value, modes[i]))
+			continue;
+		w->mode = i;
+		return 0;
+	}
+	return fail(err, EINVAL, "mode \"%.40s\": native, skb or auto", value);
+}
+
+static int set_monitor(void *into, const char *value, char *err)
+{
+	struct attach_words *w = into;
+
+	(void)value;
+	(void)err;
+	w->monitor = true;
+	return 0;
+}
+
+static int parse_attach(char **words, struct attach_words *w, char *err)
+{
+	static const struct word table[] = {
+		{ "dev", "an interface", set_dev },
+		{ "mode", "native, skb or auto", set_mode },
+		{ "monitor", NULL, set_monitor },
+		{ 0 },
+	};
+	int rc;
 
 	*w = (struct attach_words){ .mode = ATTACH_AUTO };
-	while (*words) {
-		if (take_word(&words, "dev")) {
-			if (w->name || !(w->name = take_value(&words)))
-				return usage(call, "dev needs one interface");
-		} else if (take_word(&words, "mode")) {
-			mode = take_value(&words);
-			if (mode && !strcmp(mode, "native"))
-				w->mode = ATTACH_NATIVE;
-			else if (mode && !strcmp(mode, "skb"))
-				w->mode = ATTACH_SKB;
-			else if (!mode || strcmp(mode, "auto"))
-				return usage(call, "mode is native, skb or auto");
-		} else if (take_word(&words, "monitor")) {
-			w->monitor = true;
-		} else {
-			return usage(call, "\"%s\" is not a word of this command", *words);
-		}
-	}
-	if (!w->name)
-		return usage(call, "attach needs dev IF");
-	return DONE;
+	rc = take_words(&words, table, w, err);
+	if (rc)
+		return rc;
+	return w->name ? 0 : fail(err, EINVAL, "attach needs dev IF");
 }
 
 static void report_attached(const struct call *call, const struct maps *maps,
@@ -138,29 +160,16 @@ static enum outcome attach(const struct call *call, struct maps *maps, const str
 	return DONE;
 }
 
-/* Nothing is left behind by an attach that made the maps and then failed. */
-static void forget_if_unused(struct maps *maps)
-{
-	struct settings settings;
-	char err[ERR_LEN];
-
-	if (devices_in_use(maps) || maps_read_settings(maps, &settings, err))
-		return;
-	if (settings.policy->generation <= 1 && !settings.allow.count && !settings.block.count)
-		maps_unpin(maps, err);
-	settings_free(&settings);
-}
-
 enum outcome cmd_attach(const struct call *call)
 {
 	struct attach_words w;
-	enum outcome outcome = parse_attach(call, &w);
+	enum outcome outcome;
 	struct maps maps;
 	char err[ERR_LEN];
 	uint32_t ifindex;
 
-	if (outcome != DONE)
-		return outcome;
+	if (parse_attach(call->words, &w, err))
+		return usage(call, "%s", err);
 	ifindex = if_nametoindex(w.name);
 	if (!ifindex)
 		return failed("there is no interface %s in this network namespace; `ip -br link` "
@@ -168,9 +177,7 @@ enum outcome cmd_attach(const struct call *call)
 	if (maps_open(&maps, MAPS_CREATE, err))
 		return failed("%s", err);
 	outcome = attach(call, &maps, &w, ifindex);
-	if (outcome != DONE)
-		forget_if_unused(&maps);
-	maps_close(&maps);
+	close_maps(&maps, outcome);
 	return outcome;
 }
 
@@ -228,36 +235,69 @@ static enum outcome forget_settings(const struct call *call, struct maps *maps)
 	return DONE;
 }
 
+struct detach_words {
+	const char *name;
+	bool all, keep;
+};
+
+static int set_detach_dev(void *into, const char *value, char *err)
+{
+	struct detach_words *w = into;
+
+	(void)err;
+	w->name = value;
+	return 0;
+}
+
+static int set_all_or_keep(void *into, const char *value, char *err)
+{
+	struct detach_words *w = into;
+
+	(void)err;
+	*(*value == 'a' ? &w->all : &w->keep) = true;
+	return 0;
+}
+
+static int parse_detach(char **words, struct detach_words *w, char *err)
+{
+	static const struct word table[] = {
+		{ "dev", "an interface", set_detach_dev },
+		{ "all", NULL, set_all_or_keep },
+		{ "keep", NULL, set_all_or_keep },
+		{ 0 },
+	};
+	int rc;
+
+	*w = (struct detach_words){ 0 };
+	rc = take_words(&words, table, w, err);
+	if (rc)
+		return rc;
+	if (w->all && w->name)
+		return fail(err, EINVAL, "dev %s or all, not both", w->name);
+	return w->all || w->name ? 0 : fail(err, EINVAL, "detach needs dev IF, or all");
+}
+
 enum outcome cmd_detach(const struct call *call)
 {
-	bool all = false, keep = false;
-	char **words = call->words, err[ERR_LEN];
 	struct weir_device device;
-	const char *name = NULL;
+	struct detach_words w;
 	enum outcome outcome;
+	char err[ERR_LEN];
 	struct maps maps;
 	uint32_t slot;
 
-	while (*words) {
-		if (take_word(&words, "all"))
-			all = true;
-		else if (take_word(&words, "keep"))
-			keep = true;
-		else if (!take_word(&words, "dev") || name || !(name = take_value(&words)))
-			return usage(call, "detach needs dev IF, or all");
-	}
-	if (all == (name != NULL))
-		return usage(call, "detach needs dev IF, or all");
+	if (parse_detach(call->words, &w, err))
+		return usage(call, "%s", err);
 	if (maps_open(&maps, MAPS_WRITE, err))
 		return failed("%s", err);
-	if (all) {
+	if (w.all) {
 		outcome = detach_all(call, &maps);
 	} else {
-		slot = slot_of(&maps, name, &device);
-		outcome = slot == WEIR_DEVICES ? failed("%s: weir is not attached", name) :
+		slot = slot_of(&maps, w.name, &device);
+		outcome = slot == WEIR_DEVICES ? failed("%s: weir is not attached", w.name) :
 						 detach_slot(call, &maps, slot, &device);
 	}
-	if (outcome == DONE && !keep && !devices_in_use(&maps))
+	if (outcome == DONE && !w.keep && !devices_in_use(&maps))
 		outcome = forget_settings(call, &maps);
 	maps_close(&maps);
 	return outcome;

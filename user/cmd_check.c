@@ -15,6 +15,7 @@
 struct question {
 	struct prefix address;
 	struct packet_kind kind;
+	bool given, proto;	/* the address, the protocol */
 };
 
 struct answer {
@@ -22,53 +23,73 @@ struct answer {
 	char rule[256];		/* what decides, as a person would say it */
 };
 
-static int set_kind(struct question *q, const char *word, char ***words, char *err)
+static int set_address(void *into, const char *value, char *err)
 {
-	uint16_t last;
+	struct question *q = into;
+
+	if (parse_prefix(value, &q->address, err))
+		return -EINVAL;
+	q->given = true;
+	return q->address.length == 128 ? 0 : fail(err, EINVAL, "\"%s\": an address is wanted, "
+						   "not a prefix", value);
+}
+
+static int set_proto(void *into, const char *value, char *err)
+{
+	struct question *q = into;
 	bool any;
 
-	if (!strcmp(word, "syn") || !strcmp(word, "fragment")) {
-		q->kind.what = !strcmp(word, "syn") ? WEIR_SYN : WEIR_FRAGMENT;
-		return 0;
-	}
-	if (!**words)
-		return fail(err, EINVAL, "\"%s\" needs a value", word);
-	if (!strcmp(word, "proto")) {
-		if (parse_proto(take_value(words), &q->kind.proto, &any, err))
-			return -EINVAL;
-		return any ? fail(err, EINVAL, "proto: a packet has one protocol") : 0;
-	}
-	if (parse_ports(take_value(words), &q->kind.dport, &last, err))
+	if (parse_proto(value, &q->kind.proto, &any, err))
 		return -EINVAL;
-	return last == q->kind.dport ? 0 : fail(err, EINVAL, "dport: a packet has one port");
+	q->proto = true;
+	return any ? fail(err, EINVAL, "proto any: a packet has one protocol") : 0;
+}
+
+static int set_what(void *into, const char *word, char *err)
+{
+	struct question *q = into;
+
+	if (q->kind.what != WEIR_ANY_PACKET)
+		return fail(err, EINVAL, "\"%s\": one of syn and fragment", word);
+	q->kind.what = !strcmp(word, "syn") ? WEIR_SYN : WEIR_FRAGMENT;
+	return 0;
+}
+
+static int set_dport(void *into, const char *value, char *err)
+{
+	struct question *q = into;
+	uint16_t last;
+
+	if (parse_ports(value, &q->kind.dport, &last, err))
+		return -EINVAL;
+	return last == q->kind.dport ? 0 : fail(err, EINVAL, "dport \"%s\": a packet has one port",
+						value);
 }
 
 static int parse_question(char **words, struct question *q, char *err)
 {
-	const char *address = take_value(&words);
-	bool proto = false;
+	static const struct word table[] = {
+		{ "proto", "a protocol", set_proto },
+		{ "syn", NULL, set_what },
+		{ "fragment", NULL, set_what },
+		{ "dport", "a port", set_dport },
+		{ "", NULL, set_address },
+		{ 0 },
+	};
+	int rc;
 
 	*q = (struct question){ 0 };
-	if (!address)
+	rc = take_words(&words, table, q, err);
+	if (rc)
+		return rc;
+	if (!q->given)
 		return fail(err, EINVAL, "check needs an address");
-	if (parse_prefix(address, &q->address, err))
-		return -EINVAL;
-	if (q->address.length != 128)
-		return fail(err, EINVAL, "\"%s\": an address is wanted, not a prefix", address);
-	while (*words) {
-		const char *word = take_value(&words);
-
-		if (strcmp(word, "proto") && strcmp(word, "dport") && strcmp(word, "syn") &&
-		    strcmp(word, "fragment"))
-			return fail(err, EINVAL, "\"%s\" is not a word of this command", word);
-		proto |= !strcmp(word, "proto");
-		if (set_kind(q, word, &words, err))
-			return -EINVAL;
-	}
-	if (!proto)	/* what most servers serve */
+	if (!q->proto)	/* what most servers serve */
 		q->kind.proto = IPPROTO_TCP;
 	if (q->kind.what == WEIR_SYN && q->kind.proto != IPPROTO_TCP)
 		return fail(err, EINVAL, "syn: only TCP has connections to open");
+	if (q->kind.what == WEIR_FRAGMENT && q->kind.dport)
+		return fail(err, EINVAL, "fragment: a later fragment carries no port");
 	if (q->kind.dport && q->kind.proto != IPPROTO_TCP && q->kind.proto != IPPROTO_UDP)
 		return fail(err, EINVAL, "dport: only tcp and udp have ports here");
 	return 0;

@@ -18,21 +18,16 @@
 /* What the words of a limit said; the rates only where they are wanted. */
 struct limit_words {
 	struct weir_limit_spec spec;
-	bool from, proto, dport, per_v4, per_v6;
+	bool from, proto;	/* were given; proto: and is not `any` */
+	uint8_t per[2], pers;	/* as given */
 	uint8_t v4_bits, v6_bits;
 };
 
-static int twice(char *err, const char *word)
+static int set_from(void *into, const char *value, char *err)
 {
-	return fail(err, EINVAL, "\"%s\" is given twice", word);
-}
-
-static int set_from(struct limit_words *w, const char *value, char *err)
-{
+	struct limit_words *w = into;
 	struct prefix prefix;
 
-	if (w->from)
-		return twice(err, "from");
 	if (parse_prefix(value, &prefix, err))
 		return -EINVAL;
 	if (prefix.length == 0)
@@ -43,12 +38,13 @@ static int set_from(struct limit_words *w, const char *value, char *err)
 	return 0;
 }
 
-static int set_proto(struct limit_words *w, const char *value, char *err)
+static int set_proto(void *into, const char *value, char *err)
 {
+	struct limit_words *w = into;
 	bool any;
 
-	if (w->proto)
-		return twice(err, "proto");
+	if (w->proto)	/* `icmp` alone is a proto, too */
+		return fail(err, EINVAL, "proto %s: the protocol is given twice", value);
 	if (parse_proto(value, &w->spec.proto, &any, err))
 		return -EINVAL;
 	w->spec.any_proto = any;
@@ -56,8 +52,9 @@ static int set_proto(struct limit_words *w, const char *value, char *err)
 	return 0;
 }
 
-static int set_rate(struct limit_words *w, const char *value, char *err)
+static int set_rate(void *into, const char *value, char *err)
 {
+	struct limit_words *w = into;
 	struct rate rate;
 
 	if (parse_rate(value, &rate, err))
@@ -74,8 +71,9 @@ static int set_rate(struct limit_words *w, const char *value, char *err)
 	return 0;
 }
 
-static int set_burst(struct limit_words *w, const char *value, char *err)
+static int set_burst(void *into, const char *value, char *err)
 {
+	struct limit_words *w = into;
 	struct burst burst;
 
 	if (parse_burst(value, &burst, err))
@@ -90,41 +88,55 @@ static int set_burst(struct limit_words *w, const char *value, char *err)
 	return 0;
 }
 
-/* Of IPv4 up to 32, of IPv6 above; behind an IPv6 prefix always of IPv6. */
-static int set_per(struct limit_words *w, const char *value, char *err)
+static int set_per(void *into, const char *value, char *err)
 {
-	struct prefix from;
-	bool only_v6;
+	struct limit_words *w = into;
 	uint64_t bits;
 
-	prefix_from_key(&w->spec.from, &from);
-	only_v6 = w->from && !prefix_is_v4(&from);
-	if (parse_number(value, "per", 1, w->from && !only_v6 ? 32 : 128, &bits, err))
+	if (parse_number(value, "per", 1, 128, &bits, err))
 		return -EINVAL;
-	if (bits <= 32 && !only_v6) {
-		if (w->per_v4)
-			return twice(err, "per");
-		w->per_v4 = true;
-		w->v4_bits = bits;
-	} else {
-		if (w->per_v6)
-			return twice(err, "per");
-		w->per_v6 = true;
-		w->v6_bits = bits;
+	if (w->pers == 2)
+		return fail(err, EINVAL, "per \"%s\": one for IPv4 and one for IPv6 at most", value);
+	w->per[w->pers++] = bits;
+	return 0;
+}
+
+/* Of IPv4 up to 32, of IPv6 above; behind an IPv6 prefix always of IPv6. */
+static int apply_per(struct limit_words *w, char *err)
+{
+	bool v4_given = false, v6_given = false, only_v4, only_v6;
+	struct prefix from;
+
+	prefix_from_key(&w->spec.from, &from);
+	only_v4 = w->from && prefix_is_v4(&from);
+	only_v6 = w->from && !prefix_is_v4(&from);
+	for (int i = 0; i < w->pers; i++) {
+		bool v4 = w->per[i] <= 32 && !only_v6;
+		bool *given = v4 ? &v4_given : &v6_given;
+
+		if (!v4 && only_v4)
+			return fail(err, EINVAL, "per %u: an IPv4 source has up to 32 bits",
+				    w->per[i]);
+		if (*given)
+			return fail(err, EINVAL, "per %u: there is a per %u already", w->per[i],
+				    w->per[0]);
+		*given = true;
+		*(v4 ? &w->v4_bits : &w->v6_bits) = w->per[i];
 	}
 	return 0;
 }
 
-static int set_dport(struct limit_words *w, const char *value, char *err)
+static int set_dport(void *into, const char *value, char *err)
 {
-	if (w->dport)
-		return twice(err, "dport");
-	w->dport = true;
+	struct limit_words *w = into;
+
 	return parse_ports(value, &w->spec.dport_first, &w->spec.dport_last, err);
 }
 
-static int set_what(struct limit_words *w, const char *word, char *err)
+static int set_what(void *into, const char *word, char *err)
 {
+	struct limit_words *w = into;
+
 	if (w->spec.what != WEIR_ANY_PACKET)
 		return fail(err, EINVAL, "\"%s\": one of syn and fragment, once", word);
 	w->spec.what = !strcmp(word, "syn") ? WEIR_SYN : WEIR_FRAGMENT;
@@ -150,44 +162,32 @@ static int check_class(struct limit_words *w, char *err)
 	return 0;
 }
 
+/* The rates first: `limit del` takes only what comes behind them. */
+#define RATE_WORDS 3
+static const struct word limit_words[] = {
+	{ "rate", "a rate such as 1000pps", set_rate, .often = true },
+	{ "burst", "a number of packets, or of bits such as 512kbit", set_burst, .often = true },
+	{ "per", "a number of bits", set_per, .often = true },
+	{ "from", "a prefix", set_from },
+	{ "proto", "tcp, udp, icmp or a number", set_proto },
+	{ "icmp", NULL, set_proto },
+	{ "syn", NULL, set_what },
+	{ "fragment", NULL, set_what },
+	{ "dport", "a port or a range", set_dport },
+	{ 0 },
+};
+
 static int parse_limit(char ***words, bool rates, struct limit_words *w, char *err)
 {
-	static const struct {
-		const char *word;
-		int (*set)(struct limit_words *w, const char *value, char *err);
-		bool rates;
-	} values[] = {
-		{ "from", set_from, false },   { "proto", set_proto, false },
-		{ "dport", set_dport, false }, { "rate", set_rate, true },
-		{ "burst", set_burst, true },  { "per", set_per, true },
-	};
+	int rc;
 
 	*w = (struct limit_words){ .spec.any_proto = 1, .v4_bits = V4_BITS, .v6_bits = V6_BITS };
-	while (**words) {
-		const char *word = *(*words)++, *value;
-		size_t i = 0;
-		int rc;
-
-		if (!strcmp(word, "syn") || !strcmp(word, "fragment")) {
-			rc = set_what(w, word, err);
-		} else if (!strcmp(word, "icmp")) {
-			rc = set_proto(w, word, err);
-		} else {
-			while (i < 6 && (strcmp(word, values[i].word) || (values[i].rates && !rates)))
-				i++;
-			if (i == 6)
-				return fail(err, EINVAL, "\"%.60s\" is not a word of this command", word);
-			value = take_value(words);
-			if (!value)
-				return fail(err, EINVAL, "\"%s\" needs a value", word);
-			rc = values[i].set(w, value, err);
-		}
-		if (rc)
-			return rc;
-	}
-	if (rates && !w->spec.rate_packets && !w->spec.rate_bits_per_s)
-		return fail(err, EINVAL, "a limit needs a rate, such as rate 1000pps");
-	return check_class(w, err);
+	rc = take_words(words, limit_words + (rates ? 0 : RATE_WORDS), w, err);
+	if (!rc && rates && !w->spec.rate_packets && !w->spec.rate_bits_per_s)
+		rc = fail(err, EINVAL, "a limit needs a rate, such as rate 1000pps");
+	if (!rc)
+		rc = apply_per(w, err);
+	return rc ? rc : check_class(w, err);
 }
 
 enum outcome edit_limit_set(struct edit *edit)
@@ -235,10 +235,6 @@ enum outcome edit_limit_flush(struct edit *edit)
 {
 	unsigned int removed = 0;
 
-	if (*edit->words) {
-		fail(edit->err, EINVAL, "\"%s\" is not a word of this command", *edit->words);
-		return USAGE;
-	}
 	for (uint32_t i = 1; i < WEIR_LIMITS; i++) {
 		if (!edit->settings->policy->spec[i].used)
 			continue;
@@ -321,8 +317,6 @@ enum outcome cmd_limit_show(const struct call *call)
 	json_t *list;
 	size_t count;
 
-	if (*call->words)
-		return usage(call, "\"%s\" is not a word of this command", *call->words);
 	if (read_settings(&settings, err))
 		return failed("%s", err);
 	count = limits_in_order(settings.policy, order);

@@ -15,6 +15,7 @@
 #include "user/lists.h"
 
 #define TENFOLD	10
+#define FORMATS	"auto, plain, ipsum, ndjson, ipset or nft"
 
 /* ---- reading a file ---- */
 
@@ -160,37 +161,68 @@ static bool same_set(const char *name, const struct prefixes *set)
 
 /* ---- load ---- */
 
-int parse_list_load(char ***words, struct list_change *change, char *err)
+static int set_file(void *into, const char *value, char *err)
 {
-	const char *name = take_value(words), *value;
+	struct list_change *change = into;
 
-	*change = (struct list_change){ .what = LIST_LOAD };
+	if (!*value || strlen(value) >= sizeof(change->file))
+		return fail(err, EINVAL, "file \"%.40s\": a path of 1 to %zu bytes", value,
+			    sizeof(change->file) - 1);
+	strcpy(change->file, value);
+	return 0;
+}
+
+static int set_format(void *into, const char *value, char *err)
+{
+	struct list_change *change = into;
+
+	if (list_format_find(value, &change->format))
+		return 0;
+	return fail(err, EINVAL, "format \"%.40s\": " FORMATS, value);
+}
+
+static int set_load_flag(void *into, const char *value, char *err)
+{
+	struct list_change *change = into;
+
+	(void)err;
+	*(*value == 'f' ? &change->force : &change->skip_bad) = true;
+	return 0;
+}
+
+static int set_name(struct list_change *change, char ***words, char *err)
+{
+	const char *name = take_value(words);
+
 	if (!name)
-		return fail(err, EINVAL, "list load needs a name");
+		return fail(err, EINVAL, "a list's name is needed");
 	if (list_check_name(name, err))
 		return -EINVAL;
 	strcpy(change->name, name);
-	while (**words) {
-		if (take_word(words, "file")) {
-			value = take_value(words);
-			if (!value || strlen(value) >= sizeof(change->file))
-				return fail(err, EINVAL, "file needs a path of up to %zu bytes",
-					    sizeof(change->file) - 1);
-			strcpy(change->file, value);
-		} else if (take_word(words, "format")) {
-			value = take_value(words);
-			if (!value || !list_format_find(value, &change->format))
-				return fail(err, EINVAL, "format is auto, plain, ipsum, ndjson, ipset "
-					    "or nft");
-		} else if (take_word(words, "skip-bad")) {
-			change->skip_bad = true;
-		} else if (take_word(words, "force")) {
-			change->force = true;
-		} else {
-			return fail(err, EINVAL, "\"%s\" is not a word of this command", **words);
-		}
-	}
-	return change->file[0] ? 0 : fail(err, EINVAL, "list load needs file F");
+	return 0;
+}
+
+/* `diff` takes the last of them only. */
+static const struct word load_words[] = {
+	{ "force", NULL, set_load_flag },
+	{ "skip-bad", NULL, set_load_flag },
+	{ "format", FORMATS, set_format },
+	{ "file", "a path", set_file },
+	{ 0 },
+};
+static const struct word *const file_words = load_words + 2;
+
+int parse_list_load(char ***words, struct list_change *change, char *err)
+{
+	int rc;
+
+	*change = (struct list_change){ .what = LIST_LOAD };
+	rc = set_name(change, words, err);
+	if (!rc)
+		rc = take_words(words, load_words, change, err);
+	if (!rc && !change->file[0])
+		rc = fail(err, EINVAL, "list load needs file F");
+	return rc;
 }
 
 /* 1: there is something to load; 0: unchanged; -errno. Reads and checks, writes nothing. */
@@ -294,7 +326,7 @@ enum outcome cmd_list_load(const struct call *call)
 		return failed("%s", err);
 	outcome = load(call, &maps, &change);
 	prefixes_free(&change.set);
-	maps_close(&maps);
+	close_maps(&maps, outcome);
 	return outcome;
 }
 
@@ -303,18 +335,16 @@ enum outcome cmd_list_load(const struct call *call)
 static enum outcome change_list(const struct call *call, bool rollback)
 {
 	struct list_change change = { .what = rollback ? LIST_ROLLBACK : LIST_DEL };
-	char **words = call->words, err[ERR_LEN], *name = take_value(&words);
+	char **words = call->words, err[ERR_LEN];
+	const char *name = change.name;
 	struct weir_list head = { 0 };
 	struct list_info *infos;
 	struct maps maps;
 	size_t count;
 	int rc;
 
-	if (!name || *words)
-		return usage(call, "a list's name is needed, and nothing else");
-	if (list_check_name(name, err))
+	if (set_name(&change, &words, err) || no_more_words(words, err))
 		return usage(call, "%s", err);
-	strcpy(change.name, name);
 	if (open_maps(&maps, MAPS_WRITE, err))
 		return failed("%s", err);
 	rc = lists_read(&infos, &count, err);
@@ -392,8 +422,6 @@ enum outcome cmd_list_show(const struct call *call)
 	struct maps maps;
 	size_t count;
 
-	if (*call->words)
-		return usage(call, "\"%s\" is not a word of this command", *call->words);
 	if (maps_open(&maps, MAPS_READ, err))
 		return failed("%s", err);
 	maps_close(&maps);
@@ -458,24 +486,21 @@ enum outcome cmd_list_diff(const struct call *call)
 	struct list_change change = { 0 };
 	struct list_report report;
 	struct prefixes from = { 0 }, to = { 0 };
-	char **words = call->words, err[ERR_LEN], *name = take_value(&words);
+	char **words = call->words, err[ERR_LEN];
 	enum outcome outcome;
 	int rc;
 
-	if (!name || list_check_name(name, err))
-		return usage(call, "a list's name is needed");
-	if (*words) {
-		words = call->words;
-		if (parse_list_load(&words, &change, err))
-			return usage(call, "%s", err);
+	if (set_name(&change, &words, err) || take_words(&words, file_words, &change, err))
+		return usage(call, "%s", err);
+	if (change.file[0]) {
 		rc = read_file(&change, true, &report, err);
 		if (!rc)
-			rc = list_read_set(name, "current", &from, err);
+			rc = list_read_set(change.name, "current", &from, err);
 		to = change.set;
 	} else {
-		rc = list_read_set(name, "previous", &from, err);
+		rc = list_read_set(change.name, "previous", &from, err);
 		if (!rc)
-			rc = list_read_set(name, "current", &to, err);
+			rc = list_read_set(change.name, "current", &to, err);
 	}
 	outcome = rc ? failed("%s", err) : print_diff(call, &from, &to);
 	prefixes_free(&from);

@@ -15,6 +15,15 @@ int open_maps(struct maps *maps, enum maps_use use, char *err)
 	return rc;
 }
 
+void close_maps(struct maps *maps, enum outcome outcome)
+{
+	char ignored[ERR_LEN];
+
+	if (outcome != DONE && maps->made)
+		maps_unpin(maps, ignored);
+	maps_close(maps);
+}
+
 int read_settings(struct settings *settings, char *err)
 {
 	struct maps maps;
@@ -27,17 +36,15 @@ int read_settings(struct settings *settings, char *err)
 	return rc;
 }
 
+/* Whether it could be written is told once, at the end of main(). */
 enum outcome print_json(const struct call *call, json_t *root)
 {
-	enum outcome outcome = DONE;
-
 	if (!root)
 		return failed("out of memory");
 	if (call->json) {
-		if (json_dumpf(root, stdout, call->pretty ? JSON_INDENT(2) : JSON_COMPACT) ||
-		    putchar('\n') == EOF || fflush(stdout))
-			outcome = failed("cannot write to standard output");
+		json_dumpf(root, stdout, call->pretty ? JSON_INDENT(2) : JSON_COMPACT);
+		putchar('\n');
 	}
 	json_decref(root);
-	return outcome;
+	return DONE;
 }

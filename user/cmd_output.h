@@ -10,6 +10,8 @@
 
 /* For writing: what an interrupted change of the lists left is tidied up first. */
 int open_maps(struct maps *maps, enum maps_use use, char *err);
+/* Nothing stays of a command that made the maps and then failed. */
+void close_maps(struct maps *maps, enum outcome outcome);
 /* The settings in force; 0, or -errno with @err. */
 int read_settings(struct settings *settings, char *err);
 /* Prints @root when JSON is asked for; frees it in any case. */

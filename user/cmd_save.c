@@ -75,8 +75,7 @@ enum outcome cmd_save(const struct call *call)
 	size_t limits;
 	int rc;
 
-	if (*call->words)
-		return usage(call, "\"%s\" is not a word of this command", *call->words);
+	(void)call;
 	if (read_settings(&settings, err))
 		return failed("%s", err);
 	printf("# weir settings; `weir restore FILE` sets exactly these\n");
@@ -93,7 +92,7 @@ enum outcome cmd_save(const struct call *call)
 	rc = save_lists(err);
 	if (rc)
 		return failed("%s", err);
-	return fflush(stdout) || ferror(stdout) ? failed("cannot write to standard output") : DONE;
+	return DONE;
 }
 
 /* ---- restore: reading the file ---- */
@@ -163,14 +162,16 @@ static int add_list(struct script *script, char **words, char *err)
 static int run_line(struct script *script, char **words, char *err)
 {
 	const char *object = words[0], *verb = words[1] ? words[1] : "";
-	const struct command *command = find_command(&words);
+	const struct command *command = find_command(&words, err);
 	struct edit edit = { .settings = &script->settings, .own = &script->own,
 			     .now_ns = script->now_ns, .now_unix_s = script->now_unix_s };
 	enum outcome outcome;
 
-	if (command && command->run == cmd_list_load)
+	if (!command)
+		return -EINVAL;
+	if (command->run == cmd_list_load)
 		return add_list(script, words, err);
-	if (!command || !command->edit)
+	if (!command->edit)
 		return fail(err, EINVAL, "\"%s %s\" is not a command that sets something", object,
 			    verb);
 	edit.words = words;
@@ -373,8 +374,10 @@ enum outcome cmd_restore(const struct call *call)
 	FILE *file;
 	int rc;
 
-	if (!name || *words)
+	if (!name)
 		return usage(call, "restore needs a file, or - for standard input");
+	if (no_more_words(words, err))
+		return usage(call, "%s", err);
 	script.name = strcmp(name, "-") ? name : "standard input";
 	file = strcmp(name, "-") ? fopen(name, "re") : stdin;
 	if (!file)
@@ -391,7 +394,7 @@ enum outcome cmd_restore(const struct call *call)
 		failed("%s", err);
 	} else {
 		outcome = apply_script(call, &maps, &script, check_only);
-		maps_close(&maps);
+		close_maps(&maps, outcome);
 	}
 	script_free(&script);
 	return outcome;

@@ -111,8 +111,6 @@ enum outcome cmd_show_status(const struct call *call)
 	struct maps maps;
 	json_t *root;
 
-	if (*call->words)
-		return usage(call, "\"%s\" is not a word of this command", *call->words);
 	if (maps_open(&maps, MAPS_READ, err))
 		return failed("%s", err);
 	if (read_status(&maps, &status, err)) {
@@ -198,8 +196,8 @@ enum outcome cmd_show_stats(const struct call *call)
 
 	if (take_word(&words, "dev") && !(name = take_value(&words)))
 		return usage(call, "dev needs an interface");
-	if (*words)
-		return usage(call, "\"%s\" is not a word of this command", *words);
+	if (no_more_words(words, err))
+		return usage(call, "%s", err);
 	if (maps_open(&maps, MAPS_READ, err))
 		return failed("%s", err);
 	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
@@ -372,8 +370,8 @@ enum outcome cmd_show_sources(const struct call *call)
 		if (!value || parse_number(value, "top", 1, TOP_MAX, &wanted, err))
 			return usage(call, "%s", value ? err : "top needs a number");
 	}
-	if (*words)
-		return usage(call, "\"%s\" is not a word of this command", *words);
+	if (no_more_words(words, err))
+		return usage(call, "%s", err);
 	return show_buckets(call, wanted, keep_worst, &top);
 }
 
@@ -409,8 +407,10 @@ enum outcome cmd_show_source(const struct call *call)
 	char **words = call->words;
 
 	value = take_value(&words);
-	if (!value || *words)
-		return usage(call, "show source needs one address");
+	if (!value)
+		return usage(call, "show source needs an address");
+	if (no_more_words(words, err))
+		return usage(call, "%s", err);
 	if (parse_prefix(value, &one.address, err))
 		return usage(call, "%s", err);
 	if (one.address.length != 128)

@@ -91,8 +91,10 @@ struct source_words {
 	bool force;
 };
 
-static int set_comment(struct source_words *w, const char *text, char *err)
+static int set_comment(void *into, const char *text, char *err)
 {
+	struct source_words *w = into;
+
 	if (strlen(text) >= sizeof(w->comment))
 		return fail(err, EINVAL, "comment \"%.20s...\": at most %zu bytes", text,
 			    sizeof(w->comment) - 1);
@@ -103,31 +105,47 @@ static int set_comment(struct source_words *w, const char *text, char *err)
 	return 0;
 }
 
-/* @extras: ttl, comment and force may follow. */
-static int parse_sources(char ***words, bool extras, bool ttl, struct source_words *w, char *err)
+static int set_ttl(void *into, const char *value, char *err)
 {
+	return parse_duration(value, &((struct source_words *)into)->ttl_ns, err);
+}
+
+static int set_force(void *into, const char *value, char *err)
+{
+	(void)value;
+	(void)err;
+	((struct source_words *)into)->force = true;
+	return 0;
+}
+
+static int add_prefix(void *into, const char *value, char *err)
+{
+	struct source_words *w = into;
 	struct prefix prefix;
-	const char *value;
-	int rc = 0;
+	int rc = parse_prefix(value, &prefix, err);
+
+	if (rc)
+		return rc;
+	return prefixes_add(&w->prefixes, &prefix) ? fail(err, ENOMEM, "out of memory") : 0;
+}
+
+/* Each takes what comes behind it, too: block all, allow no ttl, the rest prefixes alone. */
+static const struct word block_words[] = {
+	{ "ttl", "a duration such as 10m", set_ttl },
+	{ "force", NULL, set_force },
+	{ "comment", "a text", set_comment },
+	{ "", NULL, add_prefix, .often = true },
+	{ 0 },
+};
+static const struct word *const allow_words = block_words + 1, *const bare_words = block_words + 3;
+
+/* -EINVAL for wrong words, -ENOMEM; @w holds nothing then. */
+static int parse_sources(char ***words, const struct word *table, struct source_words *w, char *err)
+{
+	int rc;
 
 	*w = (struct source_words){ 0 };
-	while (**words && !rc) {
-		if (extras && ttl && take_word(words, "ttl")) {
-			value = take_value(words);
-			rc = value ? parse_duration(value, &w->ttl_ns, err) :
-				     fail(err, EINVAL, "ttl needs a duration such as 10m");
-		} else if (extras && take_word(words, "comment")) {
-			value = take_value(words);
-			rc = value ? set_comment(w, value, err) :
-				     fail(err, EINVAL, "comment needs a text");
-		} else if (extras && take_word(words, "force")) {
-			w->force = true;
-		} else {
-			rc = parse_prefix(take_value(words), &prefix, err);
-			if (!rc && prefixes_add(&w->prefixes, &prefix))
-				rc = fail(err, ENOMEM, "out of memory");
-		}
-	}
+	rc = take_words(words, table, w, err);
 	if (!rc && !prefixes_count(&w->prefixes))
 		rc = fail(err, EINVAL, "a prefix is needed, such as 198.51.100.7 or 2001:db8::/32");
 	if (rc)
@@ -139,7 +157,7 @@ static enum outcome add_sources(struct edit *edit, struct entries *entries, bool
 {
 	struct source_words w;
 	size_t added = 0, count;
-	int rc = parse_sources(&edit->words, true, block, &w, edit->err);
+	int rc = parse_sources(&edit->words, block ? block_words : allow_words, &w, edit->err);
 
 	if (rc)
 		return rc == -EINVAL ? USAGE : FAILED;
@@ -173,7 +191,7 @@ static enum outcome del_sources(struct edit *edit, struct entries *entries, cons
 	char text[PREFIX_STRLEN], cover[PREFIX_STRLEN];
 	const struct entry *covering;
 	struct source_words w;
-	int rc = parse_sources(&edit->words, false, false, &w, edit->err);
+	int rc = parse_sources(&edit->words, bare_words, &w, edit->err);
 
 	if (rc)
 		return rc == -EINVAL ? USAGE : FAILED;
@@ -198,10 +216,6 @@ static enum outcome del_sources(struct edit *edit, struct entries *entries, cons
 
 static enum outcome flush_sources(struct edit *edit, struct entries *entries)
 {
-	if (*edit->words) {
-		fail(edit->err, EINVAL, "\"%s\" is not a word of this command", *edit->words);
-		return USAGE;
-	}
 	edit->changed = entries->count > 0;
 	snprintf(edit->said, sizeof(edit->said), "%zu entries removed", entries->count);
 	entries->count = 0;
@@ -272,8 +286,6 @@ static enum outcome show_entries(const struct call *call, const char *object, bo
 	struct entries *entries;
 	char err[ERR_LEN];
 
-	if (*call->words)
-		return usage(call, "\"%s\" is not a word of this command", *call->words);
 	if (read_settings(&settings, err))
 		return failed("%s", err);
 	entries = block ? &settings.block : &settings.allow;
@@ -333,7 +345,7 @@ static enum outcome test_sources(const struct call *call, bool block)
 	struct settings settings;
 	struct source_words w;
 
-	if (parse_sources(&words, false, false, &w, err))
+	if (parse_sources(&words, bare_words, &w, err))
 		return usage(call, "%s", err);
 	if (read_settings(&settings, err)) {
 		prefixes_free(&w.prefixes);

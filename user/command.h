@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "user/maps.h"
+#include "user/words.h"
 
 /* The exit status. */
 enum outcome { DONE = 0, FAILED = 1, USAGE = 2 };
@@ -42,7 +43,7 @@ enum needs {
 
 struct command {
 	const char *object, *verb;	/* verb NULL: the object alone */
-	const char *words;		/* grammar of the rest */
+	const char *words;		/* grammar of the rest; "": there is none */
 	const char *help;
 	enum outcome (*run)(const struct call *call);
 	enum outcome (*edit)(struct edit *edit);	/* instead of run */
@@ -84,8 +85,11 @@ enum outcome cmd_show_stats(const struct call *call);
 enum outcome cmd_show_sources(const struct call *call);
 enum outcome cmd_show_source(const struct call *call);
 
-/* The command whose name @words begins with, stepped over; NULL: none. main.c */
-const struct command *find_command(char ***words);
+/*
+ * The command whose name @words begins with, stepped over. NULL with @err: there
+ * is none, or it takes no words and some follow. main.c
+ */
+const struct command *find_command(char ***words, char *err);
 
 /* To stderr, with the program's name; return the outcome. */
 enum outcome usage(const struct call *call, const char *format, ...)
@@ -94,10 +98,5 @@ enum outcome failed(const char *format, ...) __attribute__((format(printf, 1, 2)
 /* A remark to stderr, unless -q. */
 void remark(const struct call *call, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-
-/* Steps over @word if it comes next. */
-bool take_word(char ***words, const char *word);
-/* The value behind a word that wants one; NULL when there is none. */
-char *take_value(char ***words);
 
 #endif

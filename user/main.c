@@ -10,10 +10,16 @@
 
 #include "user/cmd_output.h"
 #include "user/datapath.h"
+#include "user/error.h"
 #include "user/policy.h"
+#include "user/table.h"
+
+#define HELP_INDENT	8
+#define GRAMMAR_INDENT	10
 
 #define LIMIT_MATCH "[from PREFIX] [proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M]]"
 
+/* The one place for the grammar: what is called, helped with and understood by `restore`. */
 static const struct command commands[] = {
 	{ "attach", NULL, "dev IF [mode native|skb|auto] [monitor]",
 	  "put weir on an interface; on a running one, swap it without a gap", .run = cmd_attach },
@@ -65,8 +71,10 @@ static const struct command commands[] = {
 
 static void print_command(FILE *to, const struct command *command)
 {
-	fprintf(to, "  weir %s%s%s%s%s\n", command->object, command->verb ? " " : "",
-		command->verb ? command->verb : "", *command->words ? " " : "", command->words);
+	int at = fprintf(to, "  weir %s%s%s", command->object, command->verb ? " " : "",
+			 command->verb ? command->verb : "");
+
+	print_wrapped(to, command->words, at, GRAMMAR_INDENT);
 }
 
 enum outcome usage(const struct call *call, const char *format, ...)
@@ -104,19 +112,6 @@ void remark(const struct call *call, const char *format, ...)
 	vfprintf(stderr, format, args);
 	fprintf(stderr, "\n");
 	va_end(args);
-}
-
-bool take_word(char ***words, const char *word)
-{
-	if (!**words || strcmp(**words, word))
-		return false;
-	++*words;
-	return true;
-}
-
-char *take_value(char ***words)
-{
-	return **words ? *(*words)++ : NULL;
 }
 
 /* ---- changes of the settings ---- */
@@ -179,7 +174,7 @@ static enum outcome run_edit(const struct call *call)
 	outcome = own_addresses(&own) ? failed("cannot read this host's addresses") :
 					edit_maps(call, &maps, &own);
 	prefixes_free(&own);
-	maps_close(&maps);
+	close_maps(&maps, outcome);
 	return outcome;
 }
 
@@ -192,7 +187,8 @@ static void print_help(FILE *to)
 	for (const struct command *command = commands; command->object; command++) {
 		print_command(to, command);
 		if (*command->help)
-			fprintf(to, "        %s\n", command->help);
+			print_wrapped(to, command->help, fprintf(to, "%*s", HELP_INDENT, ""),
+				      HELP_INDENT);
 	}
 	fprintf(to, "\nExit status: 0 done, 1 failed, 2 wrong usage.\n");
 }
@@ -204,6 +200,7 @@ static bool parse_options(int argc, char **argv, struct call *call)
 		{ "quiet", no_argument, NULL, 'q' },   { "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },    { 0 },
 	};
+	static char *help[] = { "help", NULL };
 	int option;
 
 	while ((option = getopt_long(argc, argv, "+jpqvh", options, NULL)) != -1) {
@@ -221,8 +218,8 @@ static bool parse_options(int argc, char **argv, struct call *call)
 			call->verbose = true;
 			break;
 		case 'h':
-			print_help(stdout);
-			exit(DONE);
+			call->words = help;
+			return true;
 		default:
 			return false;
 		}
@@ -231,62 +228,79 @@ static bool parse_options(int argc, char **argv, struct call *call)
 	return true;
 }
 
-/* Exact words only: a prefix that is unique today would break with tomorrow's command. */
-const struct command *find_command(char ***words)
+static bool is_object(const char *object)
 {
-	const char *object = take_value(words);
+	for (const struct command *command = commands; command->object; command++)
+		if (!strcmp(command->object, object))
+			return true;
+	return false;
+}
+
+/* Exact words only: a prefix that is unique today would break with tomorrow's command. */
+const struct command *find_command(char ***words, char *err)
+{
+	const char *object = take_value(words), *verb = **words;
+	char quoted[PREFIX_QUOTE];
 
 	for (const struct command *command = commands; command->object; command++) {
-		if (strcmp(command->object, object))
+		if (strcmp(command->object, object) ||
+		    (command->verb && !take_word(words, command->verb)))
 			continue;
-		if (!command->verb)
-			return command;
-		if (**words && !strcmp(command->verb, **words)) {
-			++*words;
-			return command;
-		}
+		if (!*command->words && no_more_words(*words, err))
+			return NULL;
+		return command;
+	}
+	if (!is_object(object)) {
+		prefix_quote(object, strlen(object), quoted);
+		fail(err, ENOENT, "no command %s; `weir help` lists them", quoted);
+	} else if (verb) {
+		prefix_quote(verb, strlen(verb), quoted);
+		fail(err, ENOENT, "%s has no verb %s", object, quoted);
+	} else {
+		fail(err, ENOENT, "%s needs a verb", object);
 	}
 	return NULL;
 }
 
-static enum outcome unknown_command(const char *object, const char *verb)
+static enum outcome unknown_command(const char *object, const char *err)
 {
-	bool known = false;
-
-	for (const struct command *command = commands; command->object; command++)
-		known |= !strcmp(command->object, object);
-	if (!known) {
-		fprintf(stderr, "weir: no command \"%s\"; `weir help` lists them\n", object);
-		return USAGE;
-	}
-	fprintf(stderr, verb ? "weir: %s has no verb \"%s\"\n" : "weir: %s needs a verb\n", object,
-		verb);
-	fprintf(stderr, "usage:\n");
+	fprintf(stderr, "weir: %s\n", err);
+	if (is_object(object))
+		fprintf(stderr, "usage:\n");
 	for (const struct command *command = commands; command->object; command++)
 		if (!strcmp(command->object, object))
 			print_command(stderr, command);
 	return USAGE;
 }
 
+static enum outcome run_command(struct call *call)
+{
+	const char *object = *call->words;
+	char err[ERR_LEN];
+
+	if (!strcmp(object, "help")) {
+		print_help(stdout);
+		return DONE;
+	}
+	call->command = find_command(&call->words, err);
+	if (!call->command)
+		return unknown_command(object, err);
+	datapath_verbose(call->verbose);
+	return call->command->edit ? run_edit(call) : call->command->run(call);
+}
+
 int main(int argc, char **argv)
 {
 	struct call call = { 0 };
-	char **start;
+	enum outcome outcome;
 
 	if (!parse_options(argc, argv, &call) || !*call.words) {
 		print_help(stderr);
 		return USAGE;
 	}
-	if (!strcmp(*call.words, "help")) {
-		print_help(stdout);
-		return DONE;
-	}
-	start = call.words;
-	call.command = find_command(&call.words);
-	if (!call.command)
-		return unknown_command(start[0], start[1]);
-	datapath_verbose(call.verbose);
-	if (call.command->edit)
-		return run_edit(&call);
-	return call.command->run(&call);
+	outcome = run_command(&call);
+	/* On a full disk half an answer must not look like the whole. */
+	if (fflush(stdout) || ferror(stdout))
+		return failed("cannot write to standard output");
+	return outcome;
 }

@@ -52,13 +52,25 @@ static bool is_bpffs(void)
 	return !statfs(BPFFS, &fs) && (uint32_t)fs.f_type == BPF_FS_MAGIC;
 }
 
-/* In a mount namespace of a command's own, what we mount would end with the command. */
+/*
+ * In a mount namespace of a command's own, what we mount would end with the
+ * command. Told by the numbers of mounts, which a new namespace has all new:
+ * /proc/1/ns/mnt is hidden from root in some containers.
+ */
 static bool in_own_mount_namespace(void)
 {
-	struct stat self, init;
+	FILE *self = fopen("/proc/self/mountinfo", "re"), *init = fopen("/proc/1/mountinfo", "re");
+	unsigned int ours, each;
+	bool shared = false, known;
 
-	return !stat("/proc/self/ns/mnt", &self) && !stat("/proc/1/ns/mnt", &init) &&
-	       self.st_ino != init.st_ino;
+	known = self && init && fscanf(self, "%u%*[^\n]", &ours) == 1;
+	while (known && !shared && fscanf(init, "%u%*[^\n]", &each) == 1)
+		shared = each == ours;
+	if (self)
+		fclose(self);
+	if (init)
+		fclose(init);
+	return known && !shared;
 }
 
 static int mount_bpffs(char *err)
@@ -369,6 +381,7 @@ int maps_open(struct maps *maps, enum maps_use use, char *err)
 	if (rc == -ENOENT && use == MAPS_CREATE && !err[0]) {
 		close_fds(maps);
 		rc = create_pins(maps, err);
+		maps->made = !rc;
 	} else if (!rc) {
 		rc = check_abi(maps, err);
 	}

@@ -20,6 +20,7 @@ enum map_id {
 struct maps {
 	int fd[MAP_COUNT];
 	int lock;		/* exclusive flock on WEIR_PIN_ROOT, or -1 */
+	bool made;		/* by this very opening */
 	struct weir_meta meta;
 	struct weir_hints *hints;	/* mapped */
 };
