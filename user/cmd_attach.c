@@ -3,50 +3,22 @@
 #include <errno.h>
 #include <net/if.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "user/command.h"
 #include "user/cmd_output.h"
 #include "user/datapath.h"
+#include "user/device.h"
 #include "user/error.h"
-
-static uint32_t own_netns(void)
-{
-	struct stat st;
-
-	return stat("/proc/self/ns/net", &st) ? 0 : st.st_ino;
-}
-
-/* The slot of the interface of this name here, WEIR_DEVICES when it has none. */
-static uint32_t slot_of(const struct maps *maps, const char *name, struct weir_device *device)
-{
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
-		if (!maps_read_device(maps, slot, device) && device->ifindex &&
-		    device->netns == own_netns() && !strcmp(device->name, name))
-			return slot;
-	return WEIR_DEVICES;
-}
 
 static uint32_t free_slot(const struct maps *maps)
 {
 	struct weir_device device;
 
 	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
-		if (!maps_read_device(maps, slot, &device) && !device.ifindex)
+		if (!device_read(maps, slot, &device))
 			return slot;
 	return WEIR_DEVICES;
-}
-
-static uint32_t devices_in_use(const struct maps *maps)
-{
-	struct weir_device device;
-	uint32_t count = 0;
-
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
-		count += !maps_read_device(maps, slot, &device) && device.ifindex;
-	return count;
 }
 
 /* ---- attach ---- */
@@ -110,7 +82,7 @@ static int parse_attach(char **words, struct attach_words *w, char *err)
 static void report_attached(const struct call *call, const struct maps *maps,
 			    const struct weir_device *device, const struct attach_result *result)
 {
-	const char *mode = device->mode == WEIR_MODE_SKB ? "skb" : "native";
+	const char *mode = device_mode(device);
 	struct settings settings;
 	char err[ERR_LEN];
 
@@ -133,7 +105,7 @@ static enum outcome attach(const struct call *call, struct maps *maps, const str
 			   uint32_t ifindex)
 {
 	struct weir_device old = { 0 }, device;
-	uint32_t slot = slot_of(maps, w->name, &old);
+	uint32_t slot = device_find(maps, w->name, &old);
 	bool fresh = slot == WEIR_DEVICES || old.ifindex != ifindex;
 	struct attach_result result;
 	char err[ERR_LEN];
@@ -183,13 +155,6 @@ enum outcome cmd_attach(const struct call *call)
 
 /* ---- detach ---- */
 
-static bool interface_is_gone(const struct weir_device *device)
-{
-	char name[IF_NAMESIZE];
-
-	return !if_indextoname(device->ifindex, name);
-}
-
 static enum outcome detach_slot(const struct call *call, const struct maps *maps, uint32_t slot,
 				const struct weir_device *device)
 {
@@ -201,7 +166,7 @@ static enum outcome detach_slot(const struct call *call, const struct maps *maps
 		if (datapath_program_lives(device->prog_id))
 			return failed("%s: attached in another network namespace; detach it from "
 				      "there (nsenter --net=/run/netns/NAME)", device->name);
-	} else if (!interface_is_gone(device)) {
+	} else if (!device_is_gone(device)) {
 		rc = datapath_detach(maps, device, err);
 	}
 	if (rc < 0)
@@ -218,7 +183,7 @@ static enum outcome detach_all(const struct call *call, const struct maps *maps)
 	struct weir_device device;
 
 	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
-		if (!maps_read_device(maps, slot, &device) && device.ifindex &&
+		if (device_read(maps, slot, &device) &&
 		    detach_slot(call, maps, slot, &device) != DONE)
 			outcome = FAILED;
 	return outcome;
@@ -293,7 +258,7 @@ enum outcome cmd_detach(const struct call *call)
 	if (w.all) {
 		outcome = detach_all(call, &maps);
 	} else {
-		slot = slot_of(&maps, w.name, &device);
+		slot = device_find(&maps, w.name, &device);
 		outcome = slot == WEIR_DEVICES ? failed("%s: weir is not attached", w.name) :
 						 detach_slot(call, &maps, slot, &device);
 	}

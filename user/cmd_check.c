@@ -11,6 +11,7 @@
 #include "user/format.h"
 #include "user/parse.h"
 #include "user/policy.h"
+#include "user/table.h"
 
 struct question {
 	struct prefix address;
@@ -27,11 +28,8 @@ static int set_address(void *into, const char *value, char *err)
 {
 	struct question *q = into;
 
-	if (parse_prefix(value, &q->address, err))
-		return -EINVAL;
 	q->given = true;
-	return q->address.length == 128 ? 0 : fail(err, EINVAL, "\"%s\": an address is wanted, "
-						   "not a prefix", value);
+	return parse_address(value, &q->address, err);
 }
 
 static int set_proto(void *into, const char *value, char *err)
@@ -204,7 +202,7 @@ static void decide(const struct maps *maps, const struct settings *settings,
 
 enum outcome cmd_check(const struct call *call)
 {
-	char address[PREFIX_STRLEN], err[ERR_LEN];
+	char address[PREFIX_STRLEN], err[ERR_LEN], text[512];
 	struct answer answer = { 0 };
 	struct settings settings;
 	struct question question;
@@ -222,9 +220,10 @@ enum outcome cmd_check(const struct call *call)
 	settings_free(&settings);
 	maps_close(&maps);
 	prefix_format_short(&question.address, address);
+	snprintf(text, sizeof(text), "%s: %s, %s (%s)", address, reason_action(answer.reason),
+		 reason_name(answer.reason), answer.rule);
 	if (!call->json)
-		printf("%s: %s, %s (%s)\n", address, reason_action(answer.reason),
-		       reason_name(answer.reason), answer.rule);
+		print_wrapped(stdout, text, 0, 0);
 	return print_json(call, json_pack("{s:s, s:s, s:s, s:s}", "address", address, "action",
 					  reason_action(answer.reason), "reason",
 					  reason_name(answer.reason), "rule", answer.rule));

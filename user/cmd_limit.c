@@ -6,11 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/command.h"
-#include "user/error.h"
-#include "user/format.h"
 #include "user/cmd_output.h"
+#include "user/error.h"
 #include "user/policy.h"
+#include "user/table.h"
 
 #define V4_BITS	32
 #define V6_BITS	64
@@ -289,23 +288,29 @@ static json_t *limit_json(const struct weir_limit_spec *spec, const struct weir_
 			 limit->v6_bits);
 }
 
+static const struct column limit_columns[] = {
+	{ "FROM", 18 }, { "CLASS", 27 }, { "RATE", 11, true }, { "BURST", 10, true }, { "PER", 0 },
+	{ 0 },
+};
+
+/* With two rates, the second stands below the first. */
 static void print_limit(const struct weir_limit_spec *spec, const struct weir_limit *limit)
 {
-	char from[PREFIX_STRLEN], class[FORMAT_LEN], rate[FORMAT_LEN], burst[FORMAT_LEN];
+	char from[PREFIX_STRLEN], class[FORMAT_LEN], rate[FORMAT_LEN], burst[FORMAT_LEN], per[16];
 
 	format_from(spec, from);
 	format_class(spec, class);
+	snprintf(per, sizeof(per), "/%u /%u", limit->v4_bits, limit->v6_bits);
 	if (spec->rate_packets) {
 		format_packet_rate(spec->rate_packets, spec->per_s, rate);
-		snprintf(burst, sizeof(burst), "%llu", (unsigned long long)spec->burst_packets);
-		printf("%-22s %-24s %10s %9s /%u /%u\n", from, class, rate, burst, limit->v4_bits,
-		       limit->v6_bits);
+		table_row(limit_columns, from, class, rate,
+			  table_count(spec->burst_packets, burst), per);
+		from[0] = class[0] = per[0] = '\0';
 	}
 	if (spec->rate_bits_per_s) {
 		format_bits(spec->rate_bits_per_s, rate);
 		format_bits(spec->burst_bits, burst);
-		printf("%-22s %-24s %10s %9s /%u /%u\n", from, class, rate, burst, limit->v4_bits,
-		       limit->v6_bits);
+		table_row(limit_columns, from, class, rate, burst, per);
 	}
 }
 
@@ -322,7 +327,7 @@ enum outcome cmd_limit_show(const struct call *call)
 	count = limits_in_order(settings.policy, order);
 	list = json_array();
 	if (!call->json && count)
-		printf("%-22s %-24s %10s %9s %s\n", "FROM", "CLASS", "RATE", "BURST", "PER");
+		table_head(limit_columns);
 	for (size_t i = 0; i < count; i++) {
 		const struct weir_limit_spec *spec = &settings.policy->spec[order[i]];
 		const struct weir_limit *limit = &settings.policy->limit[order[i]];

@@ -13,8 +13,10 @@
 #include "user/cmd_output.h"
 #include "user/error.h"
 #include "user/lists.h"
+#include "user/table.h"
 
 #define TENFOLD	10
+#define PATH_SHOWN	76	/* of a path in a table */
 #define FORMATS	"auto, plain, ipsum, ndjson, ipset or nft"
 
 /* ---- reading a file ---- */
@@ -397,21 +399,28 @@ static json_t *list_json(const struct list_info *info)
 	return json;
 }
 
+static const struct column list_columns[] = {
+	{ "LIST", 16 }, { "IPV4", 9, true }, { "IPV6", 9, true }, { "GEN", 5, true },
+	{ "LOADED", 16 }, { "FILE", 0 }, { 0 },
+};
+
 static void print_list(const struct list_info *info)
 {
-	time_t loaded = info->current.loaded_unix_s;
-	const char *file = info->current.file;
-	char when[32];
+	const struct weir_list *head = &info->current;
+	char v4[FORMAT_LEN], v6[FORMAT_LEN], generation[FORMAT_LEN], when[32], file[PATH_SHOWN + 1];
+	size_t length = strlen(head->file);
+	time_t loaded = head->loaded_unix_s;
 	struct tm tm;
 
 	localtime_r(&loaded, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
-	if (strlen(file) > 21)	/* the end of a path says more than its start */
-		file += strlen(file) - 21;
-	printf("%-16s %9llu %9llu %4llu %16s %s\n", info->name,
-	       (unsigned long long)info->current.v4_count,
-	       (unsigned long long)info->current.v6_count,
-	       (unsigned long long)info->current.generation, when, file);
+	if (length <= PATH_SHOWN)
+		strcpy(file, head->file);
+	else	/* the end of a path says more than its start */
+		snprintf(file, sizeof(file), "...%s", head->file + length - PATH_SHOWN + 3);
+	table_row(list_columns, info->name, table_count(head->v4_count, v4),
+		  table_count(head->v6_count, v6), table_count(head->generation, generation), when,
+		  file);
 }
 
 enum outcome cmd_list_show(const struct call *call)
@@ -428,8 +437,7 @@ enum outcome cmd_list_show(const struct call *call)
 	if (lists_read(&infos, &count, err))
 		return failed("%s", err);
 	if (!call->json && count)
-		printf("%-16s %9s %9s %4s %16s %s\n", "LIST", "IPV4", "IPV6", "GEN", "LOADED",
-		       "FILE");
+		table_head(list_columns);
 	for (size_t i = 0; i < count; i++) {
 		if (call->json)
 			json_array_append_new(lists, list_json(&infos[i]));

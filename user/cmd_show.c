@@ -2,34 +2,16 @@
 /* weir show: what is attached, what was counted, who is near a limit. */
 #include <errno.h>
 #include <jansson.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "user/command.h"
-#include "user/datapath.h"
-#include "user/format.h"
 #include "user/cmd_output.h"
+#include "user/device.h"
 #include "user/parse.h"
+#include "user/table.h"
 
 #define TOP_DEFAULT	20
 #define TOP_MAX		(1U << 20)
-
-static const char *mode_text(const struct weir_device *device)
-{
-	return device->mode == WEIR_MODE_SKB ? "skb" : "native";
-}
-
-/* In another network namespace the interface cannot be asked; the program can. */
-static bool device_is_attached(const struct maps *maps, const struct weir_device *device)
-{
-	struct stat st;
-
-	if (stat("/proc/self/ns/net", &st) || st.st_ino != device->netns)
-		return datapath_program_lives(device->prog_id);
-	return datapath_is_attached(maps, device) > 0;
-}
 
 static int count_bucket(const struct weir_bucket_key *key, const struct weir_bucket *bucket, void *arg)
 {
@@ -51,7 +33,7 @@ struct status {
 static json_t *device_status(const struct maps *maps, const struct weir_device *device)
 {
 	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:i, s:I}", "dev", device->name, "mode",
-			 mode_text(device), "monitor", device->monitor, "attached",
+			 device_mode(device), "monitor", device->monitor, "attached",
 			 device_is_attached(maps, device), "dispatcher", device->dispatcher,
 			 "prog_id", device->prog_id, "since",
 			 (json_int_t)device->attached_unix_s);
@@ -67,12 +49,31 @@ static int read_status(struct maps *maps, struct status *status, char *err)
 	if (rc)
 		return rc;
 	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
-		if (!maps_read_device(maps, slot, &device) && device.ifindex)
+		if (device_read(maps, slot, &device))
 			json_array_append_new(status->devices, device_status(maps, &device));
 	for (uint32_t i = 1; i < WEIR_LIMITS; i++)
 		status->limits += status->settings.policy->spec[i].used;
 	maps_each_bucket(maps, count_bucket, &status->sources);
 	return 0;
+}
+
+static void print_device(json_t *device)
+{
+	static const struct column columns[] = { { "", 16 }, { "", 0 }, { 0 } };
+	const char *name = json_string_value(json_object_get(device, "dev"));
+	const char *mode = json_string_value(json_object_get(device, "mode"));
+	char text[128];
+
+	if (json_is_true(json_object_get(device, "attached")))
+		snprintf(text, sizeof(text), "attached, %s mode%s%s", mode,
+			 json_is_true(json_object_get(device, "dispatcher")) ?
+				 ", with other programs" : "",
+			 json_is_true(json_object_get(device, "monitor")) ?
+				 ", monitor: nothing is dropped" : "");
+	else
+		snprintf(text, sizeof(text),
+			 "NOT attached any more: the interface or the program was removed");
+	table_row(columns, name, text);
 }
 
 static void print_status(const struct call *call, const struct status *status)
@@ -82,21 +83,8 @@ static void print_status(const struct call *call, const struct status *status)
 
 	if (!json_array_size(status->devices))
 		printf("attached to no interface\n");
-	json_array_foreach(status->devices, i, device) {
-		const char *name = json_string_value(json_object_get(device, "dev"));
-		const char *mode = json_string_value(json_object_get(device, "mode"));
-
-		if (!json_is_true(json_object_get(device, "attached"))) {
-			printf("%-16s NOT attached any more: the interface was removed, or the "
-			       "program\n", name);
-			continue;
-		}
-		printf("%-16s attached, %s mode%s%s\n", name, mode,
-		       json_is_true(json_object_get(device, "dispatcher")) ?
-			       ", with other programs" : "",
-		       json_is_true(json_object_get(device, "monitor")) ?
-			       ", monitor: nothing is dropped" : "");
-	}
+	json_array_foreach(status->devices, i, device)
+		print_device(device);
 	printf("limits %u, allow %zu, block %zu\n", status->limits, status->settings.allow.count,
 	       status->settings.block.count);
 	printf("sources near or over a limit: %llu\n", (unsigned long long)status->sources);
@@ -152,36 +140,46 @@ static json_t *stats_json(const struct weir_device *device, const struct weir_co
 		bytes += count->bytes;
 	}
 	return json_pack("{s:s, s:s, s:b, s:I, s:I, s:o, s:I, s:I}", "dev", device->name, "mode",
-			 mode_text(device), "monitor", device->monitor, "packets",
+			 device_mode(device), "monitor", device->monitor, "packets",
 			 (json_int_t)packets, "bytes", (json_int_t)bytes, "reasons", reasons,
 			 "exact", (json_int_t)counters->exact, "created",
 			 (json_int_t)counters->created);
 }
 
+static const struct column stats_columns[] = {
+	{ "", 1 }, { "REASON", 14 }, { "ACTION", 12 }, { "PACKETS", 20, true },
+	{ "BYTES", 24, true }, { 0 },
+};
+
+static void print_count(const char *reason, const char *action, const struct weir_count *count)
+{
+	char packets[FORMAT_LEN], bytes[FORMAT_LEN];
+
+	table_row(stats_columns, "", reason, action, table_count(count->packets, packets),
+		  table_count(count->bytes, bytes));
+}
+
 static void print_stats(const struct weir_device *device, const struct weir_counters *counters)
 {
-	uint64_t packets = 0, bytes = 0;
+	struct weir_count all = { 0 };
 
-	printf("%s (%s mode%s)\n", device->name, mode_text(device),
+	printf("%s (%s mode%s)\n", device->name, device_mode(device),
 	       device->monitor ? ", monitor: nothing is dropped" : "");
-	printf("  %-14s %-12s %20s %24s\n", "REASON", "ACTION", "PACKETS", "BYTES");
+	table_head(stats_columns);
 	for (int i = 0; i < WEIR_REASON_MAX; i++) {
 		const struct weir_count *count = &counters->reason[i];
 		const struct weir_count *let = &counters->monitored[i];
 
-		packets += count->packets;
-		bytes += count->bytes;
+		all.packets += count->packets;
+		all.bytes += count->bytes;
 		if (!count->packets)
 			continue;
-		printf("  %-14s %-12s %20llu %24llu\n", reason_name(i),
-		       let->packets == count->packets ? "would drop" : reason_action(i),
-		       (unsigned long long)count->packets, (unsigned long long)count->bytes);
+		print_count(reason_name(i), let->packets == count->packets ? "would drop" :
+			    reason_action(i), count);
 		if (let->packets && let->packets != count->packets)
-			printf("  %-14s %-12s %20llu %24llu\n", "", "(would drop)",
-			       (unsigned long long)let->packets, (unsigned long long)let->bytes);
+			print_count("", "(would drop)", let);
 	}
-	printf("  %-14s %-12s %20llu %24llu\n", "all", "", (unsigned long long)packets,
-	       (unsigned long long)bytes);
+	print_count("all", "", &all);
 }
 
 enum outcome cmd_show_stats(const struct call *call)
@@ -201,9 +199,7 @@ enum outcome cmd_show_stats(const struct call *call)
 	if (maps_open(&maps, MAPS_READ, err))
 		return failed("%s", err);
 	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
-		if (maps_read_device(&maps, slot, &device) || !device.ifindex)
-			continue;
-		if (name && strcmp(name, device.name))
+		if (!device_read(&maps, slot, &device) || (name && strcmp(name, device.name)))
 			continue;
 		if (maps_read_counters(&maps, slot, &counters))
 			continue;
@@ -234,6 +230,7 @@ struct top {
 	struct source *at;	/* room for twice the wanted number */
 	size_t count, wanted;
 	uint64_t total;
+	const struct settings *settings;
 };
 
 static int worst_first(const void *a, const void *b)
@@ -303,24 +300,29 @@ static json_t *source_json(const struct settings *settings, const struct source 
 static enum outcome print_sources(const struct call *call, const struct settings *settings,
 				  struct top *top)
 {
+	static const struct column columns[] = {
+		{ "SOURCE", 23 }, { "CLASS", 27 }, { "DROPPED", 13, true },
+		{ "PASSED", 13, true }, { 0 },
+	};
 	json_t *list = json_array();
 
 	qsort(top->at, top->count, sizeof(*top->at), worst_first);
 	if (top->count > top->wanted)
 		top->count = top->wanted;
 	if (!call->json && top->count)
-		printf("%-28s %-20s %14s %14s\n", "SOURCE", "CLASS", "DROPPED", "PASSED");
+		table_head(columns);
 	for (size_t i = 0; i < top->count; i++) {
 		char text[PREFIX_STRLEN], class[FORMAT_LEN];
+		char dropped[FORMAT_LEN], passed[FORMAT_LEN];
 
 		if (call->json) {
 			json_array_append_new(list, source_json(settings, &top->at[i]));
 			continue;
 		}
 		describe(settings, &top->at[i], text, class);
-		printf("%-28s %-20s %14llu %14llu\n", text, class,
-		       (unsigned long long)top->at[i].bucket.dropped,
-		       (unsigned long long)top->at[i].bucket.passed);
+		table_row(columns, text, class,
+			  table_count(top->at[i].bucket.dropped, dropped),
+			  table_count(top->at[i].bucket.passed, passed));
 	}
 	if (!call->json)
 		remark(call, "%llu sources near or over a limit",
@@ -348,6 +350,7 @@ static enum outcome show_buckets(const struct call *call, size_t wanted,
 		maps_close(&maps);
 		return failed("%s", err);
 	}
+	top->settings = &settings;
 	top->wanted = wanted;
 	top->at = calloc(2 * wanted, sizeof(*top->at));
 	rc = top->at ? maps_each_bucket(&maps, each, top) : -ENOMEM;
@@ -382,22 +385,20 @@ struct one_source {
 	struct prefix address;
 };
 
+/* What the address has in common with others of its limit's `per` is one source. */
 static int keep_if_same(const struct weir_bucket_key *key, const struct weir_bucket *bucket,
 			void *arg)
 {
 	struct one_source *one = arg;
-	struct prefix address = one->address;
+	struct prefix source = one->address;
+	const struct weir_limit *limit = NULL;
 
-	/* Bits that the limit masked off are zero in the key, so a match may be wider. */
-	if ((key->hi & ~address.hi) || (key->lo & ~address.lo))
+	if (spec_of(one->top.settings, key->serial, &limit))
+		source.length = prefix_is_v4(&source) ? 96 + limit->v4_bits : limit->v6_bits;
+	prefix_mask(&source);
+	if (key->hi != source.hi || key->lo != source.lo)
 		return 0;
-	for (int bits = 128; bits >= 0; bits--) {
-		address.length = bits;
-		prefix_mask(&address);
-		if (key->hi == address.hi && key->lo == address.lo)
-			return keep_worst(key, bucket, &one->top);
-	}
-	return 0;
+	return keep_worst(key, bucket, &one->top);
 }
 
 enum outcome cmd_show_source(const struct call *call)
@@ -411,9 +412,7 @@ enum outcome cmd_show_source(const struct call *call)
 		return usage(call, "show source needs an address");
 	if (no_more_words(words, err))
 		return usage(call, "%s", err);
-	if (parse_prefix(value, &one.address, err))
+	if (parse_address(value, &one.address, err))
 		return usage(call, "%s", err);
-	if (one.address.length != 128)
-		return usage(call, "\"%s\": an address is wanted, not a prefix", value);
 	return show_buckets(call, TOP_DEFAULT, keep_if_same, &one.top);
 }

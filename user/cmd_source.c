@@ -10,9 +10,9 @@
 
 #include "user/cmd_output.h"
 #include "user/error.h"
-#include "user/format.h"
 #include "user/lists.h"
 #include "user/parse.h"
+#include "user/table.h"
 
 #define NS_PER_S	1000000000ULL
 
@@ -268,6 +268,10 @@ static json_t *entry_json(const struct entry *entry, uint64_t now)
 	return json;
 }
 
+static const struct column entry_columns[] = {
+	{ "PREFIX", 23 }, { "TTL", 7, true }, { "COMMENT", 0 }, { 0 },
+};
+
 static void print_entry(const struct entry *entry, uint64_t now)
 {
 	char text[PREFIX_STRLEN], ttl[FORMAT_LEN] = "-";
@@ -275,7 +279,7 @@ static void print_entry(const struct entry *entry, uint64_t now)
 	prefix_format(&entry->prefix, text);
 	if (entry->value.until_ns)
 		format_duration((entry->value.until_ns - now + NS_PER_S - 1) / NS_PER_S, ttl);
-	printf("%-30s %10s  %s\n", text, ttl, entry->value.comment);
+	table_row(entry_columns, text, ttl, entry->value.comment);
 }
 
 static enum outcome show_entries(const struct call *call, const char *object, bool block)
@@ -291,7 +295,7 @@ static enum outcome show_entries(const struct call *call, const char *object, bo
 	entries = block ? &settings.block : &settings.allow;
 	entries_expire(entries, now);
 	if (!call->json && entries->count)
-		printf("%-30s %10s  %s\n", "PREFIX", "TTL", "COMMENT");
+		table_head(entry_columns);
 	for (size_t i = 0; i < entries->count; i++) {
 		if (call->json)
 			json_array_append_new(list, entry_json(&entries->at[i], now));
@@ -339,6 +343,7 @@ static enum outcome test_sources(const struct call *call, bool block)
 {
 	char text[PREFIX_STRLEN], by[PREFIX_STRLEN + WEIR_NAME_LEN] = "", err[ERR_LEN];
 	const char *verb = block ? "blocked" : "allowed";
+	char line[256];
 	enum outcome outcome = DONE;
 	json_t *list = json_array();
 	char **words = call->words;
@@ -360,8 +365,9 @@ static enum outcome test_sources(const struct call *call, bool block)
 			outcome = FAILED;
 		json_array_append_new(list, json_pack("{s:s, s:b, s:s?}", "prefix", text, verb,
 						      covered, "by", covered ? by : NULL));
+		snprintf(line, sizeof(line), covered ? "%s is %s by %s" : "%s is not %s", text, verb, by);
 		if (!call->json && !call->quiet)
-			printf(covered ? "%s is %s by %s\n" : "%s is not %s\n", text, verb, by);
+			print_wrapped(stdout, line, 0, 4);
 	}
 	prefixes_free(&w.prefixes);
 	settings_free(&settings);

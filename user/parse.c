@@ -209,3 +209,11 @@ int parse_prefix(const char *word, struct prefix *prefix, char *err)
 	}
 	return 0;
 }
+
+int parse_address(const char *word, struct prefix *address, char *err)
+{
+	if (parse_prefix(word, address, err))
+		return -EINVAL;
+	return address->length == 128 ? 0 : fail(err, EINVAL, "\"%s\": an address is wanted, "
+						 "not a prefix", word);
+}

@@ -39,6 +39,9 @@ int parse_number(const char *word, const char *what, uint64_t least, uint64_t mo
 /* A source prefix; host bits are an error here: they are most often a typo. */
 int parse_prefix(const char *word, struct prefix *prefix, char *err);
 
+/* One address; its length is 128. */
+int parse_address(const char *word, struct prefix *address, char *err);
+
 /* The name of a protocol number, or NULL. IPPROTO_ICMPV6 is "icmp" too. */
 const char *proto_name(uint8_t proto);
 
