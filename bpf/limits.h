@@ -12,6 +12,14 @@
 
 #include "bpf/bucket.h"
 
+static __always_inline struct weir_policy *policy_of(__u32 side)
+{
+	void *inner = bpf_map_lookup_elem(&policy, &side);
+	__u32 zero = 0;
+
+	return inner ? bpf_map_lookup_elem(inner, &zero) : NULL;
+}
+
 static __always_inline __u32 class_of(const struct weir_policy *rules, const struct packet *pkt)
 {
 	if (pkt->what == WEIR_FRAGMENT)
@@ -79,8 +87,6 @@ static __always_inline struct weir_bucket *create_bucket(const struct weir_bucke
 	/* Another CPU may have been faster: then theirs is ours. */
 	bpf_map_update_elem(&buckets, key, &fresh, BPF_NOEXIST);
 	bucket = bpf_map_lookup_elem(&buckets, key);
-	if (bucket)
-		count_event(EVENT_CREATED);
 	return bucket;
 }
 
@@ -122,14 +128,17 @@ static __always_inline enum bucket_verdict take_both(struct weir_bucket *bucket,
 static __always_inline enum weir_reason check_bucket(const struct packet *pkt,
 						     const struct weir_bucket_key *key,
 						     const struct weir_limit *limit, __u64 now,
-						     __u64 bytes_cost, __u64 least)
+						     __u64 bytes_cost, __u64 least,
+						     struct weir_counters *own)
 {
 	struct weir_bucket *bucket = bpf_map_lookup_elem(&buckets, key);
 	enum bucket_verdict verdict;
 
-	count_event(EVENT_EXACT);
-	if (!bucket)
+	own->exact++;
+	if (!bucket) {
 		bucket = create_bucket(key, limit);
+		own->created += bucket != NULL;
+	}
 	if (!bucket)
 		return WEIR_DROP_TABLE_FULL;
 	if (bucket->cost != limit->cost)
@@ -147,27 +156,37 @@ static __always_inline enum weir_reason check_bucket(const struct packet *pkt,
 	return verdict == BUCKET_OVER ? WEIR_DROP_RATE : WEIR_DROP_CONTENDED;
 }
 
-static __always_inline enum weir_reason check_limits(const struct packet *pkt, struct hint hint)
+/* What is set, and the packet's class in it; looked up only where something is set. */
+struct rules {
+	struct weir_policy *policy;
+	__u32 class;
+};
+
+static __always_inline struct rules find_rules(const struct packet *pkt, struct hint hint)
 {
+	struct rules rules = { .policy = policy_of(hint.side) };
+
+	if (rules.policy && (rules.policy->active || rules.policy->budgets))
+		rules.class = class_of(rules.policy, pkt) & (WEIR_CLASSES - 1);
+	return rules;
+}
+
+static __always_inline enum weir_reason check_limits(const struct packet *pkt, struct hint hint,
+						     const struct rules *found,
+						     struct weir_counters *own)
+{
+	struct weir_policy *rules = found->policy;
 	__u64 now, cost, bytes_cost, bound;
-	__u32 zero = 0, row, class, id;
 	const struct weir_limit *limit;
-	struct weir_policy *rules;
 	enum weir_reason reason;
 	struct weir_bucket_key key;
 	struct cells cells;
-	void *inner;
+	__u32 row, id;
 
-	inner = bpf_map_lookup_elem(&policy, &hint.side);
-	if (!inner)
-		return WEIR_CONTINUE;
-	rules = bpf_map_lookup_elem(inner, &zero);
 	if (!rules || !rules->active)
 		return WEIR_CONTINUE;
-
-	class = class_of(rules, pkt) & (WEIR_CLASSES - 1);
 	row = row_of(pkt, hint) & (WEIR_SCOPES - 1);
-	id = rules->limit_of[row][class] & (WEIR_LIMITS - 1);
+	id = rules->limit_of[row][found->class & (WEIR_CLASSES - 1)] & (WEIR_LIMITS - 1);
 	if (!id)
 		return WEIR_CONTINUE;
 	limit = &rules->limit[id];
@@ -185,7 +204,7 @@ static __always_inline enum weir_reason check_limits(const struct packet *pkt, s
 		return WEIR_PASS_LIMIT;
 
 	reason = check_bucket(pkt, &key, limit, now, bytes_cost,
-			      gate_least(bound, limit->half, limit->floor, now));
+			      gate_least(bound, limit->half, limit->floor, now), own);
 	if (reason == WEIR_PASS_LIMIT && bound + cost > limit->cap)
 		gate_fill(cells.a, cells.b, now + limit->cap);
 	return reason;

@@ -13,15 +13,10 @@ struct hint {
 	__u8 bits;		/* WEIR_HINT_* */
 };
 
-static __always_inline struct hint hint_of(const struct packet *pkt)
+static __always_inline struct hint hint_of(const struct packet *pkt, const struct weir_hints *all)
 {
-	__u32 zero = 0;
-	struct weir_hints *all = bpf_map_lookup_elem(&hints, &zero);
-	struct hint hint = {};
+	struct hint hint = { .side = all->side };
 
-	if (!all)
-		return hint;
-	hint.side = all->side;
 	if (pkt->ipv6)
 		hint.bits = all->v6[weir_hint_v6(pkt->hi >> 32) & 0xffff];
 	else
@@ -54,6 +49,7 @@ static __always_inline enum weir_reason check_block(const struct packet *pkt, __
 	void *entries = bpf_map_lookup_elem(&block, &side);
 	struct weir_prefix key = source_key(pkt);
 	struct weir_entry *entry;
+	__u64 now;
 
 	if (!entries)
 		return WEIR_CONTINUE;
@@ -62,7 +58,10 @@ static __always_inline enum weir_reason check_block(const struct packet *pkt, __
 		return WEIR_CONTINUE;
 	if (!entry->effective_ns)
 		return WEIR_DROP_BLOCK;
-	return bpf_ktime_get_coarse_ns() < entry->effective_ns ? WEIR_DROP_BAN : WEIR_CONTINUE;
+	now = bpf_ktime_get_coarse_ns();
+	if (now >= entry->effective_ns)
+		return WEIR_CONTINUE;
+	return entry->effective_spare && is_known(pkt, now) ? WEIR_CONTINUE : WEIR_DROP_BAN;
 }
 
 #define WEIR_SET_LINE(set, index)                                       \

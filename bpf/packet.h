@@ -51,6 +51,7 @@ struct frame {
 
 struct packet {
 	__u64 hi, lo;		/* source address as numbers; IPv4 as ::ffff:a.b.c.d */
+	__u64 to_hi, to_lo;	/* destination, the same */
 	__u32 bytes;		/* of the frame */
 	__u16 dport;		/* 0 unless TCP or UDP, not a later fragment */
 	__u8  ipv6;		/* 1: IPv6, 0: IPv4 */
@@ -166,6 +167,7 @@ static __always_inline enum weir_reason parse_ipv4(struct packet *pkt, void *at,
 		return WEIR_DROP_IPV4;
 
 	pkt->lo = 0xffff00000000ULL | be32(ip->saddr);
+	pkt->to_lo = 0xffff00000000ULL | be32(ip->daddr);
 	pkt->proto = ip->protocol;
 	offset = be16(ip->frag_off);
 	if (offset & IPV4_OFFSET)
@@ -251,6 +253,8 @@ static __always_inline enum weir_reason parse_ipv6(struct frame *frame, struct p
 	pkt->ipv6 = 1;
 	pkt->hi = (__u64)be32(ip->saddr.s6_addr32[0]) << 32 | be32(ip->saddr.s6_addr32[1]);
 	pkt->lo = (__u64)be32(ip->saddr.s6_addr32[2]) << 32 | be32(ip->saddr.s6_addr32[3]);
+	pkt->to_hi = (__u64)be32(ip->daddr.s6_addr32[0]) << 32 | be32(ip->daddr.s6_addr32[1]);
+	pkt->to_lo = (__u64)be32(ip->daddr.s6_addr32[2]) << 32 | be32(ip->daddr.s6_addr32[3]);
 	pkt->hop_limit = ip->hop_limit;
 	pkt->proto = ip->nexthdr;
 	if (is_extension(pkt->proto)) {

@@ -3,25 +3,19 @@
 #ifndef WEIR_VERDICT_H
 #define WEIR_VERDICT_H
 
-enum event { EVENT_EXACT, EVENT_CREATED };
+#include "bpf/events.h"
+
+/* What every packet needs, looked up once. */
+struct place {
+	struct weir_counters *own;	/* of this device and CPU */
+	struct weir_hints *hints;
+};
 
 static __always_inline struct weir_counters *own_counters(void)
 {
 	__u32 slot = device_slot;
 
 	return bpf_map_lookup_elem(&counters, &slot);
-}
-
-static __always_inline void count_event(enum event event)
-{
-	struct weir_counters *own = own_counters();
-
-	if (!own)
-		return;
-	if (event == EVENT_EXACT)
-		own->exact++;
-	else
-		own->created++;
 }
 
 static __always_inline int action_of(enum weir_reason reason)
@@ -36,9 +30,9 @@ static __always_inline int action_of(enum weir_reason reason)
 }
 
 /* The only place with XDP actions, counters and monitor mode. */
-static __always_inline int conclude(const struct packet *pkt, enum weir_reason reason)
+static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, struct place *at,
+				    enum weir_reason reason)
 {
-	struct weir_counters *own = own_counters();
 	int action = action_of(reason);
 	__u32 index = reason;
 
@@ -47,13 +41,15 @@ static __always_inline int conclude(const struct packet *pkt, enum weir_reason r
 	 * below, while the verifier takes such a function's result for any number.
 	 */
 	barrier_var(index);
-	if (!own || index >= WEIR_REASON_MAX)
+	if (index >= WEIR_REASON_MAX)
 		return XDP_ABORTED;
-	own->reason[index].packets++;
-	own->reason[index].bytes += pkt->bytes;
+	at->own->reason[index].packets++;
+	at->own->reason[index].bytes += pkt->bytes;
+	if (at->hints->listeners)
+		tell(ctx, pkt, index, monitor || action != XDP_DROP);
 	if (monitor && action == XDP_DROP) {
-		own->monitored[index].packets++;
-		own->monitored[index].bytes += pkt->bytes;
+		at->own->monitored[index].packets++;
+		at->own->monitored[index].bytes += pkt->bytes;
 		return XDP_PASS;
 	}
 	return action;

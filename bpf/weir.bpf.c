@@ -14,6 +14,7 @@
 /* Set by the tool before it loads the program, one program for each device. */
 const volatile __u32 device_slot;	/* index into devices and counters */
 const volatile __u8 monitor;		/* 1: count what would drop, drop nothing */
+const volatile __u8 minute_shift = WEIR_MINUTE_SHIFT;	/* shorter in tests */
 
 /*
  * weir.h says what each map holds and who writes it. Inner maps are given by
@@ -114,9 +115,73 @@ struct {
 	__type(value, struct weir_bucket);
 } buckets SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_BUDGETS);
+	__type(key, __u32);
+	__type(value, struct weir_budget_state);
+} budgets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WEIR_BUDGETS);
+	__type(key, __u32);
+	__type(value, struct weir_spending);
+} spending SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2 * WEIR_KNOWN_LINES);
+	__type(key, __u32);
+	__type(value, struct weir_known_line);
+} known SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_SEEN);
+	__type(key, __u32);
+	__type(value, __u32);
+} seen SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WEIR_NETWORKS);
+	__type(key, __u32);
+	__type(value, struct weir_network);
+} networks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_LISTENERS);
+	__type(key, __u32);
+	__type(value, struct weir_listener);
+} listeners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, WEIR_LISTENERS);
+	__type(key, __u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_RINGBUF);
+		__uint(max_entries, WEIR_RING_BYTES);
+	});
+} events SEC(".maps");
+
+/* Not looked at by packets: here so that it is made with the others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_JUDGEMENTS);
+	__type(key, __u32);
+	__type(value, struct weir_judgement);
+} judgements SEC(".maps");
+
 #include "bpf/verdict.h"
+#include "bpf/known.h"
 #include "bpf/lists.h"
 #include "bpf/limits.h"
+#include "bpf/budget.h"
 
 /*
  * Global, so that the verifier proves it once and forgets how each field came
@@ -129,20 +194,39 @@ __noinline int parse_frame(struct xdp_md *ctx, struct packet *pkt)
 	return parse(ctx, pkt);
 }
 
+#define LEARN_SAMPLE	64	/* of so many packets one is looked at */
+
+/* A limit is the source's own, a budget all sources'; who keeps to both is learnt. */
+static __always_inline enum weir_reason check_rates(struct packet *pkt, struct hint hint,
+						    struct weir_counters *own)
+{
+	struct rules rules = find_rules(pkt, hint);
+	enum weir_reason reason = check_limits(pkt, hint, &rules, own);
+	int good = reason == WEIR_CONTINUE || reason == WEIR_PASS_LIMIT;
+
+	if (!(own->turn++ % LEARN_SAMPLE) && pkt->what == WEIR_ANY_PACKET)
+		learn(pkt, good);
+	return good ? check_budget(pkt, hint, &rules, reason) : reason;
+}
+
 static __always_inline int journey(struct xdp_md *ctx)
 {
+	__u32 zero = 0;
+	struct place at = { own_counters(), bpf_map_lookup_elem(&hints, &zero) };
 	struct packet pkt = {};
 	enum weir_reason reason;
 
+	if (!at.own || !at.hints)
+		return XDP_ABORTED;
 	reason = parse_frame(ctx, &pkt);
 	if (reason == WEIR_CONTINUE) {
-		struct hint hint = hint_of(&pkt);
+		struct hint hint = hint_of(&pkt, at.hints);
 
 		reason = check_lists(&pkt, hint);
 		if (reason == WEIR_CONTINUE)
-			reason = check_limits(&pkt, hint);
+			reason = check_rates(&pkt, hint, at.own);
 	}
-	return conclude(&pkt, reason);
+	return conclude(ctx, &pkt, &at, reason);
 }
 
 SEC("xdp")

@@ -43,7 +43,12 @@
 	R(DROP_LIST,        "blocklist",        DROP)           \
 	R(DROP_RATE,        "rate-limit",       DROP)           \
 	R(DROP_CONTENDED,   "contended",        DROP)           \
-	R(DROP_TABLE_FULL,  "table-full",       DROP)
+	R(DROP_TABLE_FULL,  "table-full",       DROP)           \
+	R(PASS_KNOWN,       "known",            PASS)           \
+	R(PASS_NEWCOMER,    "newcomer",         PASS)           \
+	R(DROP_SHED,        "shed",             DROP)           \
+	R(DROP_SHARE,       "network-share",    DROP)           \
+	R(DROP_BUDGET,      "over-budget",      DROP)
 
 enum weir_reason {
 #define R(id, name, action) WEIR_##id,
@@ -103,6 +108,7 @@ struct weir_counters {
 	struct weir_count monitored[WEIR_REASON_MAX];
 	__u64 exact;		/* packets that the gate sent on to their bucket */
 	__u64 created;		/* buckets created */
+	__u64 turn;		/* of what is done for one packet in many */
 };
 
 /*
@@ -124,7 +130,8 @@ struct weir_counters {
 #define WEIR_HINT_SET	0x08	/* the block set */
 struct weir_hints {
 	__u32 side;		/* 0 or 1 */
-	__u32 pad[15];
+	__u32 listeners;	/* a bit for each slot of listeners that is in use */
+	__u32 pad[14];
 	__u8 v4[65536];
 	__u8 v6[65536];
 };
@@ -148,7 +155,14 @@ struct weir_entry {
 	__u64 effective_ns;
 	__u64 added_unix_s;
 	char  comment[WEIR_COMMENT];	/* NUL-terminated UTF-8 */
+	__u8  origin;		/* enum weir_origin */
+	__u8  spare_known;	/* as asked for. 1: known sources pass: a ban of a whole network */
+	__u8  effective_spare;	/* of this and every entry that covers it and has not ended */
+	__u8  pad[5];
 };
+
+/* Who made an entry. */
+enum weir_origin { WEIR_BY_OPERATOR, WEIR_BY_DAEMON };
 
 /* ---- scopes: inner LPM_TRIE of weir_prefix -> __u32 row in weir_policy.limit_of ---- */
 #define WEIR_SCOPES	2048
@@ -197,6 +211,24 @@ struct weir_limit_spec {
 enum weir_what { WEIR_ANY_PACKET, WEIR_SYN, WEIR_FRAGMENT };
 
 /*
+ * A budget: one bucket for all sources together that send to a service. Held
+ * against like a limit, but by where a packet goes: @limit.from is its
+ * destination. Of several that match, the most particular counts.
+ */
+#define WEIR_BUDGETS	64		/* 0 is never used: "none" */
+#define WEIR_DESTINATIONS	32
+struct weir_budget_spec {
+	char name[WEIR_NAME_LEN];	/* a-z, 0-9, - and _; NUL-terminated */
+	struct weir_limit_spec limit;
+};
+
+/* A destination with budgets of its own, as numbers in host order. */
+struct weir_destination {
+	__u64 hi, lo;
+	__u64 mask_hi, mask_lo;
+};
+
+/*
  * ---- policy: inner ARRAY[1] of weir_policy ----
  * Compiled aside and swapped by one write. A packet's class is looked up by
  * what it is, its row by who sent it, its limit by both: three loads, whatever
@@ -211,7 +243,9 @@ struct weir_policy {
 	__u32 scopes;		/* rows in use, the default's row 0 included */
 	__u32 classes;		/* in use */
 	__u64 seed;		/* copy of weir_meta.seed */
-	__u64 pad[4];
+	__u32 budgets;		/* 0: no budget at all, skip the stage */
+	__u32 destinations;	/* rows of budget_of in use, everywhere (row 0) included */
+	__u64 pad[3];
 	struct weir_limit limit[WEIR_LIMITS];	/* 0 is never used: "none" */
 	__u16 class_of_port[WEIR_PORT_KINDS][65536];
 	__u16 class_of_proto[256];
@@ -219,6 +253,11 @@ struct weir_policy {
 	__u16 limit_of[WEIR_SCOPES][WEIR_CLASSES];
 	struct weir_prefix scope[WEIR_SCOPES];
 	struct weir_limit_spec spec[WEIR_LIMITS];
+	struct weir_limit budget[WEIR_BUDGETS];	/* cost, bursts; the rest is idle */
+	__u8 budget_of[WEIR_DESTINATIONS][WEIR_CLASSES];
+	/* longest prefix first; row 0 is everywhere and not searched for */
+	struct weir_destination destination[WEIR_DESTINATIONS];
+	struct weir_budget_spec budget_spec[WEIR_BUDGETS];
 };
 
 /*
@@ -256,6 +295,135 @@ struct weir_bucket {
 };
 
 /*
+ * ---- budgets: ARRAY[WEIR_BUDGETS]; see budget.h ----
+ * Shared by all CPUs, written in chunks: a line each. Slot 0 stands for all.
+ */
+enum weir_tier { WEIR_FIRST_SEEN, WEIR_RETURNING, WEIR_KNOWN, WEIR_TIERS };
+struct weir_budget_state {
+	__u64 tat;		/* ticks; packets */
+	__u64 byte_tat;		/* ticks; bytes */
+	__u64 pressed_ns;	/* when somebody was last turned away, coarse clock */
+	__u64 adjust_ns;	/* when the shares are next adjusted */
+	__u32 asked[2];		/* by tier: newcomers within their share, since then */
+	__u32 given[2];		/* of those, let through */
+	__u64 share[2];		/* by tier: ticks a packet for each newcomer network */
+};
+
+/* ---- spending: PERCPU_ARRAY[WEIR_BUDGETS]; a CPU's part of each budget ---- */
+struct weir_spending {
+	__u64 stash[WEIR_TIERS];	/* ticks taken from the budget, not yet used */
+	__u64 byte_stash[WEIR_TIERS];
+	__u64 passed, passed_bytes;	/* packets in all */
+	__u64 known;		/* of those, under pressure: known sources */
+	__u64 newcomers;	/* and newcomers */
+	__u64 shed;		/* dropped: newcomers for whom there was no room */
+	__u64 share;		/* newcomers whose network had had its share */
+	__u64 over;		/* known sources: the budget itself was used up */
+	__u64 dropped_bytes;	/* of all three */
+	__u64 turn;		/* of what is done for one packet in many */
+};
+
+/*
+ * ---- known: ARRAY[2 * WEIR_KNOWN_LINES], mmapable; the lines of two generations
+ * in turn; see known.h ----
+ * Who was seen to behave, a u64 each: the upper half of an IPv6 address, or
+ * ::ffff:a.b.c.d's lower half. 16 MiB a generation, room for 1.8 million.
+ */
+#define WEIR_KNOWN_LINES	(1U << 18)
+#define WEIR_KNOWN_SLOTS	7
+struct weir_known_line {
+	__u64 key[WEIR_KNOWN_SLOTS];	/* 0: free */
+	__u8  state[WEIR_KNOWN_SLOTS];	/* minute when last seen, mod 16, << 4 | score */
+	__u8  epoch;		/* of the generation; of another one: the line is empty */
+};
+#define WEIR_KNOWN_SCORE	3	/* different minutes in which a known source was seen */
+#define WEIR_MINUTE_SHIFT	36	/* a minute is 2^36 ns, 69 s: no division for it */
+#define WEIR_EPOCH_SHIFT	10	/* a generation is 2^10 of those, 19.5 h; known lasts
+					 * one to two */
+
+/* ---- seen: ARRAY[WEIR_SEEN] of __u32: sources that came lately, under pressure only ---- */
+#define WEIR_SEEN	(1U << 21)
+
+/*
+ * ---- networks: ARRAY[WEIR_NETWORKS] ----
+ * Newcomers by /24 and /48, under pressure only: four cells of the fair share,
+ * of which a network has two, and who of all networks in this line was turned
+ * away most (a counter of Misra and Gries, Science of Computer Programming 1982,
+ * for each line): dropped is never more than the truth, and less by at most
+ * what the line's other networks lost.
+ */
+#define WEIR_NETWORKS	(1U << 16)
+struct weir_network {
+	__u64 tat[4];		/* ticks */
+	__u64 key;		/* 0xffff << 32 | address >> 8 << 8, or the upper half of a /48 */
+	__u64 dropped;		/* packets, a sample times its weight */
+	__u64 seen_ns;		/* last one, coarse clock */
+	__u64 pad;
+};
+
+/*
+ * ---- listeners: ARRAY[WEIR_LISTENERS]; events: ARRAY_OF_MAPS[WEIR_LISTENERS] of RINGBUF ----
+ * Who wants to see packets: a slot and a ring of its own for each. One of
+ * (@every_mask + 1) packets of each wanted reason is told.
+ */
+#define WEIR_LISTENERS	4
+#define WEIR_RING_BYTES	(1U << 20)
+struct weir_listener {
+	__u64 reasons;		/* a bit for each enum weir_reason */
+	__u64 every_mask;	/* a power of two, less 1 */
+	__u64 hi, lo;		/* of the source, masked; host order */
+	__u64 mask_hi, mask_lo;
+	__u64 lost;		/* events for which the ring had no room */
+	__u32 pid;		/* of the reader: of a dead one, the slot is free */
+	__u32 pad;
+};
+
+#define WEIR_SNAP	256
+struct weir_event {
+	__u64 time_ns;		/* CLOCK_MONOTONIC */
+	__u64 hi, lo;		/* source, host order; 0 when the packet has none */
+	__u64 to_hi, to_lo;	/* destination */
+	__u64 weight;		/* how many packets this one stands for */
+	__u32 bytes;		/* of the frame */
+	__u32 slot;		/* of the device */
+	__u16 dport;
+	__u16 snap;		/* bytes in data */
+	__u8  reason;		/* enum weir_reason */
+	__u8  passed;		/* 1: went on; with a drop reason: monitor mode */
+	__u8  proto;
+	__u8  what;		/* enum weir_what */
+	__u8  data[WEIR_SNAP];	/* the frame's first bytes */
+};
+
+/*
+ * ---- judgements: ARRAY[WEIR_JUDGEMENTS]; what the daemon decided, and why ----
+ * A ring: @number counts from 1, and its slot is number % WEIR_JUDGEMENTS.
+ * Written and read by the tool only.
+ */
+#define WEIR_JUDGEMENTS	4096
+enum weir_judgement_kind {
+	WEIR_BAN_SOURCE, WEIR_BAN_NETWORK,	/* carried out */
+	WEIR_WOULD_BAN_SOURCE, WEIR_WOULD_BAN_NETWORK,	/* only judged */
+	WEIR_UNBAN,		/* undone by a person */
+	WEIR_SPARED,		/* would have been banned, but for what @text says */
+};
+struct weir_judgement {
+	__u64 number;		/* 0: free */
+	__u64 unix_s;
+	struct weir_prefix prefix;
+	__u8  kind;		/* enum weir_judgement_kind */
+	__u8  strikes;		/* bans before this one, remembered */
+	__u16 windows;		/* for how many windows in a row */
+	__u64 ttl_s;		/* of the ban; 0: none */
+	__u64 packets;		/* dropped in those windows */
+	__u64 limit_pps;	/* what was allowed, a second */
+	__u64 seen_pps;		/* what came, a second */
+	__u32 sources;		/* of a network: how many of its sources misbehaved */
+	__u32 share_permille;	/* of all drops in the last window */
+	char  text[64];		/* in words; NUL-terminated */
+};
+
+/*
  * ---- blockset: inner ARRAY of weir_line ----
  * All lists compiled into one array of cache lines, built aside and swapped by
  * one write for both families. bpf/blockset.h says what stands in them.
@@ -289,13 +457,20 @@ struct weir_list {
 _Static_assert(sizeof(struct weir_list) == 304, "ABI: weir_list");
 _Static_assert(sizeof(struct weir_prefix) == 20, "ABI: weir_prefix");
 _Static_assert(sizeof(struct weir_device) == 40, "ABI: weir_device");
-_Static_assert(sizeof(struct weir_entry) == 72, "ABI: weir_entry");
+_Static_assert(sizeof(struct weir_entry) == 80, "ABI: weir_entry");
 _Static_assert(sizeof(struct weir_limit) == 64, "ABI: weir_limit");
 _Static_assert(sizeof(struct weir_limit_spec) == 72, "ABI: weir_limit_spec");
 _Static_assert(sizeof(struct weir_bucket_key) == 24, "ABI: weir_bucket_key");
 _Static_assert(sizeof(struct weir_bucket) == 56, "ABI: weir_bucket");
 _Static_assert(sizeof(struct weir_gate_line) == 64, "ABI: weir_gate_line");
 _Static_assert(sizeof(struct weir_line) == 64, "ABI: weir_line");
+_Static_assert(sizeof(struct weir_budget_spec) == 104, "ABI: weir_budget_spec");
+_Static_assert(sizeof(struct weir_budget_state) == 64, "ABI: weir_budget_state");
+_Static_assert(sizeof(struct weir_known_line) == 64, "ABI: weir_known_line");
+_Static_assert(sizeof(struct weir_network) == 64, "ABI: weir_network");
+_Static_assert(sizeof(struct weir_listener) == 64, "ABI: weir_listener");
+_Static_assert(sizeof(struct weir_event) == 320, "ABI: weir_event");
+_Static_assert(sizeof(struct weir_judgement) == 144, "ABI: weir_judgement");
 _Static_assert(WEIR_REASON_MAX < 64, "ABI: reasons");
 
 #endif

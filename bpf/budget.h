@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Budgets: what all sources together may send to a service, and who goes first
+ * when that is not enough.
+ *
+ * A budget is a GCRA like every bucket (bucket.h), but shared by all CPUs and
+ * all sources, so each CPU takes from it in chunks of 1/256 of the burst and
+ * spends those alone: no line is written by every packet. What is let through
+ * is never more than burst + rate x t, plus what CPUs had in hand at the start: at most
+ * CPUs x 3/256 of the burst; and rate x t is reached, since what is in
+ * hand is used later.
+ *
+ * Whoever is suspect may only use a part of the burst, so that the rest is always there
+ * for others: first-seen sources a quarter, returning ones half, known ones all.
+ * As long as nobody is turned away, nobody is asked who he is.
+ *
+ * Under pressure newcomers are held to a fair share by network, /24 or /48:
+ * shares are adjusted 20 times a second so that what newcomers may ask
+ * for is what is there for them. That is max-min fairness by estimate, as in
+ * core-stateless fair queueing (Stoica, Shenker and Zhang, SIGCOMM 1998). The
+ * share is charged to two of four cells in the network's line by the arithmetic of the
+ * gate: networks that collide make a share smaller, never larger.
+ */
+#ifndef WEIR_BUDGET_H
+#define WEIR_BUDGET_H
+
+#include "bpf/bucket.h"
+
+#define BUDGET_CHUNKS		256
+#define SHARE_ADJUST_NS		50000000ULL	/* at least; slow budgets wait for 64 packets */
+#define SHARE_ADJUST_MAX_NS	2000000000ULL
+#define SHARE_START		16		/* the first share: this part of the budget */
+#define SHARE_BURST		(WEIR_TICKS_PER_S / 10)
+#define SHARE_SLOWEST		(60 * WEIR_TICKS_PER_S)	/* ticks a packet */
+#define SHARE_SAMPLE		16		/* of so many packets one is counted */
+#define SHARE_FAST		(WEIR_TICKS_PER_S / 100000)	/* below: count a sample only */
+#define PRESSED_NS		(2 * SHARE_ADJUST_NS)
+#define SEEN_TIME_SHIFT		26		/* 67 ms; 12 bits of it are 4.6 minutes */
+#define SEEN_LASTS		900		/* of those: a minute */
+
+/* ---- arithmetic; also compiled into the unit tests ---- */
+
+/*
+ * Takes @cost from @stash, or first a chunk from the budget into it. @allowed:
+ * the debt up to which this tier may go. Returns 1 when it was there.
+ */
+static __always_inline int budget_take(__u64 *stash, __u64 *tat, __u64 now, __u64 cost,
+				       __u64 chunk, __u64 allowed)
+{
+	__u64 want = chunk > cost ? chunk : cost;
+
+	if (*stash >= cost) {
+		*stash -= cost;
+		return 1;
+	}
+	for (int i = 0; i < WEIR_TRIES; i++) {
+		__u64 old = weir_read(tat);
+		__u64 base = old > now ? old : now;
+
+		if (base - now + want > allowed)
+			want = cost;
+		if (base - now + want > allowed)
+			return 0;
+		if (weir_swap(tat, old, base + want) == old) {
+			*stash += want - cost;
+			return 1;
+		}
+	}
+	return 0;
+}
+
+/*
+ * The next share: @asked packets were within the present one, @given of them
+ * found room. At most halved or raised by an eighth at a time.
+ */
+static __always_inline __u64 share_adjust(__u64 share, __u64 budget_cost, __u32 asked, __u32 given)
+{
+	if (!share)
+		share = budget_cost * SHARE_START;
+	if (asked > given + (given >> 4)) {
+		if (asked >= 2 * given)
+			share *= 2;
+		else
+			share = share / given * asked;
+	} else {
+		share -= share >> 3;
+	}
+	if (share < budget_cost)
+		share = budget_cost;
+	return share > SHARE_SLOWEST ? SHARE_SLOWEST : share;
+}
+
+#ifdef __bpf__
+
+/* ---- which budget ---- */
+
+/* What the budget stage knows of a packet; one struct, since BPF passes five arguments. */
+struct spend {
+	const struct weir_limit *budget;
+	struct weir_budget_state *state;
+	struct weir_spending *own;
+	__u64 now;		/* ticks, coarse clock */
+	__u64 bytes_cost;
+};
+
+/* Global for the same reason as parse_frame(). The row of budget_of for a destination. */
+__noinline int destination_row(struct packet *pkt, __u32 side)
+{
+	struct weir_policy *rules = policy_of(side);
+
+	if (!pkt || !rules)
+		return 0;
+	for (__u32 row = 1; row < WEIR_DESTINATIONS; row++) {
+		const struct weir_destination *to = &rules->destination[row];
+
+		if (row >= rules->destinations)
+			return 0;
+		if ((pkt->to_hi & to->mask_hi) == to->hi && (pkt->to_lo & to->mask_lo) == to->lo)
+			return row;
+	}
+	return 0;
+}
+
+/* ---- newcomers ---- */
+
+/*
+ * Whether the source came lately, and remember that it did. A cell holds the
+ * time and a tag of one source; of two that share a cell the later one stays.
+ */
+static __always_inline int came_lately(__u64 hash, __u64 now_ns)
+{
+	__u32 index = hash & (WEIR_SEEN - 1), tag = hash >> 32 & 0xfffff;
+	__u32 time = now_ns >> SEEN_TIME_SHIFT & 0xfff, was;
+	__u32 *cell = bpf_map_lookup_elem(&seen, &index);
+
+	if (!cell)
+		return 0;
+	was = *cell;
+	if (was != (time << 20 | tag))
+		*cell = time << 20 | tag;
+	return was && (was & 0xfffff) == tag && ((time - (was >> 20)) & 0xfff) < SEEN_LASTS;
+}
+
+static __always_inline __u64 network_key(const struct packet *pkt)
+{
+	return pkt->ipv6 ? pkt->hi & ~0xffffULL : pkt->lo & ~0xffULL;
+}
+
+static __always_inline struct weir_network *network_of(const struct packet *pkt, __u64 seed,
+							__u64 *hash)
+{
+	__u32 index;
+
+	*hash = weir_mix(network_key(pkt) * 0x9e3779b97f4a7c15ULL ^ seed);
+	index = *hash & (WEIR_NETWORKS - 1);
+	return bpf_map_lookup_elem(&networks, &index);
+}
+
+/* Each tier has a pair of cells of its own for each network. */
+static __always_inline int within_share(struct weir_network *network, __u64 hash, int tier,
+					__u64 share, __u64 now)
+{
+	__u64 burst = 4 * share > SHARE_BURST ? 4 * share : SHARE_BURST, bound;
+	__u32 a = ((hash >> 40) + tier * 2) & 3, b = (a + 1 + (hash >> 48 & 1) * 2) & 3;
+
+	bound = gate_charge(&network->tat[a], &network->tat[b], now, share, burst, 0);
+	return bound != GATE_CONTENDED && bound + share <= burst;
+}
+
+/* Counts one in SHARE_SAMPLE drops, in the manner of Misra and Gries. */
+static __always_inline void note_turned_away(struct weir_network *network, __u64 key, __u64 now_ns)
+{
+	if (network->key == key) {
+		__sync_fetch_and_add(&network->dropped, SHARE_SAMPLE);
+		network->seen_ns = now_ns;
+	} else if (network->dropped <= SHARE_SAMPLE) {
+		network->key = key;
+		network->dropped = SHARE_SAMPLE;
+		network->seen_ns = now_ns;
+	} else {
+		__sync_fetch_and_add(&network->dropped, -SHARE_SAMPLE);
+	}
+}
+
+/* ---- the decision ---- */
+
+/* Takes the packet's part of both rates, or nothing. */
+static __always_inline int take_budget(const struct spend *spend, int tier)
+{
+	const struct weir_limit *budget = spend->budget;
+	int down = 2 - tier;	/* a quarter, a half, all of the burst */
+
+	if (budget->cost &&
+	    !budget_take(&spend->own->stash[tier], &spend->state->tat, spend->now, budget->cost,
+			 budget->burst / BUDGET_CHUNKS, budget->burst >> down))
+		return 0;
+	if (!budget->byte_cost)
+		return 1;
+	if (budget_take(&spend->own->byte_stash[tier], &spend->state->byte_tat, spend->now,
+			spend->bytes_cost, budget->byte_burst / BUDGET_CHUNKS,
+			budget->byte_burst >> down))
+		return 1;
+	spend->own->stash[tier] += budget->cost;
+	return 0;
+}
+
+static __always_inline void press(struct weir_budget_state *state, __u64 now_ns)
+{
+	__u32 zero = 0;
+	struct weir_budget_state *all = bpf_map_lookup_elem(&budgets, &zero);
+
+	if ((__s64)(now_ns - state->pressed_ns) < (__s64)SHARE_ADJUST_NS)
+		return;
+	state->pressed_ns = now_ns;
+	if (all)
+		all->pressed_ns = now_ns;
+}
+
+static __always_inline void adjust_shares(const struct spend *spend, __u64 now_ns)
+{
+	struct weir_budget_state *state = spend->state;
+	__u64 cost = spend->budget->cost ? spend->budget->cost : spend->bytes_cost;
+	__u64 due = state->adjust_ns, wait = 64 * cost >> WEIR_TICK_SHIFT;
+
+	if (wait < SHARE_ADJUST_NS)
+		wait = SHARE_ADJUST_NS;
+	if (wait > SHARE_ADJUST_MAX_NS)
+		wait = SHARE_ADJUST_MAX_NS;
+	if (now_ns < due || weir_swap(&state->adjust_ns, due, now_ns + wait) != due)
+		return;
+	for (int tier = 0; tier < WEIR_KNOWN; tier++) {
+		__u32 asked = state->asked[tier], given = state->given[tier];
+
+		state->asked[tier] = state->given[tier] = 0;
+		state->share[tier] = share_adjust(state->share[tier], cost, asked, given);
+	}
+}
+
+static __always_inline enum weir_reason check_newcomer(struct packet *pkt, struct spend *spend,
+						       __u64 seed)
+{
+	__u64 now_ns = spend->now >> WEIR_TICK_SHIFT, hash, source, share;
+	struct weir_network *network = network_of(pkt, seed, &hash);
+	int sampled = !(spend->own->turn++ % SHARE_SAMPLE), tier;
+	enum weir_reason reason = WEIR_PASS_NEWCOMER;
+
+	if (!network)
+		return WEIR_DROP_SHED;
+	source = weir_mix(known_key(pkt->hi, pkt->lo) ^ seed * 3);
+	tier = came_lately(source, now_ns) ? WEIR_RETURNING : WEIR_FIRST_SEEN;
+	adjust_shares(spend, now_ns);
+	share = spend->state->share[tier & 1];
+	if (!within_share(network, hash, tier, share, spend->now))
+		reason = WEIR_DROP_SHARE;
+	else if (!take_budget(spend, tier))
+		reason = WEIR_DROP_SHED;
+	if (sampled && reason != WEIR_PASS_NEWCOMER)
+		note_turned_away(network, network_key(pkt), now_ns);
+	if (reason == WEIR_DROP_SHARE || (spend->budget->cost < SHARE_FAST && !sampled))
+		return reason;
+	__sync_fetch_and_add(&spend->state->asked[tier & 1], 1);
+	if (reason == WEIR_PASS_NEWCOMER)
+		__sync_fetch_and_add(&spend->state->given[tier & 1], 1);
+	return reason;
+}
+
+static __always_inline enum weir_reason count_spending(struct weir_spending *own, __u64 bytes,
+						       enum weir_reason reason)
+{
+	switch (reason) {
+	case WEIR_DROP_SHED:
+		own->shed++;
+		break;
+	case WEIR_DROP_SHARE:
+		own->share++;
+		break;
+	case WEIR_DROP_BUDGET:
+		own->over++;
+		break;
+	case WEIR_PASS_KNOWN:
+		own->known++;
+		break;
+	case WEIR_PASS_NEWCOMER:
+		own->newcomers++;
+		break;
+	default:
+		break;
+	}
+	if (reason == WEIR_DROP_SHED || reason == WEIR_DROP_SHARE || reason == WEIR_DROP_BUDGET) {
+		own->dropped_bytes += bytes;
+	} else {
+		own->passed++;
+		own->passed_bytes += bytes;
+	}
+	return reason;
+}
+
+/*
+ * Global. @index: of the budget, not 0. WEIR_CONTINUE: nobody had to be asked
+ * who he is, and the packet's reason stays what it was.
+ */
+__noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index)
+{
+	struct weir_policy *rules = policy_of(side);
+	enum weir_reason reason;
+	struct spend spend = {};
+	__u64 now_ns;
+
+	if (!pkt || !rules)
+		return WEIR_CONTINUE;
+	index &= WEIR_BUDGETS - 1;
+	spend.state = bpf_map_lookup_elem(&budgets, &index);
+	spend.own = bpf_map_lookup_elem(&spending, &index);
+	if (!spend.state || !spend.own)
+		return WEIR_CONTINUE;
+	now_ns = bpf_ktime_get_coarse_ns();
+	spend.now = now_ns << WEIR_TICK_SHIFT;
+	spend.budget = &rules->budget[index & (WEIR_BUDGETS - 1)];
+	spend.bytes_cost = byte_ticks(spend.budget->byte_cost, pkt->bytes & 0xffff);
+
+	if ((__s64)(now_ns - spend.state->pressed_ns) >= (__s64)PRESSED_NS &&
+	    take_budget(&spend, WEIR_FIRST_SEEN))
+		return count_spending(spend.own, pkt->bytes, WEIR_CONTINUE);
+	if (is_known(pkt, now_ns))
+		reason = take_budget(&spend, WEIR_KNOWN) ? WEIR_PASS_KNOWN : WEIR_DROP_BUDGET;
+	else
+		reason = check_newcomer(pkt, &spend, rules->seed);
+	if (reason != WEIR_PASS_KNOWN && reason != WEIR_PASS_NEWCOMER)
+		press(spend.state, now_ns);
+	return count_spending(spend.own, pkt->bytes, reason);
+}
+
+/* @so_far: the reason for which the packet passes if no budget minds. */
+static __always_inline enum weir_reason check_budget(struct packet *pkt, struct hint hint,
+						     const struct rules *rules,
+						     enum weir_reason so_far)
+{
+	enum weir_reason reason;
+	__u32 row = 0, index;
+
+	if (!rules->policy || !rules->policy->budgets)
+		return so_far;
+	if (rules->policy->destinations > 1)
+		row = destination_row(pkt, hint.side);
+	index = rules->policy->budget_of[row & (WEIR_DESTINATIONS - 1)]
+					[rules->class & (WEIR_CLASSES - 1)];
+	if (!index)
+		return so_far;
+	reason = spend_budget(pkt, hint.side, index);
+	return reason == WEIR_CONTINUE ? so_far : reason;
+}
+
+#endif /* __bpf__ */
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Telling whoever listens about packets. Each listener has a ring of its own
+ * and says which reasons and sources it wants, and how few of them; without
+ * listeners a packet pays for one load.
+ */
+#ifndef WEIR_EVENTS_H
+#define WEIR_EVENTS_H
+
+static __always_inline int wants(const struct weir_listener *listener, const struct packet *pkt,
+				 __u32 reason)
+{
+	if (!(listener->reasons >> (reason & 63) & 1))
+		return 0;
+	if ((pkt->hi & listener->mask_hi) != listener->hi ||
+	    (pkt->lo & listener->mask_lo) != listener->lo)
+		return 0;
+	return !(bpf_get_prandom_u32() & listener->every_mask);
+}
+
+static __always_inline void fill_event(struct xdp_md *ctx, struct weir_event *event,
+				       const struct packet *pkt, __u32 reason, __u32 passed)
+{
+	__u32 snap = pkt->bytes < WEIR_SNAP ? pkt->bytes : WEIR_SNAP;
+
+	event->time_ns = bpf_ktime_get_ns();
+	event->hi = pkt->hi;
+	event->lo = pkt->lo;
+	event->to_hi = pkt->to_hi;
+	event->to_lo = pkt->to_lo;
+	event->bytes = pkt->bytes;
+	event->slot = device_slot;
+	event->dport = pkt->dport;
+	event->reason = reason;
+	event->passed = passed;
+	event->proto = pkt->proto;
+	event->what = pkt->what;
+	event->snap = 0;
+	if (snap > 0 && snap <= WEIR_SNAP && !bpf_xdp_load_bytes(ctx, 0, event->data, snap))
+		event->snap = snap;
+}
+
+/* Global. @passed: 1 when the packet goes on. */
+__noinline int tell(struct xdp_md *ctx, struct packet *pkt, __u32 reason, __u32 passed)
+{
+	for (__u32 slot = 0; slot < WEIR_LISTENERS; slot++) {
+		__u32 index = slot;
+		struct weir_listener *listener = bpf_map_lookup_elem(&listeners, &index);
+		void *ring = bpf_map_lookup_elem(&events, &index);
+		struct weir_event *event;
+
+		if (!pkt || !listener || !ring || !wants(listener, pkt, reason))
+			continue;
+		event = bpf_ringbuf_reserve(ring, sizeof(*event), 0);
+		if (!event) {
+			__sync_fetch_and_add(&listener->lost, 1);
+			continue;
+		}
+		event->weight = listener->every_mask + 1;
+		fill_event(ctx, event, pkt, reason, passed);
+		bpf_ringbuf_submit(event, 0);
+	}
+	return 0;
+}
+
+#endif

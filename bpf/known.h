@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Who is known: sources that were seen to behave in calm times. Under a
+ * distributed flood they go first.
+ *
+ * A source becomes known when it was seen in WEIR_KNOWN_SCORE different
+ * minutes and kept to its limit; going over it in calm times starts it anew. Two
+ * generations of the table take turns every 19.5 hours: who is still
+ * there when they do is carried over, who is not is forgotten with the generation
+ * after. A line of an older epoch counts as empty, so nothing has to be cleared.
+ *
+ * One line of eight words is one look-up: no chains, no eviction to wait for.
+ * Where seven sources of a line are remembered, a new one takes the place of
+ * one that is not known yet; with a million known sources in the 2^18 lines 1 % find
+ * their line full of known ones, and are not remembered.
+ *
+ * Two CPUs may write one line at once, and one of them is then lost: a source
+ * is known a minute later. Nothing is corrupted: a key is one word, and a state
+ * that ended up beside another key is a score of somebody seen in the same line.
+ *
+ * Pure, but for the line itself: also compiled into the tool and the tests.
+ */
+#ifndef WEIR_KNOWN_H
+#define WEIR_KNOWN_H
+
+#include "bpf/hash.h"
+#include "bpf/weir.h"
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+/* One source is one IPv4 address or one IPv6 /64. */
+static __always_inline __u64 known_key(__u64 hi, __u64 lo)
+{
+	return hi ? hi : lo;
+}
+
+/*
+ * Minutes of uptime, from the second generation on, so that there is one
+ * before. The lines' epoch is a generation's number, cut to a byte.
+ */
+static __always_inline __u64 known_minute(__u64 now_ns, __u32 minute_shift)
+{
+	return (now_ns >> minute_shift) + (1 << WEIR_EPOCH_SHIFT);
+}
+
+static __always_inline __u8 known_epoch(__u64 minute)
+{
+	return minute >> WEIR_EPOCH_SHIFT;
+}
+
+/* The two generations of a line lie side by side. @minute: tells which one. */
+static __always_inline __u32 known_index(__u64 key, __u64 seed, __u64 minute)
+{
+	__u32 line = weir_mix(key ^ seed) >> 32 & (WEIR_KNOWN_LINES - 1);
+
+	return line * 2 + (minute >> WEIR_EPOCH_SHIFT & 1);
+}
+
+/* The score of @key, or -1 where it is not remembered. */
+static __always_inline int known_score(const struct weir_known_line *line, __u8 epoch, __u64 key)
+{
+	if (line->epoch != epoch)
+		return -1;
+	for (int i = 0; i < WEIR_KNOWN_SLOTS; i++)
+		if (line->key[i] == key)
+			return line->state[i] & 15;
+	return -1;
+}
+
+/* The slot that @key has, or may take; WEIR_KNOWN_SLOTS: none. */
+static __always_inline __u32 known_slot(const struct weir_known_line *line, __u64 key)
+{
+	__u32 slot = WEIR_KNOWN_SLOTS, least = WEIR_KNOWN_SCORE;
+
+	for (__u32 i = 0; i < WEIR_KNOWN_SLOTS; i++) {
+		__u32 score = line->key[i] ? line->state[i] & 15 : 0;
+
+		if (line->key[i] == key)
+			return i;
+		if (score < least) {
+			least = score;
+			slot = i;
+		}
+	}
+	return slot;
+}
+
+/*
+ * Notes that @key was seen. @least: the score that it brings from the generation
+ * before, or from an import; -1: none. @good: it kept to its limit.
+ */
+static __always_inline void known_note(struct weir_known_line *line, __u64 key, __u64 minute,
+				       int least, int good)
+{
+	__u8 mark = (minute & 15) << 4, epoch = known_epoch(minute);
+	int score, fresh;
+	__u32 slot;
+
+	if (line->epoch != epoch) {
+		for (int i = 0; i < WEIR_KNOWN_SLOTS; i++)
+			line->key[i] = 0;
+		line->epoch = epoch;
+	}
+	slot = known_slot(line, key);
+	if (slot >= WEIR_KNOWN_SLOTS)
+		return;
+	fresh = line->key[slot] != key;
+	if (!fresh && good && (line->state[slot] & 0xf0) == mark && least < 0)
+		return;
+	score = fresh ? 0 : line->state[slot] & 15;
+	if (fresh || (line->state[slot] & 0xf0) != mark)
+		score++;
+	if (score < least)
+		score = least;
+	if (score > WEIR_KNOWN_SCORE)
+		score = WEIR_KNOWN_SCORE;
+	line->key[slot] = key;
+	line->state[slot] = mark | (good ? score : 0);
+}
+
+#ifdef __bpf__
+
+#define CALM_AFTER_NS		10000000000LL
+
+static __always_inline struct weir_known_line *line_of(__u64 key, __u64 minute)
+{
+	__u32 zero = 0, index;
+	struct weir_meta *own = bpf_map_lookup_elem(&meta, &zero);
+
+	if (!own)
+		return NULL;
+	index = known_index(key, own->seed, minute);
+	return bpf_map_lookup_elem(&known, &index);
+}
+
+static __always_inline int score_at(__u64 key, __u64 minute)
+{
+	struct weir_known_line *line = line_of(key, minute);
+
+	return line ? known_score(line, known_epoch(minute), key) : -1;
+}
+
+/* Global, for the verifier's sake. Of this generation, or else of the one before. */
+__noinline int score_of(__u64 key, __u64 minute)
+{
+	int score = score_at(key, minute);
+
+	return score < 0 ? score_at(key, minute - (1 << WEIR_EPOCH_SHIFT)) : score;
+}
+
+static __always_inline int is_known(const struct packet *pkt, __u64 now_ns)
+{
+	return score_of(known_key(pkt->hi, pkt->lo), known_minute(now_ns, minute_shift)) >=
+	       WEIR_KNOWN_SCORE;
+}
+
+/*
+ * Global. Called for one packet in many: remembers who behaves, in calm times,
+ * which are those in which no budget has turned anybody away for ten seconds.
+ */
+__noinline int learn(struct packet *pkt, int good)
+{
+	__u64 now = bpf_ktime_get_coarse_ns(), minute = known_minute(now, minute_shift), key;
+	struct weir_budget_state *all;
+	struct weir_known_line *line;
+	__u32 zero = 0;
+	int before = -1;
+
+	all = bpf_map_lookup_elem(&budgets, &zero);
+	if (!pkt || !all)
+		return 0;
+	if (all->pressed_ns && (__s64)(now - all->pressed_ns) < CALM_AFTER_NS)
+		return 0;
+	key = known_key(pkt->hi, pkt->lo);
+	line = line_of(key, minute);
+	if (!line)
+		return 0;
+	if (known_score(line, known_epoch(minute), key) < 0)
+		before = score_at(key, minute - (1 << WEIR_EPOCH_SHIFT));
+	known_note(line, key, minute, before, good);
+	return 0;
+}
+
+#endif /* __bpf__ */
+
+#endif
