@@ -446,7 +446,7 @@ struct weir_list {
 	__u32 magic;
 	__u16 format;		/* enum list_format, as it was asked for */
 	__u8  skip_bad;		/* 1: lines that are no prefix were to be left out */
-	__u8  pad;
+	__u8  force;		/* 1: it was loaded past the guards */
 	__u64 v4_count, v6_count;
 	__u64 generation;	/* of this list: 1, 2, ... */
 	__u64 set_generation;	/* of the first block set that has it */

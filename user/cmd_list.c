@@ -76,6 +76,8 @@ static int read_file(struct list_change *change, bool quiet, struct list_report 
 	if (strlen(path) >= sizeof(change->file))
 		return fail(err, ENAMETOOLONG, "the path of %s is longer than %zu bytes", path,
 			    sizeof(change->file) - 1);
+	if (!is_utf8(path))
+		return fail(err, EINVAL, "the path of the list file is no UTF-8; rename it");
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st))
 		rc = fail(err, errno, "cannot open list file %s: %s", path, strerror(errno));

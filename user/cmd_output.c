@@ -48,3 +48,11 @@ enum outcome print_json(const struct call *call, json_t *root)
 	json_decref(root);
 	return DONE;
 }
+
+bool is_utf8(const char *text)
+{
+	json_t *string = json_string(text);
+
+	json_decref(string);
+	return string != NULL;
+}

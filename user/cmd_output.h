@@ -16,6 +16,8 @@ void close_maps(struct maps *maps, enum outcome outcome);
 int read_settings(struct settings *settings, char *err);
 /* Prints @root when JSON is asked for; frees it in any case. */
 enum outcome print_json(const struct call *call, json_t *root);
+/* Other text no JSON can have in it. */
+bool is_utf8(const char *text);
 /* The addresses of this host; 0 or -errno. cmd_source.c */
 int own_addresses(struct prefixes *own);
 /* -EPERM with @err where blocking @prefix needs `force`; cmd_source.c. */

@@ -60,7 +60,8 @@ static int save_lists(char *err)
 		print_quoted(infos[i].current.file);
 		if (infos[i].current.format != LIST_AUTO)
 			printf(" format %s", list_format_name(infos[i].current.format));
-		puts(infos[i].current.skip_bad ? " skip-bad" : "");
+		printf("%s%s\n", infos[i].current.skip_bad ? " skip-bad" : "",
+		       infos[i].current.force ? " force" : "");
 	}
 	free(infos);
 	return rc;
@@ -179,23 +180,35 @@ static int run_line(struct script *script, char **words, char *err)
 	return outcome == DONE ? 0 : fail(err, EINVAL, "%s", edit.err);
 }
 
+static int read_line(struct script *script, char *line, size_t length, char *err)
+{
+	char *words[WORDS_MAX + 1];
+	int rc;
+
+	if (strlen(line) != length)
+		return fail(err, EINVAL, "a NUL byte: this is no text");
+	if (length > LINE_MAX_LEN)
+		return fail(err, EINVAL, "a line of more than %d bytes", LINE_MAX_LEN);
+	rc = split_words(line, words, err);
+	return rc > 0 ? run_line(script, words, err) : rc;
+}
+
 static int read_script(struct script *script, FILE *file, char *err)
 {
-	char line[LINE_MAX_LEN], why[ERR_LEN], *words[WORDS_MAX + 1];
+	char *line = NULL, why[ERR_LEN];
+	size_t room = 0, number = 0;
+	ssize_t length;
+	int rc = 0;
 
-	for (size_t number = 1; fgets(line, sizeof(line), file); number++) {
-		int rc = 0;
-
-		if (strlen(line) == sizeof(line) - 1 && line[sizeof(line) - 2] != '\n')
-			rc = fail(why, EINVAL, "a line of more than %d bytes", LINE_MAX_LEN - 2);
-		else
-			rc = split_words(line, words, why);
-		if (rc > 0)
-			rc = run_line(script, words, why);
+	while (!rc && (length = getline(&line, &room, file)) >= 0) {
+		number++;
+		rc = read_line(script, line, length, why);
 		if (rc)
-			return fail(err, -rc, "%s:%zu: %.180s", script->name, number, why);
+			fail(err, -rc, "%s:%zu: %.180s", script->name, number, why);
 	}
-	return ferror(file) ? fail(err, EIO, "cannot read %s", script->name) : 0;
+	free(line);
+	return rc || !ferror(file) ? rc : fail(err, EIO, "cannot read %s: %s", script->name,
+					       strerror(errno));
 }
 
 /* ---- restore: from what is to what the file says ---- */
@@ -285,12 +298,16 @@ static int plan_lists(const struct call *call, struct script *script,
 
 		if (change->what == LIST_LOAD)
 			todo = plan_list_load(change, settings, call->quiet, &report, err);
-		if (todo < 0)
+		if (todo < 0) {
 			rc = todo;
-		else if (todo)
-			script->lists[kept++] = *change;
-		else
+		} else if (!todo) {
 			prefixes_free(&change->set);
+		} else {
+			struct list_change moved = *change;
+
+			change->set = (struct prefixes){ 0 };
+			script->lists[kept++] = moved;
+		}
 	}
 	script->list_count = rc ? script->list_count : kept;
 	return rc;

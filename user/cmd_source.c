@@ -101,6 +101,8 @@ static int set_comment(void *into, const char *text, char *err)
 	for (const char *c = text; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 127)
 			return fail(err, EINVAL, "comment: control characters are not wanted");
+	if (!is_utf8(text))
+		return fail(err, EINVAL, "comment: this is no UTF-8");
 	snprintf(w->comment, sizeof(w->comment), "%s", text);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #define LISTS_DIR	WEIR_PIN_ROOT "/lists"
 #define HEAD_WORDS	(sizeof(struct weir_list) / sizeof(uint64_t))
 #define PATH_LEN	128
+#define NAMES_MAX	(2 * LISTS_MAX)	/* while all lists give way to others */
 
 static void list_path(char path[PATH_LEN], const char *name, const char *which)
 {
@@ -128,10 +129,24 @@ static int read_head(const char *name, const char *which, struct weir_list *head
 	return 0;
 }
 
+/*
+ * The name of the pin that is this list's @which. Between the two renames of
+ * settle() the current generation is still called next.
+ */
+static const char *pin_of(const char *name, const char *which)
+{
+	struct weir_list head;
+
+	if (!strcmp(which, "current") && read_head(name, "current", &head) == -ENOENT &&
+	    !read_head(name, "previous", &head) && !read_head(name, "next", &head))
+		return "next";
+	return which;
+}
+
 int list_read_set(const char *name, const char *which, struct prefixes *set, char *err)
 {
 	struct view view;
-	int rc = view_open(&view, name, which);
+	int rc = view_open(&view, name, pin_of(name, which));
 
 	if (rc == -ENOENT)
 		return fail(err, ENOENT, "list %s has no %s generation", name, which);
@@ -149,8 +164,8 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct list_info *)a)->name, ((const struct list_info *)b)->name);
 }
 
-/* The names of the folders; at most LISTS_MAX. */
-static int read_names(char names[LISTS_MAX][WEIR_NAME_LEN], size_t *count, char *err)
+/* The names of the folders. */
+static int read_names(char names[NAMES_MAX][WEIR_NAME_LEN], size_t *count, char *err)
 {
 	DIR *dir = opendir(LISTS_DIR);
 	struct dirent *each;
@@ -159,7 +174,7 @@ static int read_names(char names[LISTS_MAX][WEIR_NAME_LEN], size_t *count, char 
 	if (!dir)
 		return errno == ENOENT ? 0 : fail(err, errno, "cannot open " LISTS_DIR ": %s",
 						  strerror(errno));
-	while ((each = readdir(dir)) && *count < LISTS_MAX) {
+	while ((each = readdir(dir)) && *count < NAMES_MAX) {
 		if (each->d_name[0] == '.' || strlen(each->d_name) >= WEIR_NAME_LEN)
 			continue;
 		strcpy(names[(*count)++], each->d_name);
@@ -170,7 +185,7 @@ static int read_names(char names[LISTS_MAX][WEIR_NAME_LEN], size_t *count, char 
 
 int lists_read(struct list_info **infos, size_t *count, char *err)
 {
-	char names[LISTS_MAX][WEIR_NAME_LEN];
+	char names[NAMES_MAX][WEIR_NAME_LEN];
 	size_t found, kept = 0;
 	int rc = read_names(names, &found, err);
 
@@ -184,7 +199,7 @@ int lists_read(struct list_info **infos, size_t *count, char *err)
 	for (size_t i = 0; i < found; i++) {
 		struct list_info *info = &(*infos)[kept];
 
-		if (read_head(names[i], "current", &info->current))
+		if (read_head(names[i], pin_of(names[i], "current"), &info->current))
 			continue;
 		strcpy(info->name, names[i]);
 		read_head(names[i], "previous", &info->previous);
@@ -289,6 +304,7 @@ static int prepare_load(const struct list_change *change, uint64_t generation)
 		return rc;
 	view.head->format = change->format;
 	view.head->skip_bad = change->skip_bad;
+	view.head->force = change->force;
 	view.head->generation = (current.generation > previous.generation ?
 					 current.generation : previous.generation) + 1;
 	view.head->set_generation = generation;
@@ -362,14 +378,36 @@ int lists_compile(const struct maps *maps, const struct prefixes *all, uint64_t 
 	return rc;
 }
 
+/* As many lists as there will be after @changes: not too many? */
+static int check_count(const struct list_change *changes, size_t count, char *err)
+{
+	struct list_info *infos;
+	size_t lists, after;
+	int rc = lists_read(&infos, &lists, err);
+
+	if (rc)
+		return rc;
+	after = lists;
+	for (size_t i = 0; i < count; i++)
+		after += changes[i].what == LIST_LOAD;
+	for (size_t i = 0; i < lists; i++)
+		after -= change_of(changes, count, infos[i].name) &&
+			 change_of(changes, count, infos[i].name)->what != LIST_ROLLBACK;
+	free(infos);
+	return after <= LISTS_MAX ? 0 : fail(err, E2BIG, "that would be %zu lists, and %d is the "
+					     "most; put some together", after, LISTS_MAX);
+}
+
 int lists_prepare(const struct maps *maps, struct list_change *changes, size_t count, int *set_fd,
 		  char *err)
 {
 	uint64_t generation = maps_set_generation(maps) + 1;
 	struct prefixes all = { 0 };
-	int rc = read_union(changes, count, &all, err);
+	int rc = check_count(changes, count, err);
 
 	*set_fd = -1;
+	if (!rc)
+		rc = read_union(changes, count, &all, err);
 	if (!rc)
 		rc = lists_compile(maps, &all, generation, set_fd, err);
 	if (!rc)
@@ -443,7 +481,7 @@ static bool took_effect(const char *name, uint64_t in_force)
 
 int lists_recover(const struct maps *maps, char *err)
 {
-	char names[LISTS_MAX][WEIR_NAME_LEN];
+	char names[NAMES_MAX][WEIR_NAME_LEN];
 	uint64_t in_force = maps_set_generation(maps);
 	size_t count;
 	int rc = read_names(names, &count, err);

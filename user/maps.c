@@ -764,10 +764,16 @@ static int write_hinted(struct maps *maps, const struct settings *was, struct se
 	return rc;
 }
 
+/* A source's row is in a trie, and what the row says in the policy: two writes, if in place. */
+static bool same_scopes(const struct weir_policy *a, const struct weir_policy *b)
+{
+	return a->scopes == b->scopes && !memcmp(a->scope, b->scope, sizeof(a->scope));
+}
+
 int maps_write_settings(struct maps *maps, const struct settings *was, struct settings *is,
 			bool at_once, char *err)
 {
-	return write_hinted(maps, was, is, at_once, -1, err);
+	return write_hinted(maps, was, is, at_once || !same_scopes(was->policy, is->policy), -1, err);
 }
 
 int maps_replace_settings(struct maps *maps, const struct settings *was, struct settings *is,

@@ -290,6 +290,7 @@ class Lab:
         self.children = []
         self.watched = None     # the device that weir saw from its first packet on
         self.far_dev, self.near_dev = "far0", "near0"
+        self.ipv6 = False
         self.far, self.near = Namespace(f"{name}-far"), Namespace(f"{name}-near")
         self.join()
 
@@ -308,6 +309,7 @@ class Lab:
 
     def use_ipv6(self):
         """Only where it is wanted: its stack sends multicast reports unasked."""
+        self.ipv6 = True
         for namespace, dev, address in ((self.near, self.near_dev, NEAR6),
                                         (self.far, self.far_dev, FAR6)):
             namespace.set("ipv6/conf/all/disable_ipv6", 0)
