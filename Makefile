@@ -44,6 +44,7 @@ all: $(B)/weir
 help:
 	@sed -n 's/^# make/make/p' Makefile
 	@echo 'make bench     cost per packet against an empty XDP_DROP (root)'
+	@echo 'make record    the recorded size of the BPF program becomes the present one (root)'
 	@echo 'make fuzz      fuzz the parsers, FUZZ_SECONDS=60 each'
 	@echo 'make lint      shellcheck, clang-format in check mode'
 	@echo 'make clean     remove build/'
@@ -66,6 +67,10 @@ test: setup
 check:
 	$(Q)$(MAKE) --no-print-directory units
 	$(Q)scripts/run-tests unit
+
+record: setup
+	$(Q)$(MAKE) --no-print-directory all $(B)/tests/datapath/test_counted
+	$(Q)CLANG=$(CLANG) $(B)/tests/datapath/test_counted record
 
 bench: setup
 	$(Q)$(MAKE) --no-print-directory all tools
@@ -121,4 +126,4 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all print-pure help setup demo test check bench fuzz lint tools units clean
+.PHONY: all print-pure help setup demo test check record bench fuzz lint tools units clean
