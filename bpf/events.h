@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Telling whoever listens about packets. Each listener has a ring of its own
- * and says which reasons and sources it wants, and how few of them; without
+ * and says which reasons and sources it wants, and how few of them. Without
  * listeners a packet pays for one load.
  */
 #ifndef WEIR_EVENTS_H
 #define WEIR_EVENTS_H
 
-static __always_inline int wants(const struct weir_listener *listener, const struct packet *pkt,
-				 __u32 reason)
+/* How many packets an event about this one stands for; 0: none is wanted. */
+static __always_inline __u64 weight_for(const struct weir_listener *listener,
+					const struct packet *pkt, __u32 reason)
 {
+	__u64 weight;
+
 	if (!(listener->reasons >> (reason & 63) & 1))
 		return 0;
 	if ((pkt->hi & listener->mask_hi) != listener->hi ||
 	    (pkt->lo & listener->mask_lo) != listener->lo)
 		return 0;
-	return !(bpf_get_prandom_u32() & listener->every_mask);
+	weight = 1ULL << (listener->every_shift[reason & 63] & 31);
+	return bpf_get_prandom_u32() & (weight - 1) ? 0 : weight;
 }
 
 static __always_inline void fill_event(struct xdp_md *ctx, struct weir_event *event,
@@ -48,15 +52,20 @@ __noinline int tell(struct xdp_md *ctx, struct packet *pkt, __u32 reason, __u32 
 		struct weir_listener *listener = bpf_map_lookup_elem(&listeners, &index);
 		void *ring = bpf_map_lookup_elem(&events, &index);
 		struct weir_event *event;
+		__u64 weight;
 
-		if (!pkt || !listener || !ring || !wants(listener, pkt, reason))
+		if (!pkt || !listener || !ring)
+			continue;
+		weight = weight_for(listener, pkt, reason);
+		if (!weight)
 			continue;
 		event = bpf_ringbuf_reserve(ring, sizeof(*event), 0);
 		if (!event) {
 			__sync_fetch_and_add(&listener->lost, 1);
+			__sync_fetch_and_add(&listener->lost_packets, weight);
 			continue;
 		}
-		event->weight = listener->every_mask + 1;
+		event->weight = weight;
 		fill_event(ctx, event, pkt, reason, passed);
 		bpf_ringbuf_submit(event, 0);
 	}

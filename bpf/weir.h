@@ -363,19 +363,25 @@ struct weir_network {
 
 /*
  * ---- listeners: ARRAY[WEIR_LISTENERS]; events: ARRAY_OF_MAPS[WEIR_LISTENERS] of RINGBUF ----
- * Who wants to see packets: a slot and a ring of its own for each. One of
- * (@every_mask + 1) packets of each wanted reason is told.
+ * Who wants to see packets: a slot and a ring of its own for each. Written by the
+ * readers, under the lock of all writers; lost and lost_packets by the data path.
  */
 #define WEIR_LISTENERS	4
 #define WEIR_RING_BYTES	(1U << 20)
 struct weir_listener {
 	__u64 reasons;		/* a bit for each enum weir_reason */
-	__u64 every_mask;	/* a power of two, less 1 */
 	__u64 hi, lo;		/* of the source, masked; host order */
 	__u64 mask_hi, mask_lo;
 	__u64 lost;		/* events for which the ring had no room */
-	__u32 pid;		/* of the reader: of a dead one, the slot is free */
+	__u64 lost_packets;	/* for how many packets those stood */
+	__u64 pid_started;	/* of the reader, as in /proc/PID/stat: pids come again */
+	__u32 pid;		/* 0: the slot is free; of a dead process: the same */
 	__u32 pad;
+	/*
+	 * One of 2^n packets is told, for each reason its own n: a flood under one
+	 * reason must not hide the few packets under another.
+	 */
+	__u8  every_shift[64];
 };
 
 #define WEIR_SNAP	256
@@ -468,7 +474,7 @@ _Static_assert(sizeof(struct weir_budget_spec) == 104, "ABI: weir_budget_spec");
 _Static_assert(sizeof(struct weir_budget_state) == 64, "ABI: weir_budget_state");
 _Static_assert(sizeof(struct weir_known_line) == 64, "ABI: weir_known_line");
 _Static_assert(sizeof(struct weir_network) == 64, "ABI: weir_network");
-_Static_assert(sizeof(struct weir_listener) == 64, "ABI: weir_listener");
+_Static_assert(sizeof(struct weir_listener) == 136, "ABI: weir_listener");
 _Static_assert(sizeof(struct weir_event) == 320, "ABI: weir_event");
 _Static_assert(sizeof(struct weir_judgement) == 144, "ABI: weir_judgement");
 _Static_assert(WEIR_REASON_MAX < 64, "ABI: reasons");
