@@ -2,199 +2,21 @@
 /* weir limit: rates for each source. */
 #include <errno.h>
 #include <jansson.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "user/cmd_output.h"
 #include "user/error.h"
+#include "user/limit_words.h"
 #include "user/policy.h"
 #include "user/table.h"
-
-#define V4_BITS	32
-#define V6_BITS	64
-
-/* What the words of a limit said; the rates only where they are wanted. */
-struct limit_words {
-	struct weir_limit_spec spec;
-	bool from, proto;	/* were given; proto: and is not `any` */
-	uint8_t per[2], pers;	/* as given */
-	uint8_t v4_bits, v6_bits;
-};
-
-static int set_from(void *into, const char *value, char *err)
-{
-	struct limit_words *w = into;
-	struct prefix prefix;
-
-	if (parse_prefix(value, &prefix, err))
-		return -EINVAL;
-	if (prefix.length == 0)
-		return fail(err, EINVAL, "from ::/0 is everybody: leave out \"from\"; for all of "
-			    "IPv6 that is routed say from 2000::/3");
-	prefix_to_key(&prefix, &w->spec.from);
-	w->from = true;
-	return 0;
-}
-
-static int set_proto(void *into, const char *value, char *err)
-{
-	struct limit_words *w = into;
-	bool any;
-
-	if (w->proto)	/* `icmp` alone is a proto, too */
-		return fail(err, EINVAL, "proto %s: the protocol is given twice", value);
-	if (parse_proto(value, &w->spec.proto, &any, err))
-		return -EINVAL;
-	w->spec.any_proto = any;
-	w->proto = !any;
-	return 0;
-}
-
-static int set_rate(void *into, const char *value, char *err)
-{
-	struct limit_words *w = into;
-	struct rate rate;
-
-	if (parse_rate(value, &rate, err))
-		return -EINVAL;
-	if (rate.packets ? w->spec.rate_packets : w->spec.rate_bits_per_s)
-		return fail(err, EINVAL, "rate \"%s\": there is a rate of %s already", value,
-			    rate.packets ? "packets" : "bits");
-	if (rate.packets) {
-		w->spec.rate_packets = rate.packets;
-		w->spec.per_s = rate.per_s;
-	} else {
-		w->spec.rate_bits_per_s = rate.bits_per_s;
-	}
-	return 0;
-}
-
-static int set_burst(void *into, const char *value, char *err)
-{
-	struct limit_words *w = into;
-	struct burst burst;
-
-	if (parse_burst(value, &burst, err))
-		return -EINVAL;
-	if (burst.packets ? w->spec.burst_packets : w->spec.burst_bits)
-		return fail(err, EINVAL, "burst \"%s\": there is a burst of %s already", value,
-			    burst.packets ? "packets" : "bits");
-	if (burst.packets)
-		w->spec.burst_packets = burst.packets;
-	else
-		w->spec.burst_bits = burst.bits;
-	return 0;
-}
-
-static int set_per(void *into, const char *value, char *err)
-{
-	struct limit_words *w = into;
-	uint64_t bits;
-
-	if (parse_number(value, "per", 1, 128, &bits, err))
-		return -EINVAL;
-	if (w->pers == 2)
-		return fail(err, EINVAL, "per \"%s\": one for IPv4 and one for IPv6 at most", value);
-	w->per[w->pers++] = bits;
-	return 0;
-}
-
-/* Of IPv4 up to 32, of IPv6 above; behind an IPv6 prefix always of IPv6. */
-static int apply_per(struct limit_words *w, char *err)
-{
-	bool v4_given = false, v6_given = false, only_v4, only_v6;
-	struct prefix from;
-
-	prefix_from_key(&w->spec.from, &from);
-	only_v4 = w->from && prefix_is_v4(&from);
-	only_v6 = w->from && !prefix_is_v4(&from);
-	for (int i = 0; i < w->pers; i++) {
-		bool v4 = w->per[i] <= 32 && !only_v6;
-		bool *given = v4 ? &v4_given : &v6_given;
-
-		if (!v4 && only_v4)
-			return fail(err, EINVAL, "per %u: an IPv4 source has up to 32 bits",
-				    w->per[i]);
-		if (*given)
-			return fail(err, EINVAL, "per %u: there is a per %u already", w->per[i],
-				    w->per[0]);
-		*given = true;
-		*(v4 ? &w->v4_bits : &w->v6_bits) = w->per[i];
-	}
-	return 0;
-}
-
-static int set_dport(void *into, const char *value, char *err)
-{
-	struct limit_words *w = into;
-
-	return parse_ports(value, &w->spec.dport_first, &w->spec.dport_last, err);
-}
-
-static int set_what(void *into, const char *word, char *err)
-{
-	struct limit_words *w = into;
-
-	if (w->spec.what != WEIR_ANY_PACKET)
-		return fail(err, EINVAL, "\"%s\": one of syn and fragment, once", word);
-	w->spec.what = !strcmp(word, "syn") ? WEIR_SYN : WEIR_FRAGMENT;
-	return 0;
-}
-
-/* A class that no packet can be in is a mistake; say so now and not by silence. */
-static int check_class(struct limit_words *w, char *err)
-{
-	struct weir_limit_spec *spec = &w->spec;
-
-	if (spec->what == WEIR_SYN && w->proto && spec->proto != IPPROTO_TCP)
-		return fail(err, EINVAL, "syn: only TCP has connections to open");
-	if (spec->what == WEIR_FRAGMENT && spec->dport_first)
-		return fail(err, EINVAL, "fragment: a later fragment carries no port");
-	if (spec->dport_first && w->proto && spec->proto != IPPROTO_TCP &&
-	    spec->proto != IPPROTO_UDP)
-		return fail(err, EINVAL, "dport: only tcp and udp are looked at for ports");
-	if (spec->what == WEIR_SYN) {
-		spec->proto = IPPROTO_TCP;
-		spec->any_proto = 0;
-	}
-	return 0;
-}
-
-/* The rates first: `limit del` takes only what comes behind them. */
-#define RATE_WORDS 3
-static const struct word limit_words[] = {
-	{ "rate", "a rate such as 1000pps", set_rate, .often = true },
-	{ "burst", "a number of packets, or of bits such as 512kbit", set_burst, .often = true },
-	{ "per", "a number of bits", set_per, .often = true },
-	{ "from", "a prefix", set_from },
-	{ "proto", "tcp, udp, icmp or a number", set_proto },
-	{ "icmp", NULL, set_proto },
-	{ "syn", NULL, set_what },
-	{ "fragment", NULL, set_what },
-	{ "dport", "a port or a range", set_dport },
-	{ 0 },
-};
-
-static int parse_limit(char ***words, bool rates, struct limit_words *w, char *err)
-{
-	int rc;
-
-	*w = (struct limit_words){ .spec.any_proto = 1, .v4_bits = V4_BITS, .v6_bits = V6_BITS };
-	rc = take_words(words, limit_words + (rates ? 0 : RATE_WORDS), w, err);
-	if (!rc && rates && !w->spec.rate_packets && !w->spec.rate_bits_per_s)
-		rc = fail(err, EINVAL, "a limit needs a rate, such as rate 1000pps");
-	if (!rc)
-		rc = apply_per(w, err);
-	return rc ? rc : check_class(w, err);
-}
 
 enum outcome edit_limit_set(struct edit *edit)
 {
 	struct limit_words w;
 	int rc;
 
-	if (parse_limit(&edit->words, true, &w, edit->err))
+	if (parse_limit_words(&edit->words, LIMIT_TO_SET, &w, edit->err))
 		return USAGE;
 	rc = policy_set(edit->settings->policy, &w.spec, w.v4_bits, w.v6_bits,
 			edit->now_ns << WEIR_TICK_SHIFT, edit->err);
@@ -213,7 +35,7 @@ enum outcome edit_limit_del(struct edit *edit)
 	struct prefix prefix;
 	uint32_t index;
 
-	if (parse_limit(&edit->words, false, &w, edit->err))
+	if (parse_limit_words(&edit->words, LIMIT_TO_FIND, &w, edit->err))
 		return USAGE;
 	index = policy_find(edit->settings->policy, &w.spec);
 	if (!index) {

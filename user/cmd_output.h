@@ -28,6 +28,10 @@ bool list_that_covers(const struct prefix *prefix, char name[WEIR_NAME_LEN]);
 /* Indices of the limits in the order of policy_order(); cmd_limit.c. */
 size_t limits_in_order(const struct weir_policy *policy, uint32_t order[WEIR_LIMITS]);
 
+/* A budget, what was set and what was counted; cmd_budget.c. */
+json_t *budget_json(const struct weir_budget_spec *spec, const struct weir_limit *budget,
+		    const struct weir_budget_state *state, const struct weir_spending *sum);
+
 /* `list load` in two steps, for restore: the words; the file, checked. cmd_list.c. */
 int parse_list_load(char ***words, struct list_change *change, char *err);
 int plan_list_load(struct list_change *change, const struct settings *settings, bool quiet,

@@ -34,6 +34,8 @@ static void save_entries(const struct entries *entries, const char *object, uint
 		const struct entry *entry = &entries->at[i];
 		char text[PREFIX_STRLEN], ttl[FORMAT_LEN];
 
+		if (entry->value.origin != WEIR_BY_OPERATOR)
+			continue;
 		prefix_format(&entry->prefix, text);
 		printf("%s add %s", object, text);
 		if (entry->value.until_ns) {
@@ -47,6 +49,17 @@ static void save_entries(const struct entries *entries, const char *object, uint
 		/* It stands already, so whoever set it meant it. */
 		printf(strcmp(object, "block") ? "\n" : " force\n");
 	}
+}
+
+static void save_budget(const struct weir_policy *policy, uint32_t index)
+{
+	const struct weir_budget_spec *spec = &policy->budget_spec[index];
+	char words[256];
+
+	if (!spec->limit.used)
+		return;
+	format_budget(&spec->limit, words, sizeof(words));
+	printf("budget set %s %s\n", spec->name, words);
 }
 
 static int save_lists(char *err)
@@ -86,6 +99,8 @@ enum outcome cmd_save(const struct call *call)
 			     words, sizeof(words));
 		printf("limit set %s\n", words);
 	}
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
+		save_budget(settings.policy, i);
 	entries_expire(&settings.block, now);
 	save_entries(&settings.allow, "allow", now);
 	save_entries(&settings.block, "block", now);
@@ -228,7 +243,20 @@ static int merge_limits(struct weir_policy *policy, const struct weir_policy *wa
 		if (rc < 0)
 			return rc;
 	}
+	budgets_replace(policy, wanted);
 	return policy_compile(policy, err);
+}
+
+/* What the daemon banned is no setting of a person's, and stays. */
+static int keep_bans(struct entries *wanted, const struct entries *was)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < was->count && rc >= 0; i++)
+		if (was->at[i].value.origin != WEIR_BY_OPERATOR &&
+		    !entries_find(wanted, &was->at[i].prefix))
+			rc = entries_put(wanted, &was->at[i].prefix, &was->at[i].value);
+	return rc < 0 ? rc : 0;
 }
 
 /* An entry that stands already keeps its date, and its end where that is the same second. */
@@ -266,7 +294,9 @@ static bool same_settings(const struct settings *a, const struct settings *b)
 {
 	return same_entries(&a->allow, &b->allow) && same_entries(&a->block, &b->block) &&
 	       !memcmp(a->policy->spec, b->policy->spec, sizeof(a->policy->spec)) &&
-	       !memcmp(a->policy->limit, b->policy->limit, sizeof(a->policy->limit));
+	       !memcmp(a->policy->limit, b->policy->limit, sizeof(a->policy->limit)) &&
+	       !memcmp(a->policy->budget_spec, b->policy->budget_spec,
+		       sizeof(a->policy->budget_spec));
 }
 
 /* Leaves in @script->lists only what is to be done: loads that change something, removals. */
@@ -352,7 +382,9 @@ static enum outcome apply_script(const struct call *call, struct maps *maps, str
 	keep_dates(&script->settings.block, &was.block);
 	entries_swap(&is.allow, &script->settings.allow);
 	entries_swap(&is.block, &script->settings.block);
-	if (merge_limits(is.policy, script->settings.policy, script->now_ns, err) ||
+	if (keep_bans(&is.block, &was.block)) {
+		failed("out of memory");
+	} else if (merge_limits(is.policy, script->settings.policy, script->now_ns, err) ||
 	    plan_lists(call, script, &is, err)) {
 		failed("%s", err);
 	} else if (check_only) {

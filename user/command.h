@@ -58,6 +58,15 @@ enum outcome edit_limit_set(struct edit *edit);
 enum outcome edit_limit_del(struct edit *edit);
 enum outcome edit_limit_flush(struct edit *edit);
 enum outcome cmd_limit_show(const struct call *call);
+/* cmd_budget.c */
+enum outcome edit_budget_set(struct edit *edit);
+enum outcome edit_budget_del(struct edit *edit);
+enum outcome cmd_budget_show(const struct call *call);
+/* cmd_known.c */
+enum outcome cmd_known_show(const struct call *call);
+enum outcome cmd_known_import(const struct call *call);
+enum outcome cmd_known_export(const struct call *call);
+enum outcome cmd_known_flush(const struct call *call);
 /* cmd_source.c */
 enum outcome edit_allow_add(struct edit *edit);
 enum outcome edit_allow_del(struct edit *edit);

@@ -79,22 +79,27 @@ int is_default(const struct weir_prefix *from)
 	return from->prefixlen == 0;
 }
 
-void format_limit(const struct weir_limit_spec *spec, const struct weir_limit *limit, char *text,
-		  size_t size)
+/* @end: "from" or "to". */
+static void add_match(const struct weir_limit_spec *spec, const char *end, char *text, size_t size)
 {
 	char word[FORMAT_LEN + 40], value[FORMAT_LEN];
-	struct prefix from;
+	struct prefix prefix;
 
-	text[0] = '\0';
-	prefix_from_key(&spec->from, &from);
+	prefix_from_key(&spec->from, &prefix);
 	if (!is_default(&spec->from)) {
-		prefix_format(&from, value);
-		snprintf(word, sizeof(word), "from %s", value);
+		prefix_format(&prefix, value);
+		snprintf(word, sizeof(word), "%s %s", end, value);
 		add_words(text, size, word);
 	}
 	format_class(spec, value);
 	if (strcmp(value, "all"))
 		add_words(text, size, value);
+}
+
+static void add_rates(const struct weir_limit_spec *spec, char *text, size_t size)
+{
+	char word[FORMAT_LEN + 40], value[FORMAT_LEN];
+
 	if (spec->rate_packets) {
 		format_packet_rate(spec->rate_packets, spec->per_s, value);
 		snprintf(word, sizeof(word), "rate %s burst %llu", value,
@@ -109,6 +114,16 @@ void format_limit(const struct weir_limit_spec *spec, const struct weir_limit *l
 		snprintf(word, sizeof(word), "burst %s", value);
 		add_words(text, size, word);
 	}
+}
+
+void format_limit(const struct weir_limit_spec *spec, const struct weir_limit *limit, char *text,
+		  size_t size)
+{
+	char word[32];
+
+	text[0] = '\0';
+	add_match(spec, "from", text, size);
+	add_rates(spec, text, size);
 	if (limit->v4_bits != 32) {
 		snprintf(word, sizeof(word), "per %u", limit->v4_bits);
 		add_words(text, size, word);
@@ -117,6 +132,13 @@ void format_limit(const struct weir_limit_spec *spec, const struct weir_limit *l
 		snprintf(word, sizeof(word), "per %u", limit->v6_bits);
 		add_words(text, size, word);
 	}
+}
+
+void format_budget(const struct weir_limit_spec *spec, char *text, size_t size)
+{
+	text[0] = '\0';
+	add_match(spec, "to", text, size);
+	add_rates(spec, text, size);
 }
 
 const char *reason_name(enum weir_reason reason)

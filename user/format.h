@@ -21,6 +21,8 @@ void format_duration(uint64_t seconds, char text[FORMAT_LEN]);
 /* The words of `limit set` that make this limit. */
 void format_limit(const struct weir_limit_spec *spec, const struct weir_limit *limit, char *text,
 		  size_t size);
+/* The words of `budget set` behind the name. */
+void format_budget(const struct weir_limit_spec *spec, char *text, size_t size);
 /* Whether @from is everybody. */
 int is_default(const struct weir_prefix *from);
 

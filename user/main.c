@@ -33,6 +33,19 @@ static const struct command commands[] = {
 	  .edit = edit_limit_del, .needs = NEEDS_MAPS },
 	{ "limit", "flush", "", "remove all limits",
 	  .edit = edit_limit_flush, .needs = NEEDS_MAPS },
+	{ "budget", "set", "NAME [to PREFIX] [proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M]] "
+			   "rate R [rate R] [burst B]",
+	  "what all sources together may send to a service; when it is used up, known sources "
+	  "go first", .edit = edit_budget_set, .needs = MAKES_MAPS },
+	{ "budget", "show", "", "", .run = cmd_budget_show },
+	{ "budget", "del", "NAME", "", .edit = edit_budget_del, .needs = NEEDS_MAPS },
+	{ "known", "show", "[ADDRESS...]", "how many sources are known, or whether these are",
+	  .run = cmd_known_show },
+	{ "known", "import", "FILE|-", "make known who stands in the file, one a line",
+	  .run = cmd_known_import },
+	{ "known", "export", "FILE|-", "write all known sources, one a line",
+	  .run = cmd_known_export },
+	{ "known", "flush", "", "forget them all", .run = cmd_known_flush },
 	{ "allow", "add", "PREFIX... [comment TEXT]", "sources that always pass",
 	  .edit = edit_allow_add, .needs = MAKES_MAPS },
 	{ "allow", "del", "PREFIX...", "", .edit = edit_allow_del, .needs = NEEDS_MAPS },
@@ -64,6 +77,7 @@ static const struct command commands[] = {
 	{ "show", "sources", "[top N]", "the sources near or over their limit, worst first",
 	  .run = cmd_show_sources },
 	{ "show", "source", "ADDRESS", "what weir knows of one source", .run = cmd_show_source },
+	{ "show", "known", "[ADDRESS...]", "as `known show`", .run = cmd_known_show },
 	{ 0 },
 };
 

@@ -74,6 +74,21 @@ int maps_read_bucket(const struct maps *maps, const struct weir_bucket_key *key,
 		     struct weir_bucket *bucket);
 int maps_read_gate(const struct maps *maps, uint32_t line, struct weir_gate_line *cells);
 
+/* A budget's state, and the sum of what the CPUs counted. 0 or -errno. */
+int maps_read_budget(const struct maps *maps, uint32_t slot, struct weir_budget_state *state,
+		     struct weir_spending *sum);
+int maps_clear_budget(const struct maps *maps, uint32_t slot);
+
+/*
+ * For maps_settings.c: the inner maps. An fd, or -errno; @entries: of a block
+ * set, its lines. What stands in the outer map's slot for @side is opened and
+ * put there.
+ */
+int maps_create_inner(enum map_id outer, uint32_t entries);
+int maps_open_inner(const struct maps *maps, enum map_id outer, uint32_t side);
+int maps_put_inner(const struct maps *maps, enum map_id outer, uint32_t side, int fd);
+int maps_put_policy(const struct maps *maps, uint32_t side, struct weir_policy *policy, char *err);
+
 /* CLOCK_MONOTONIC, as the data path sees it. */
 uint64_t now_ns(void);
 

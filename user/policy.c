@@ -200,6 +200,120 @@ int policy_set(struct weir_policy *policy, const struct weir_limit_spec *wanted,
 	return 1;
 }
 
+/* ---- budgets ---- */
+
+/*
+ * The clock of budgets is coarse, and first-seen sources may use a quarter of the
+ * burst: that quarter must last from one step of the clock to the next, and
+ * hold a packet.
+ */
+#define BUDGET_BURST_TICKS	(WEIR_TICKS_PER_S / 25)
+#define BUDGET_BURST_PACKETS	8
+#define BUDGET_BURST_BITS	(4 * FRAME_BYTES * 8)
+
+static int check_budget_burst(const struct weir_limit *limit, const struct weir_limit_spec *spec,
+			      char *err)
+{
+	if ((limit->cost && limit->burst < BUDGET_BURST_TICKS) ||
+	    (limit->byte_cost && limit->byte_burst < BUDGET_BURST_TICKS))
+		return fail(err, EINVAL, "the burst of a budget must be at least 40 ms of its rate");
+	if (spec->rate_packets && spec->burst_packets < BUDGET_BURST_PACKETS)
+		return fail(err, EINVAL, "burst %llu: of a budget, at least %d packets",
+			    (unsigned long long)spec->burst_packets, BUDGET_BURST_PACKETS);
+	if (spec->rate_bits_per_s && spec->burst_bits < BUDGET_BURST_BITS)
+		return fail(err, EINVAL, "burst %llubit: of a budget, at least %dbit",
+			    (unsigned long long)spec->burst_bits, BUDGET_BURST_BITS);
+	return 0;
+}
+
+uint32_t budget_find(const struct weir_policy *policy, const char *name)
+{
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
+		if (policy->budget_spec[i].limit.used && !strcmp(policy->budget_spec[i].name, name))
+			return i;
+	return 0;
+}
+
+/* Another budget for the very same packets: one of the two would never be asked. */
+static uint32_t same_budget(const struct weir_policy *policy, const struct weir_limit_spec *spec,
+			    uint32_t but)
+{
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
+		if (i != but && policy->budget_spec[i].limit.used &&
+		    same_source(&policy->budget_spec[i].limit.from, &spec->from) &&
+		    same_class(&policy->budget_spec[i].limit, spec))
+			return i;
+	return 0;
+}
+
+static uint32_t free_budget(const struct weir_policy *policy)
+{
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
+		if (!policy->budget_spec[i].limit.used)
+			return i;
+	return 0;
+}
+
+int budget_set(struct weir_policy *policy, const char *name, const struct weir_limit_spec *wanted,
+	       char *err)
+{
+	struct weir_budget_spec spec = { .limit = *wanted };
+	uint32_t index = budget_find(policy, name), twin;
+	struct weir_limit limit = { 0 };
+	int rc;
+
+	spec.limit.used = 1;
+	snprintf(spec.name, sizeof(spec.name), "%s", name);
+	if (spec.limit.rate_packets && !spec.limit.burst_packets &&
+	    spec.limit.rate_packets / 10 < BUDGET_BURST_PACKETS)
+		spec.limit.burst_packets = BUDGET_BURST_PACKETS;
+	rc = fill_bursts(&spec.limit, err);
+	if (!rc)
+		rc = fill_ticks(&limit, &spec.limit, err);
+	if (!rc)
+		rc = check_budget_burst(&limit, &spec.limit, err);
+	if (rc)
+		return rc;
+	twin = same_budget(policy, &spec.limit, index);
+	if (twin)
+		return fail(err, EEXIST, "budget %s is for the same packets already",
+			    policy->budget_spec[twin].name);
+	if (index && !memcmp(&policy->budget_spec[index], &spec, sizeof(spec)))
+		return 0;
+	if (!index)
+		index = free_budget(policy);
+	if (!index)
+		return fail(err, ENOSPC, "there are %u budgets already; remove one first",
+			    WEIR_BUDGETS - 1);
+	policy->budget[index] = limit;
+	policy->budget_spec[index] = spec;
+	return 1;
+}
+
+void budget_remove(struct weir_policy *policy, uint32_t index)
+{
+	memset(&policy->budget[index], 0, sizeof(policy->budget[index]));
+	memset(&policy->budget_spec[index], 0, sizeof(policy->budget_spec[index]));
+}
+
+void budgets_replace(struct weir_policy *policy, const struct weir_policy *wanted)
+{
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
+		if (policy->budget_spec[i].limit.used &&
+		    !budget_find(wanted, policy->budget_spec[i].name))
+			budget_remove(policy, i);
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++) {
+		uint32_t slot = budget_find(policy, wanted->budget_spec[i].name);
+
+		if (!wanted->budget_spec[i].limit.used)
+			continue;
+		if (!slot)
+			slot = free_budget(policy);	/* there is one: they have as many */
+		policy->budget[slot] = wanted->budget[i];
+		policy->budget_spec[slot] = wanted->budget_spec[i];
+	}
+}
+
 void policy_remove(struct weir_policy *policy, uint32_t index)
 {
 	memset(&policy->limit[index], 0, sizeof(policy->limit[index]));
@@ -213,36 +327,51 @@ struct pattern {
 	const struct weir_limit_spec *spec;
 };
 
+#define PATTERNS_MAX	(WEIR_LIMITS + WEIR_BUDGETS)
+
 struct compile {
 	struct weir_policy *policy;
-	struct pattern pattern[WEIR_LIMITS];
+	struct pattern pattern[PATTERNS_MAX];
 	uint32_t patterns;
 	uint16_t pattern_of[WEIR_LIMITS];	/* of each limit */
+	uint16_t pattern_of_budget[WEIR_BUDGETS];
 	/* of each packet class: the patterns that match, a bit each */
-	uint64_t matched[WEIR_CLASSES][WEIR_LIMITS / 64];
+	uint64_t matched[WEIR_CLASSES][PATTERNS_MAX / 64];
 };
+
+static uint16_t pattern_for(struct compile *c, const struct weir_limit_spec *spec)
+{
+	uint32_t n = 0;
+
+	while (n < c->patterns && !same_class(c->pattern[n].spec, spec))
+		n++;
+	if (n == c->patterns)
+		c->pattern[c->patterns++].spec = spec;
+	return n;
+}
 
 static void collect_patterns(struct compile *c)
 {
-	for (uint32_t i = 1; i < WEIR_LIMITS; i++) {
-		const struct weir_limit_spec *spec = &c->policy->spec[i];
-		uint32_t n = 0;
+	const struct weir_policy *policy = c->policy;
 
-		if (!spec->used)
-			continue;
-		while (n < c->patterns && !same_class(c->pattern[n].spec, spec))
-			n++;
-		if (n == c->patterns)
-			c->pattern[c->patterns++].spec = spec;
-		c->pattern_of[i] = n;
-	}
+	for (uint32_t i = 1; i < WEIR_LIMITS; i++)
+		if (policy->spec[i].used)
+			c->pattern_of[i] = pattern_for(c, &policy->spec[i]);
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
+		if (policy->budget_spec[i].limit.used)
+			c->pattern_of_budget[i] = pattern_for(c, &policy->budget_spec[i].limit);
+}
+
+static bool class_matches(const struct compile *c, uint32_t class, uint32_t pattern)
+{
+	return c->matched[class][pattern / 64] >> pattern % 64 & 1;
 }
 
 /* The class of such packets, a new one if no class has the same patterns. */
 static int class_for(struct compile *c, const struct packet_kind *kind, char *err)
 {
 	struct weir_policy *policy = c->policy;
-	uint64_t bits[WEIR_LIMITS / 64] = { 0 };
+	uint64_t bits[PATTERNS_MAX / 64] = { 0 };
 
 	for (uint32_t n = 0; n < c->patterns; n++)
 		if (matches(c->pattern[n].spec, kind))
@@ -382,7 +511,7 @@ static void fill_row(struct compile *c, uint32_t row, const uint32_t *limits, ui
 		if (!same_source(&policy->spec[limits[n]].from, &policy->scope[row]))
 			continue;
 		for (uint32_t class = 0; class < policy->classes; class++) {
-			if (!(c->matched[class][pattern / 64] >> pattern % 64 & 1))
+			if (!class_matches(c, class, pattern))
 				continue;
 			if (!own[class] || more_particular(&policy->spec[limits[n]],
 							   &policy->spec[own[class]]) < 0)
@@ -426,6 +555,121 @@ static void fill_rows(struct compile *c)
 	policy->active = count;
 }
 
+/* ---- destinations of budgets ---- */
+
+static int longer_first(const void *a, const void *b)
+{
+	const struct weir_prefix *x = *(const struct weir_prefix *const *)a;
+	const struct weir_prefix *y = *(const struct weir_prefix *const *)b;
+
+	return (int)y->prefixlen - (int)x->prefixlen;
+}
+
+/* Each destination once, the longest first; returns how many, -ENOSPC with @err. */
+static int collect_destinations(const struct weir_policy *policy,
+				const struct weir_prefix *to[WEIR_BUDGETS], char *err)
+{
+	int count = 0;
+
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++) {
+		const struct weir_limit_spec *spec = &policy->budget_spec[i].limit;
+		int n = 0;
+
+		if (!spec->used || spec->from.prefixlen == 0)
+			continue;
+		while (n < count && !same_source(to[n], &spec->from))
+			n++;
+		if (n == count)
+			to[count++] = &spec->from;
+	}
+	if (count >= WEIR_DESTINATIONS)
+		return fail(err, ENOSPC, "budgets for more than %d destinations",
+			    WEIR_DESTINATIONS - 1);
+	qsort(to, count, sizeof(*to), longer_first);
+	return count;
+}
+
+/* The budgets of this destination before what the row has already. */
+static void fill_budget_row(struct compile *c, uint32_t row, const struct weir_prefix *to)
+{
+	struct weir_policy *policy = c->policy;
+	uint8_t own[WEIR_CLASSES] = { 0 };
+
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++) {
+		const struct weir_limit_spec *spec = &policy->budget_spec[i].limit;
+
+		if (!spec->used || !same_source(&spec->from, to))
+			continue;
+		for (uint32_t class = 0; class < policy->classes; class++)
+			if (class_matches(c, class, c->pattern_of_budget[i]) &&
+			    (!own[class] ||
+			     more_particular(spec, &policy->budget_spec[own[class]].limit) < 0))
+				own[class] = i;
+	}
+	for (uint32_t class = 0; class < policy->classes; class++)
+		if (own[class])
+			policy->budget_of[row][class] = own[class];
+}
+
+/* The shortest first, so that each row can start as that of the next shorter which covers it. */
+static int fill_destinations(struct compile *c, char *err)
+{
+	static const struct weir_prefix everywhere;
+	const struct weir_prefix *to[WEIR_BUDGETS];
+	struct weir_policy *policy = c->policy;
+	int count = collect_destinations(policy, to, err);
+
+	if (count < 0)
+		return count;
+	memset(policy->destination, 0, sizeof(policy->destination));
+	memset(policy->budget_of, 0, sizeof(policy->budget_of));
+	policy->budgets = 0;
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
+		policy->budgets += policy->budget_spec[i].limit.used;
+	policy->destinations = count + 1;
+	fill_budget_row(c, 0, &everywhere);
+	for (int n = count - 1; n >= 0; n--) {
+		struct prefix prefix, mask = { .hi = ~0ULL, .lo = ~0ULL };
+		int parent = n + 1;
+
+		while (parent < count && !covers(to[parent], to[n]))
+			parent++;
+		memcpy(policy->budget_of[n + 1], policy->budget_of[parent < count ? parent + 1 : 0],
+		       sizeof(policy->budget_of[0]));
+		fill_budget_row(c, n + 1, to[n]);
+		prefix_from_key(to[n], &prefix);
+		mask.length = prefix.length;
+		prefix_mask(&mask);
+		policy->destination[n + 1] = (struct weir_destination){ prefix.hi, prefix.lo,
+									mask.hi, mask.lo };
+	}
+	return 0;
+}
+
+static uint32_t class_of(const struct weir_policy *policy, const struct packet_kind *kind)
+{
+	if (kind->what == WEIR_FRAGMENT)
+		return policy->class_of_fragment[kind->proto];
+	if (kind->proto == IPPROTO_TCP)
+		return policy->class_of_port[kind->what == WEIR_SYN ? WEIR_PORT_SYN : WEIR_PORT_TCP]
+					    [kind->dport];
+	if (kind->proto == IPPROTO_UDP)
+		return policy->class_of_port[WEIR_PORT_UDP][kind->dport];
+	return policy->class_of_proto[kind->proto];
+}
+
+uint32_t budget_lookup(const struct weir_policy *policy, const struct prefix *to,
+		       const struct packet_kind *kind)
+{
+	uint32_t row = 1;
+
+	while (row < policy->destinations &&
+	       ((to->hi & policy->destination[row].mask_hi) != policy->destination[row].hi ||
+		(to->lo & policy->destination[row].mask_lo) != policy->destination[row].lo))
+		row++;
+	return policy->budget_of[row < policy->destinations ? row : 0][class_of(policy, kind)];
+}
+
 int policy_compile(struct weir_policy *policy, char *err)
 {
 	struct compile *c = calloc(1, sizeof(*c));
@@ -447,6 +691,8 @@ int policy_compile(struct weir_policy *policy, char *err)
 		rc = class_protos(c, WEIR_FRAGMENT, policy->class_of_fragment, err);
 	if (!rc)
 		fill_rows(c);
+	if (!rc)
+		rc = fill_destinations(c, err);
 out_free:
 	free(c);
 	return rc;
@@ -455,22 +701,13 @@ out_free:
 uint32_t policy_lookup(const struct weir_policy *policy, const struct prefix *source,
 		       const struct packet_kind *kind)
 {
-	uint32_t row = 0, class;
 	struct weir_prefix key;
+	uint32_t row = 0;
 
 	prefix_to_key(source, &key);
 	for (uint32_t i = 1; i < policy->scopes; i++)
 		if (policy->scope[i].prefixlen != SCOPE_FREE && covers(&policy->scope[i], &key) &&
 		    policy->scope[i].prefixlen > policy->scope[row].prefixlen)
 			row = i;
-	if (kind->what == WEIR_FRAGMENT)
-		class = policy->class_of_fragment[kind->proto];
-	else if (kind->proto == IPPROTO_TCP)
-		class = policy->class_of_port[kind->what == WEIR_SYN ? WEIR_PORT_SYN : WEIR_PORT_TCP]
-					     [kind->dport];
-	else if (kind->proto == IPPROTO_UDP)
-		class = policy->class_of_port[WEIR_PORT_UDP][kind->dport];
-	else
-		class = policy->class_of_proto[kind->proto];
-	return policy->limit_of[row][class];
+	return policy->limit_of[row][class_of(policy, kind)];
 }

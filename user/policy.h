@@ -25,6 +25,18 @@ uint32_t policy_find(const struct weir_policy *policy, const struct weir_limit_s
 void policy_remove(struct weir_policy *policy, uint32_t index);
 
 /*
+ * The same for budgets, which have names. A burst must be at least 40 ms of the
+ * rate; one of 0 becomes a tenth of a second. -EEXIST where another budget is for
+ * the same packets.
+ */
+int budget_set(struct weir_policy *policy, const char *name, const struct weir_limit_spec *spec,
+	       char *err);
+uint32_t budget_find(const struct weir_policy *policy, const char *name);
+void budget_remove(struct weir_policy *policy, uint32_t index);
+/* The budgets of @wanted instead; those of the same name keep their slot, and so what they count. */
+void budgets_replace(struct weir_policy *policy, const struct weir_policy *wanted);
+
+/*
  * Makes the tables of the data path out of the specs. Scopes keep their row for
  * as long as they are in use: tries may point to it.
  */
@@ -39,6 +51,10 @@ struct packet_kind {
 
 /* The limit for such a packet from @source: as the data path finds it. 0: none. */
 uint32_t policy_lookup(const struct weir_policy *policy, const struct prefix *source,
+		       const struct packet_kind *kind);
+
+/* The budget for such a packet to @to, as the data path finds it. 0: none. */
+uint32_t budget_lookup(const struct weir_policy *policy, const struct prefix *to,
 		       const struct packet_kind *kind);
 
 /* Limits in the order in which they are shown: by source, then by class. */
