@@ -45,6 +45,9 @@
 struct frame {
 	void *data, *end;
 };
+struct packet;
+struct rest;
+int step_over(struct frame *frame, struct packet *pkt, struct rest *rest);
 #define frame_data(frame) ((frame)->data)
 #define frame_end(frame) ((frame)->end)
 #endif
