@@ -83,6 +83,7 @@ lint: setup
 	$(Q)scripts/lint
 
 tools: $(TOOLS)
+$(B)/tests/tools/judge: LIBS += -lpcap
 units: $(UNITS)
 
 $(B)/weir: $(USER_OBJ)

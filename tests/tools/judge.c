@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What weir makes of the frames of captures: by the parser compiled natively,
+ * and by the real program in test runs, which must agree. One line a frame:
+ *
+ *	number file index bytes reason source proto what dport run
+ *
+ * what: packet, syn, fragment or -; run: 1 when the program saw it too.
+ *
+ *	judge MERGED.pcap CAPTURE...	the frames also go into one Ethernet capture
+ *	judge -s FOLDER CAPTURE...	no verdicts: each frame as a file in FOLDER
+ *
+ * The frames of packets.h come first, as captures of fragments are rare.
+ * Captures of bare IP get an Ethernet header; those of other links are left out.
+ */
+#define lib_pcap_bpf_h	/* its struct bpf_insn would be a second one */
+#include <pcap/dlt.h>
+#include <pcap/pcap.h>
+
+/* Before the kernel's own <linux/in.h>, which then leaves out what is here. */
+#include "tests/datapath/frame.h"
+
+#include "bpf/packet.h"
+#include "bpf/weir.skel.h"
+#include "tests/datapath/packets.h"
+#include "tests/datapath/program.h"
+#include "user/format.h"
+
+#define FRAME_MAX 262144
+#define RUN_MAX	  3400 /* what a test run takes without fragments: a page, less rooms and info */
+
+struct judge {
+	struct weir_bpf *skel;
+	struct program program;
+	pcap_dumper_t *merged;
+	const char *folder;
+	unsigned long frames, runs, disagreements, too_long, left_out;
+};
+
+static struct judge judge;
+
+/* A limit for each class, so that each packet leaves a bucket with its name. */
+static void set_limits(void)
+{
+	static const struct weir_limit_spec specs[] = {
+		{ .any_proto = 1 },
+		{ .proto = IPPROTO_TCP },
+		{ .proto = IPPROTO_UDP },
+		{ .proto = IPPROTO_ICMP },
+		{ .any_proto = 1, .what = WEIR_FRAGMENT },
+		{ .proto = IPPROTO_TCP, .what = WEIR_SYN },
+		{ .any_proto = 1, .dport_first = 1, .dport_last = 1023 },
+	};
+	struct settings settings;
+
+	if (settings_init(&settings))
+		die("settings", -ENOMEM);
+	for (size_t i = 0; i < sizeof(specs) / sizeof(*specs); i++) {
+		struct weir_limit_spec spec = specs[i];
+
+		spec.rate_packets = 1;
+		spec.per_s = 3600;
+		spec.burst_packets = 1;
+		add_limit(&settings, NULL, spec, 32, 128);
+	}
+	program_set(&judge.program, &settings);
+}
+
+static void load(void)
+{
+	judge.skel = weir_bpf__open();
+	if (!judge.skel)
+		die("cannot open the program", 0);
+	program_size(judge.skel->obj, PROGRAM_BUCKETS);
+	if (weir_bpf__load(judge.skel))
+		die("cannot load the program (root?)", 0);
+	program_take(&judge.program, judge.skel->obj);
+	set_limits();
+}
+
+/* Whether the program charged the bucket of this source and class, and no other. */
+static bool charged(const struct packet *pkt)
+{
+	const struct weir_policy *policy = judge.program.settings.policy;
+	struct packet_kind kind = { .proto = pkt->proto, .what = pkt->what, .dport = pkt->dport };
+	struct prefix source = { pkt->hi, pkt->lo, 128 };
+	struct weir_bucket_key key = { .hi = pkt->hi, .lo = pkt->lo };
+	struct weir_bucket bucket;
+	uint32_t limit = policy_lookup(policy, &source, &kind);
+
+	key.serial = policy->limit[limit].serial;
+	if (maps_read_bucket(&judge.program.maps, &key, &bucket))
+		return false;
+	bpf_map_delete_elem(judge.program.maps.fd[MAP_buckets], &key);
+	return bucket.passed + bucket.dropped == 1;
+}
+
+static bool program_agrees(const uint8_t *data, uint32_t size, const struct packet *pkt,
+			   enum weir_reason reason)
+{
+	struct weir_counters counters;
+	uint64_t packets = 0, bytes = 0;
+
+	run_frame(bpf_program__fd(judge.skel->progs.weir_ingress), data, size, 1);
+	counters = take_counters(&judge.program);
+	for (int i = 0; i < WEIR_REASON_MAX; i++) {
+		packets += counters.reason[i].packets;
+		bytes += counters.reason[i].bytes;
+	}
+	if (packets != 1 || bytes != size)
+		return false;
+	if (reason != WEIR_CONTINUE)
+		return counters.reason[reason].packets == 1;
+	return counters.reason[WEIR_PASS_LIMIT].packets + counters.reason[WEIR_DROP_RATE].packets ==
+		       1 && charged(pkt);
+}
+
+static const char *name_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static void judge_frame(const char *file, unsigned int index, uint8_t *data, uint32_t size)
+{
+	static const char *const whats[] = { "packet", "syn", "fragment" };
+	struct frame frame = { data, data + size };
+	struct packet pkt = { 0 };
+	enum weir_reason reason = parse(&frame, &pkt);
+	bool ip = reason == WEIR_CONTINUE, run = size >= ETH_HLEN && size <= RUN_MAX;
+	struct prefix source = { pkt.hi, pkt.lo, 128 };
+	char text[PREFIX_STRLEN] = "-";
+
+	judge.too_long += size > RUN_MAX;
+	judge.runs += run;
+	if (run && !program_agrees(data, size, &pkt, reason)) {
+		judge.disagreements++;
+		fprintf(stderr, "%s frame %u: the program disagrees with the native parser (%s)\n",
+			file, index, reason_name(reason));
+	}
+	if (ip)
+		prefix_format_short(&source, text);
+	printf("%lu\t%s\t%u\t%u\t%s\t%s\t%d\t%s\t%u\t%d\n", judge.frames, name_of(file), index,
+	       size, ip ? "ip" : reason_name(reason), text, ip ? pkt.proto : -1,
+	       ip ? whats[pkt.what] : "-", pkt.dport, run);
+}
+
+static void save_frame(const uint8_t *data, uint32_t size)
+{
+	char path[4096];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/frame-%05lu", judge.folder, judge.frames);
+	file = fopen(path, "wb");
+	if (!file || fwrite(data, 1, size, file) != size || fclose(file))
+		die(path, 0);
+}
+
+static void take_frame(const char *file, unsigned int index, int link, const uint8_t *data,
+		       uint32_t size)
+{
+	static uint8_t copy[FRAME_MAX + ETH_HLEN];
+	uint32_t head = link == DLT_EN10MB ? 0 : ETH_HLEN;
+	struct pcap_pkthdr header = { .caplen = size + head, .len = size + head };
+
+	if (size > FRAME_MAX || (head && !size))
+		return;
+	memset(copy, 0, ETH_HLEN);
+	if (head) {
+		copy[12] = *data >> 4 == 6 ? 0x86 : 0x08;
+		copy[13] = *data >> 4 == 6 ? 0xdd : 0x00;
+	}
+	memcpy(copy + head, data, size);
+	judge.frames++;
+	if (judge.folder) {
+		save_frame(copy, size + head);
+		return;
+	}
+	pcap_dump((u_char *)judge.merged, &header, copy);
+	judge_frame(file, index, copy, size + head);
+}
+
+/* Those of the verdict table. */
+static void take_built(void)
+{
+	for (size_t i = 0; i < sizeof(parse_rows) / sizeof(*parse_rows); i++) {
+		struct frame_bytes bytes;
+
+		build_frame(&bytes, parse_rows[i].words);
+		set_source(&bytes, i + 1);
+		take_frame("packets.h", i + 1, DLT_EN10MB, bytes.at, bytes.size);
+	}
+}
+
+static void take_file(const char *path)
+{
+	char why[PCAP_ERRBUF_SIZE];
+	pcap_t *capture = pcap_open_offline(path, why);
+	struct pcap_pkthdr *header;
+	const u_char *data;
+	int link;
+
+	if (!capture) {
+		fprintf(stderr, "judge: %s: %s\n", name_of(path), why);
+		judge.left_out++;
+		return;
+	}
+	link = pcap_datalink(capture);
+	if (link == DLT_EN10MB || link == DLT_RAW || link == DLT_IPV4 || link == DLT_IPV6)
+		for (unsigned int i = 1; pcap_next_ex(capture, &header, &data) == 1; i++)
+			take_frame(path, i, link, data, header->caplen);
+	else
+		judge.left_out++;
+	pcap_close(capture);
+}
+
+int main(int argc, char **argv)
+{
+	bool seeds = argc > 1 && !strcmp(argv[1], "-s");
+	pcap_t *ethernet = pcap_open_dead(DLT_EN10MB, FRAME_MAX + ETH_HLEN);
+	int first = seeds ? 3 : 2;
+
+	if (argc <= first) {
+		fprintf(stderr, "usage: judge MERGED.pcap CAPTURE... | judge -s FOLDER CAPTURE...\n");
+		return 2;
+	}
+	if (seeds) {
+		judge.folder = argv[2];
+	} else {
+		datapath_verbose(false);
+		load();
+		judge.merged = pcap_dump_open(ethernet, argv[1]);
+		if (!judge.merged)
+			die(argv[1], 0);
+	}
+	take_built();
+	for (int i = first; i < argc; i++)
+		take_file(argv[i]);
+	fprintf(stderr, "judge: %lu frames, %lu run, %lu too long for a test run, %lu disagreements, "
+		"%lu captures left out\n", judge.frames, judge.runs, judge.too_long,
+		judge.disagreements, judge.left_out);
+	if (judge.merged)
+		pcap_dump_close(judge.merged);
+	return judge.disagreements != 0;
+}
