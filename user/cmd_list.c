@@ -428,7 +428,7 @@ static void print_list(const struct list_info *info)
 enum outcome cmd_list_show(const struct call *call)
 {
 	struct list_info *infos;
-	json_t *lists = json_array();
+	json_t *lists;
 	char err[ERR_LEN];
 	struct maps maps;
 	size_t count;
@@ -438,6 +438,7 @@ enum outcome cmd_list_show(const struct call *call)
 	maps_close(&maps);
 	if (lists_read(&infos, &count, err))
 		return failed("%s", err);
+	lists = json_array();
 	if (!call->json && count)
 		table_head(list_columns);
 	for (size_t i = 0; i < count; i++) {

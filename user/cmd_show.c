@@ -184,13 +184,13 @@ static void print_stats(const struct weir_device *device, const struct weir_coun
 
 enum outcome cmd_show_stats(const struct call *call)
 {
-	json_t *devices = json_array();
 	char **words = call->words, err[ERR_LEN];
 	struct weir_counters counters;
 	struct weir_device device;
 	const char *name = NULL;
 	struct maps maps;
 	bool any = false;
+	json_t *devices;
 
 	if (take_word(&words, "dev") && !(name = take_value(&words)))
 		return usage(call, "dev needs an interface");
@@ -198,6 +198,7 @@ enum outcome cmd_show_stats(const struct call *call)
 		return usage(call, "%s", err);
 	if (maps_open(&maps, MAPS_READ, err))
 		return failed("%s", err);
+	devices = json_array();
 	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
 		if (!device_read(&maps, slot, &device) || (name && strcmp(name, device.name)))
 			continue;

@@ -287,13 +287,14 @@ static void print_entry(const struct entry *entry, uint64_t now)
 static enum outcome show_entries(const struct call *call, const char *object, bool block)
 {
 	uint64_t now = now_ns();
-	json_t *list = json_array();
 	struct settings settings;
 	struct entries *entries;
+	json_t *list;
 	char err[ERR_LEN];
 
 	if (read_settings(&settings, err))
 		return failed("%s", err);
+	list = json_array();
 	entries = block ? &settings.block : &settings.allow;
 	entries_expire(entries, now);
 	if (!call->json && entries->count)
@@ -347,8 +348,8 @@ static enum outcome test_sources(const struct call *call, bool block)
 	const char *verb = block ? "blocked" : "allowed";
 	char line[256];
 	enum outcome outcome = DONE;
-	json_t *list = json_array();
 	char **words = call->words;
+	json_t *list;
 	struct settings settings;
 	struct source_words w;
 
@@ -358,6 +359,7 @@ static enum outcome test_sources(const struct call *call, bool block)
 		prefixes_free(&w.prefixes);
 		return failed("%s", err);
 	}
+	list = json_array();
 	for (size_t i = 0; i < prefixes_count(&w.prefixes); i++) {
 		struct prefix prefix = prefixes_at(&w.prefixes, i);
 		bool covered = find_cover(&settings, &prefix, block, by, sizeof(by));

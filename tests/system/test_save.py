@@ -8,7 +8,7 @@ import time
 from lab import (FAR4, NEAR4, PINS, WEIR, Receiver, check, demand, pins, run_tests, send_udp,
                  wait_for)
 from test_lists import (ask, check_fate, check_says, entries, fate, first_arrival, state,
-                        use_sources, write)
+                        use_sources, without_ttl, write)
 
 BLOCKED, NEUTRAL = "198.51.100.7", "203.0.113.7"
 BLOCKED_PORT, NEUTRAL_PORT = 7001, 7002
@@ -22,10 +22,6 @@ def save_to_restore(lab):
     """weir save | weir restore -"""
     return lab.near.run("bash", "-o", "pipefail", "-c", f"'{WEIR}' save | '{WEIR}' restore -",
                         expect=None)
-
-
-def without_ttl(text):
-    return re.sub(r" ttl \d+[smhd]", "", text)
 
 
 def fill(lab, folder):
@@ -71,8 +67,9 @@ def test_save_to_restore(lab):
             check_says("save | restore - says unchanged", save_to_restore(lab), 0, "unchanged")
         lab.weir("block", "add", "198.51.100.128/25", "ttl", "2s")
         after = state(lab)
-        check(without_ttl(after[0]) != before[0] and after[1:] == before[1:],
-              "lists, limits and pins as they were", f"{len(before[0].splitlines())} lines")
+        kept = re.sub(r"block add 198.51.100.200/32 .*\n", "", after[0])
+        check(kept == before[0] != after[0] and after[1:] == before[1:],
+              "entries, lists, limits and pins as they were", f"{len(kept.splitlines())} lines")
         check(lab.read("show", "sources") == sources, "buckets as they were", sources)
         now = {prefix: entry["added"] for prefix, entry in entries(lab, "block").items()}
         del now["198.51.100.200/32"], now["198.51.100.128/25"], dates["198.51.100.128/25"]
@@ -85,8 +82,10 @@ def test_save_to_restore(lab):
         check(entries(lab, "block")["198.51.100.0/25"]["added"] == dates["198.51.100.0/25"],
               "dates after a restore with a change", "as they were")
         lab.weir("limit", "flush")
+        asked = time.monotonic()
         ended = first_arrival(lab, "198.51.100.200", 5)
-        check(ended and 2.9 < ended - started < 3.3, "five restores put no ban's end off",
+        latest = max(started + 3.3, asked + 0.3)    # a slow machine asks late
+        check(ended and started + 2.9 < ended < latest, "five restores put no ban's end off",
               f"a ban of 3 s ended after {(ended or 0) - started:.2f} s")
 
 
