@@ -29,11 +29,23 @@ static __always_inline int action_of(enum weir_reason reason)
 	}
 }
 
+/*
+ * A try ends by itself even when nobody is left to take the program off. Asked
+ * of packets that are to drop; where nothing is on trial the verifier deletes it.
+ */
+static __always_inline int monitors(void)
+{
+	if (try_until_ns && bpf_ktime_get_coarse_ns() >= try_until_ns)
+		return monitor_after;
+	return monitor;
+}
+
 /* The only place with XDP actions, counters and monitor mode. */
 static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, struct place *at,
 				    enum weir_reason reason)
 {
 	int action = action_of(reason);
+	int spared = action == XDP_DROP && monitors();
 	__u32 index = reason;
 
 	/*
@@ -46,8 +58,8 @@ static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, stru
 	at->own->reason[index].packets++;
 	at->own->reason[index].bytes += pkt->bytes;
 	if (at->hints->listeners)
-		tell(ctx, pkt, index, monitor || action != XDP_DROP);
-	if (monitor && action == XDP_DROP) {
+		tell(ctx, pkt, index, spared || action != XDP_DROP);
+	if (spared) {
 		at->own->monitored[index].packets++;
 		at->own->monitored[index].bytes += pkt->bytes;
 		return XDP_PASS;

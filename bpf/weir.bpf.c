@@ -14,6 +14,8 @@
 /* Set by the tool before it loads the program, one program for each device. */
 const volatile __u32 device_slot;	/* index into devices and counters */
 const volatile __u8 monitor;		/* 1: count what would drop, drop nothing */
+const volatile __u64 try_until_ns;	/* 0: for good; from then on it is monitor_after that counts */
+const volatile __u8 monitor_after;
 const volatile __u8 minute_shift = WEIR_MINUTE_SHIFT;	/* shorter in tests */
 
 /*

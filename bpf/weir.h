@@ -89,12 +89,15 @@ struct weir_device {
 	__u8  mode;		/* enum weir_mode */
 	__u8  monitor;		/* 1: nothing is dropped, only counted */
 	__u8  dispatcher;	/* 1: under libxdp's dispatcher */
-	__u8  pad;
+	__u8  fallback;		/* enum weir_fallback; with try_until_ns only */
 	__u64 attached_unix_s;
+	__u64 try_until_ns;	/* on trial until then, unless confirmed; 0: for good */
 	char  name[16];		/* as at attach; NUL-terminated */
 };
 
 enum weir_mode { WEIR_MODE_NATIVE, WEIR_MODE_SKB };
+/* What a try that nobody confirms goes back to. */
+enum weir_fallback { WEIR_BACK_TO_NOTHING, WEIR_BACK_TO_MONITOR, WEIR_BACK_TO_ENFORCING };
 
 /* ---- counters: PERCPU_ARRAY[WEIR_DEVICES]; cumulative since first attach ---- */
 struct weir_count {
@@ -462,7 +465,7 @@ struct weir_list {
 
 _Static_assert(sizeof(struct weir_list) == 304, "ABI: weir_list");
 _Static_assert(sizeof(struct weir_prefix) == 20, "ABI: weir_prefix");
-_Static_assert(sizeof(struct weir_device) == 40, "ABI: weir_device");
+_Static_assert(sizeof(struct weir_device) == 48, "ABI: weir_device");
 _Static_assert(sizeof(struct weir_entry) == 80, "ABI: weir_entry");
 _Static_assert(sizeof(struct weir_limit) == 64, "ABI: weir_limit");
 _Static_assert(sizeof(struct weir_limit_spec) == 72, "ABI: weir_limit_spec");

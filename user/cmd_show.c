@@ -9,6 +9,7 @@
 #include "user/device.h"
 #include "user/parse.h"
 #include "user/table.h"
+#include "user/try.h"
 
 #define TOP_DEFAULT	20
 #define TOP_MAX		(1U << 20)
@@ -30,13 +31,24 @@ struct status {
 	json_t *devices;
 };
 
+static json_t *try_status(const struct weir_device *device)
+{
+	uint64_t now = now_ns();
+
+	if (!device->try_until_ns)
+		return json_null();
+	return json_pack("{s:I, s:s}", "seconds_left", (json_int_t)(try_is_over(device) ? 0 :
+			 (device->try_until_ns - now + 999999999) / 1000000000), "then",
+			 try_fallback_word(device));
+}
+
 static json_t *device_status(const struct maps *maps, const struct weir_device *device)
 {
-	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:i, s:I}", "dev", device->name, "mode",
+	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:i, s:I, s:o}", "dev", device->name, "mode",
 			 device_mode(device), "monitor", device->monitor, "attached",
 			 device_is_attached(maps, device), "dispatcher", device->dispatcher,
 			 "prog_id", device->prog_id, "since",
-			 (json_int_t)device->attached_unix_s);
+			 (json_int_t)device->attached_unix_s, "try", try_status(device));
 }
 
 static int read_status(struct maps *maps, struct status *status, char *err)
@@ -57,6 +69,24 @@ static int read_status(struct maps *maps, struct status *status, char *err)
 	return 0;
 }
 
+/* An expired one is seen only where the process that ends it was killed. */
+static void print_try(const struct column *columns, const json_t *device)
+{
+	json_t *try = json_object_get(device, "try");
+	long long left = json_integer_value(json_object_get(try, "seconds_left"));
+	char text[128];
+
+	if (!json_is_object(try))
+		return;
+	if (left)
+		snprintf(text, sizeof(text), "on trial for %lld s more, then %s; `weir confirm` keeps it",
+			 left, json_string_value(json_object_get(try, "then")));
+	else
+		snprintf(text, sizeof(text), "its try is over, it acts as if %s; attach or detach it",
+			 json_string_value(json_object_get(try, "then")));
+	table_row(columns, "", text);
+}
+
 static void print_device(json_t *device)
 {
 	static const struct column columns[] = { { "", 16 }, { "", 0 }, { 0 } };
@@ -74,6 +104,7 @@ static void print_device(json_t *device)
 		snprintf(text, sizeof(text),
 			 "NOT attached any more: the interface or the program was removed");
 	table_row(columns, name, text);
+	print_try(columns, device);
 }
 
 static void print_status(const struct call *call, const struct status *status)

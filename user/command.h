@@ -52,6 +52,7 @@ struct command {
 
 /* cmd_attach.c */
 enum outcome cmd_attach(const struct call *call);
+enum outcome cmd_confirm(const struct call *call);
 enum outcome cmd_detach(const struct call *call);
 /* cmd_limit.c */
 enum outcome edit_limit_set(struct edit *edit);

@@ -86,8 +86,8 @@ int datapath_create_maps(struct maps *maps, char *err)
 }
 
 /* The program for one device, on the pinned maps; not loaded yet. */
-static struct weir_bpf *open_program(const struct maps *maps, uint32_t slot, bool monitor,
-				     char *err)
+static struct weir_bpf *open_program(const struct maps *maps, uint32_t slot,
+				     const struct weir_device *device, char *err)
 {
 	struct weir_bpf *skel = weir_bpf__open();
 	int rc = skel ? 0 : -errno;
@@ -100,7 +100,9 @@ static struct weir_bpf *open_program(const struct maps *maps, uint32_t slot, boo
 		return NULL;
 	}
 	skel->rodata->device_slot = slot;
-	skel->rodata->monitor = monitor;
+	skel->rodata->monitor = device->monitor;
+	skel->rodata->try_until_ns = device->try_until_ns;
+	skel->rodata->monitor_after = device->fallback != WEIR_BACK_TO_ENFORCING;
 	return skel;
 }
 
@@ -301,7 +303,7 @@ static int explain(const struct weir_device *device, enum xdp_attach_mode mode, 
 static int attach_in_mode(struct maps *maps, uint32_t slot, struct weir_device *device,
 			  enum xdp_attach_mode mode, char *err)
 {
-	struct weir_bpf *skel = open_program(maps, slot, device->monitor, err);
+	struct weir_bpf *skel = open_program(maps, slot, device, err);
 	struct found found;
 	int rc;
 
@@ -358,7 +360,7 @@ int datapath_attach(struct maps *maps, uint32_t slot, struct weir_device *device
 	if (!found.lone)
 		return attach_anew(maps, slot, device, mode, &found, result, err);
 
-	skel = open_program(maps, slot, device->monitor, err);
+	skel = open_program(maps, slot, device, err);
 	if (!skel)
 		return -EIO;
 	rc = swap_lone(skel, device, &found, err);

@@ -17,8 +17,8 @@ struct attach_result {
 };
 
 /*
- * Attaches to device->ifindex in monitor mode or not as device->monitor says,
- * and fills prog_id, mode and dispatcher.
+ * Attaches to device->ifindex in monitor mode or not, for good or on trial, as
+ * @device says, and fills prog_id, mode and dispatcher.
  */
 int datapath_attach(struct maps *maps, uint32_t slot, struct weir_device *device,
 		    enum attach_mode mode, struct attach_result *result, char *err);

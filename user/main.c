@@ -21,8 +21,10 @@
 
 /* The one place for the grammar: what is called, helped with and understood by `restore`. */
 static const struct command commands[] = {
-	{ "attach", NULL, "dev IF [mode native|skb|auto] [monitor]",
+	{ "attach", NULL, "dev IF [mode native|skb|auto] [monitor] [try 60s]",
 	  "put weir on an interface; on a running one, swap it without a gap", .run = cmd_attach },
+	{ "confirm", NULL, "[dev IF]", "keep what was attached with `try`; unconfirmed it ends by itself",
+	  .run = cmd_confirm },
 	{ "detach", NULL, "dev IF | all [keep]",
 	  "take it off; with the last one settings go too, unless `keep`", .run = cmd_detach },
 	{ "limit", "set", LIMIT_MATCH " rate R [rate R] [burst B] [per BITS]",

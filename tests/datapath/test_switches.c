@@ -27,7 +27,7 @@
 struct tried {
 	const char *name;
 	__u32 offset, size;
-	__u32 value[2];
+	__u64 value[2];
 };
 
 struct object {
@@ -76,6 +76,8 @@ static int add_switch(struct object *object, const char *name, __u32 offset, __u
 	*tried = (struct tried){ name, offset, size, { 0, 1 } };
 	if (size == 4 && !strcmp(name, "device_slot"))
 		tried->value[1] = WEIR_DEVICES - 1;
+	else if (size == 8 && !strcmp(name, "try_until_ns"))
+		tried->value[1] = ~0ULL;
 	else if (size != 1)
 		return -ENOTSUP;
 	object->count++;
@@ -154,13 +156,13 @@ static int load_combination(struct object *object, unsigned combination, char *n
 		rodata = (char *)bpf_map__initial_value(rodata_of(other), &length);
 	for (int i = 0; i < object->count && !rc; i++) {
 		const struct tried *tried = &object->switches[i];
-		const __u32 *value = &tried->value[combination >> i & 1];
+		const __u64 *value = &tried->value[combination >> i & 1];
 
 		if (!rodata || tried->offset + tried->size > length)
 			rc = -EINVAL;
 		else
 			memcpy(rodata + tried->offset, value, tried->size);
-		used += snprintf(named + used, size - used, " %s=%u", tried->name, *value);
+		used += snprintf(named + used, size - used, " %s=%llu", tried->name, *value);
 	}
 	log_length = 0;
 	if (!rc)
