@@ -53,26 +53,24 @@ def exhaust(lab, source):
 def test_save_to_restore(lab):
     """Nothing is new, and nothing is touched."""
     lab.attach()
-    use_sources(lab, "198.51.100.200")
+    use_sources(lab, "203.0.113.200")
     with tempfile.TemporaryDirectory() as folder:
         fill(lab, folder)
         exhaust(lab, FAR4)
         dates = {prefix: entry["added"] for prefix, entry in entries(lab, "block").items()}
         before, sources = state(lab), lab.read("show", "sources")
-        lab.weir("block", "add", "198.51.100.200", "ttl", "3s")
+        lab.weir("block", "add", "203.0.113.200", "ttl", "3s")
         started = time.monotonic()
-        lab.weir("block", "del", "198.51.100.128/25")
         time.sleep(1.1)     # dates are of seconds
         for _ in range(4):
             check_says("save | restore - says unchanged", save_to_restore(lab), 0, "unchanged")
-        lab.weir("block", "add", "198.51.100.128/25", "ttl", "2s")
         after = state(lab)
-        kept = re.sub(r"block add 198.51.100.200/32 .*\n", "", after[0])
-        check(kept == before[0] != after[0] and after[1:] == before[1:],
+        kept = re.sub(r"block add 203.0.113.200/32 .*\n", "", after[0])
+        check(kept == before[0] and after[1:] == before[1:],
               "entries, lists, limits and pins as they were", f"{len(kept.splitlines())} lines")
         check(lab.read("show", "sources") == sources, "buckets as they were", sources)
         now = {prefix: entry["added"] for prefix, entry in entries(lab, "block").items()}
-        del now["198.51.100.200/32"], now["198.51.100.128/25"], dates["198.51.100.128/25"]
+        now.pop("203.0.113.200/32", None)   # has ended, on a slow machine
         check(now == dates, "dates as they were", f"{len(dates)} entries")
         check_fate(lab, FAR4, "rate-limit", "a source that was exhausted still is")
         restore(lab, folder, f"{lab.weir('save').out}allow add 203.0.113.99\n")
@@ -83,7 +81,7 @@ def test_save_to_restore(lab):
               "dates after a restore with a change", "as they were")
         lab.weir("limit", "flush")
         asked = time.monotonic()
-        ended = first_arrival(lab, "198.51.100.200", 5)
+        ended = first_arrival(lab, "203.0.113.200", 5)
         latest = max(started + 3.3, asked + 0.3)    # a slow machine asks late
         check(ended and started + 2.9 < ended < latest, "five restores put no ban's end off",
               f"a ban of 3 s ended after {(ended or 0) - started:.2f} s")
