@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "user/cmd_output.h"
+#include "user/listen.h"
 
 int open_maps(struct maps *maps, enum maps_use use, char *err)
 {
@@ -12,6 +13,8 @@ int open_maps(struct maps *maps, enum maps_use use, char *err)
 	rc = lists_recover(maps, err);
 	if (rc)
 		maps_close(maps);
+	else
+		listen_reap(maps);
 	return rc;
 }
 

@@ -94,6 +94,8 @@ enum outcome cmd_show_status(const struct call *call);
 enum outcome cmd_show_stats(const struct call *call);
 enum outcome cmd_show_sources(const struct call *call);
 enum outcome cmd_show_source(const struct call *call);
+/* cmd_monitor.c */
+enum outcome cmd_monitor(const struct call *call);
 
 /*
  * The command whose name @words begins with, stepped over. NULL with @err: there

@@ -80,6 +80,9 @@ static const struct command commands[] = {
 	  .run = cmd_show_sources },
 	{ "show", "source", "ADDRESS", "what weir knows of one source", .run = cmd_show_source },
 	{ "show", "known", "[ADDRESS...]", "as `known show`", .run = cmd_known_show },
+	{ "monitor", NULL, "[reason R]... [from PREFIX] [passed] [count N] [seconds S]",
+	  "dropped packets, judgements and bans as they happen, until interrupted",
+	  .run = cmd_monitor },
 	{ 0 },
 };
 

@@ -401,9 +401,35 @@ void maps_close(struct maps *maps)
 		munmap(maps->hints, (sizeof(*maps->hints) + 4095) & ~4095UL);
 	maps->hints = NULL;
 	close_fds(maps);
+	maps_unlock(maps);
+}
+
+int maps_lock(struct maps *maps, char *err)
+{
+	int rc = take_lock(maps, false, err);
+
+	return rc == -ENOENT ? fail(err, ENOENT, "weir was detached just now") : rc;
+}
+
+void maps_unlock(struct maps *maps)
+{
 	if (maps->lock >= 0)
 		close(maps->lock);
 	maps->lock = -1;
+}
+
+bool maps_are_current(const struct maps *maps)
+{
+	int fd = bpf_obj_get(WEIR_PIN_ROOT "/meta");
+	struct weir_meta meta = { 0 };
+	__u32 zero = 0;
+
+	if (fd < 0)
+		return false;
+	if (bpf_map_lookup_elem(fd, &zero, &meta))
+		meta.seed = 0;
+	close(fd);
+	return meta.seed == maps->meta.seed;
 }
 
 int maps_unpin(struct maps *maps, char *err)

@@ -37,6 +37,11 @@ enum maps_use {
 /* 0, or -errno with the message for the operator in @err. */
 int maps_open(struct maps *maps, enum maps_use use, char *err);
 void maps_close(struct maps *maps);
+/* The writers' lock alone, for maps that were opened for reading. */
+int maps_lock(struct maps *maps, char *err);
+void maps_unlock(struct maps *maps);
+/* False once these maps are pinned no more: weir was detached, and maybe attached anew. */
+bool maps_are_current(const struct maps *maps);
 /* Removes all pins: with the last program gone, the maps go too. */
 int maps_unpin(struct maps *maps, char *err);
 
@@ -88,6 +93,9 @@ int maps_create_inner(enum map_id outer, uint32_t entries);
 int maps_open_inner(const struct maps *maps, enum map_id outer, uint32_t side);
 int maps_put_inner(const struct maps *maps, enum map_id outer, uint32_t side, int fd);
 int maps_put_policy(const struct maps *maps, uint32_t side, struct weir_policy *policy, char *err);
+
+/* The daemon's judgement in a slot of its ring; 0 or -errno. */
+int maps_read_judgement(const struct maps *maps, uint32_t slot, struct weir_judgement *judgement);
 
 /* CLOCK_MONOTONIC, as the data path sees it. */
 uint64_t now_ns(void);

@@ -128,3 +128,8 @@ int maps_clear_budget(const struct maps *maps, uint32_t slot)
 		return -errno;
 	return clear_cpus(maps, MAP_spending, slot, sizeof(struct weir_spending));
 }
+
+int maps_read_judgement(const struct maps *maps, uint32_t slot, struct weir_judgement *judgement)
+{
+	return bpf_map_lookup_elem(maps->fd[MAP_judgements], &slot, judgement) ? -errno : 0;
+}

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The live views: what monitor and capture tell of the packets that weir judges."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+from lab import (NEAR4, PINS, WEIR, check, demand, run, run_tests, send_udp, wait_for)
+
+SOURCE, OTHER = "198.51.100.7", "203.0.113.9"
+STRANGE_MAC = "02:00:00:00:00:99"   # of nobody: weir sees the frame, the stack drops it at once
+READERS = 4
+EVENTS_PER_S = 1000
+WIDTH = 80
+
+
+class Reader:
+    """A live view that runs beside the test."""
+
+    def __init__(self, lab, *words):
+        self.process = subprocess.Popen(lab.near.command(WEIR, *map(str, words)), stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        lab.children.append(self.process)
+
+    def listening(self):
+        """Until it has taken its slot."""
+        demand(wait_for(lambda: self.has_slot() or self.process.poll() is not None),
+               "it never listened")
+        demand(self.process.poll() is None, "it ended at once")
+        return self
+
+    def has_slot(self):
+        """The slot's bit is set last, when packets are told."""
+        pids = listeners()
+        return self.process.pid in pids and listening_bits() >> pids.index(self.process.pid) & 1
+
+    def end(self, number=signal.SIGINT):
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self):
+        self.out, self.err = self.process.communicate(timeout=30)
+        self.status = self.process.returncode
+        demand("Sanitizer" not in self.err, self.err)
+        return self
+
+    def events(self):
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def listeners():
+    """The pids in the slots of map listeners, 0 where nobody is."""
+    dump = json.loads(run("bpftool", "-j", "map", "dump", "pinned", PINS / "listeners").out)
+    return [int.from_bytes(bytes(int(byte, 16) for byte in each["value"][64:68]), "little")
+            for each in dump]
+
+
+def listening_bits():
+    words = ("map", "lookup", "pinned", PINS / "hints", "key", "0", "0", "0", "0")
+    value = json.loads(run("bpftool", "-j", *words).out)["value"]
+    return int(value[4], 16)
+
+
+def nobody_listens():
+    return not any(listeners()) and not listening_bits()
+
+
+def limited(lab, *words):
+    """Nine of ten packets of a flood at 10,000 pps will be dropped."""
+    lab.weir("limit", "set", "rate", "1000pps", "burst", 100)
+    lab.attach(*words)
+
+
+# ---- monitor ----
+
+def test_monitor_tells_every_packet_of_few(lab):
+    """In calm times nothing is left out, and each field is right."""
+    lab.weir("block", "add", SOURCE)
+    lab.attach()
+    reader = Reader(lab, "-j", "monitor").listening()
+    lab.flood("to", NEAR4, "from", SOURCE, "pps", 200, "count", 100, "size", 100, "dport", 53)
+    time.sleep(0.3)
+    events = reader.end().events()
+    dropped = lab.stats()["block"]
+    check(len(events) == dropped == 100, "monitor: every dropped packet is told in calm times",
+          f"{dropped} dropped, {len(events)} told; {reader.err.strip()}")
+    wanted = {"event": "packet", "dev": "near0", "reason": "block", "action": "drop",
+              "source": SOURCE, "destination": NEAR4, "proto": "udp", "what": None, "dport": 53,
+              "bytes": 100, "weight": 1}
+    strange = [event for event in events if {**event, **wanted} != event]
+    check(not strange, "monitor: all fields of a packet", strange[:1] or events[0])
+    late = [abs(event["time_ns"] / 1e9 - time.time()) for event in events]
+    check(max(late) < 10, "monitor: the time of day", f"{max(late):.3f} s ago at most")
+    check(reader.status == 0 and nobody_listens(), "monitor: SIGINT gives the slot back",
+          f"status {reader.status}, slots {listeners()}, bits {listening_bits()}")
+
+
+def test_monitor_thins_out_a_flood(lab):
+    """At full speed about 1,000 a second are told, and their weights add up to all of them."""
+    limited(lab)
+    flood = lab.start_flood("to", NEAR4, "from", SOURCE, "seconds", 4, "mac", STRANGE_MAC)
+    time.sleep(1)
+    before = lab.stats()["rate-limit"]
+    reader = Reader(lab, "-j", "monitor", "reason", "rate-limit", "seconds", 2).wait()
+    after = lab.stats()["rate-limit"]
+    flood.stop()
+    events = reader.events()
+    weights = sum(event["weight"] for event in events)
+    check(0 < len(events) <= 2 * 2 * EVENTS_PER_S, "monitor: a flood is thinned out",
+          f"{len(events)} of {after - before} packets told in 2 s, 1 of {events[-1]['weight']} "
+          f"in the end; {reader.err.strip()}")
+    check(0.3 * (after - before) < weights < 1.2 * (after - before),
+          "monitor: weights add up to the packets", f"{weights} by weight, {after - before} counted")
+
+
+def test_monitor_tells_few_beside_many(lab):
+    """A flood under one reason does not hide the packets under another."""
+    limited(lab)
+    lab.weir("block", "add", OTHER)
+    flood = lab.start_flood("to", NEAR4, "from", SOURCE, "seconds", 4, "mac", STRANGE_MAC)
+    time.sleep(1)
+    reader = Reader(lab, "-j", "monitor").listening()
+    before = lab.stats()["block"]
+    lab.flood("to", NEAR4, "from", OTHER, "pps", 100, "count", 50, "mac", STRANGE_MAC)
+    time.sleep(0.2)
+    counted = lab.stats()["block"] - before
+    events = reader.end().events()
+    flood.stop()
+    told = sum(event["reason"] == "block" for event in events)
+    check(told >= 0.9 * counted > 0, "monitor: rare packets beside a flood are told",
+          f"{told} of {counted} blocked packets told, beside {len(events) - told} of the flood")
+
+
+def test_monitor_chooses(lab):
+    """By source and by whether they pass; and in text no line is wider than a terminal."""
+    limited(lab, "monitor")
+    reader = Reader(lab, "-j", "monitor", "from", "203.0.113.0/24", "count", 5).listening()
+    passed = Reader(lab, "-j", "monitor", "passed", "count", 5).listening()
+    text = Reader(lab, "monitor", "reason", "rate-limit", "count", 20).listening()
+    for source in (SOURCE, OTHER):
+        lab.flood("to", NEAR4, "from", source, "pps", 10000, "count", 5000, "mac", STRANGE_MAC)
+    events = reader.wait().events()
+    check({event["source"] for event in events} == {OTHER} and len(events) == 5,
+          "monitor: from, count", [event["source"] for event in events])
+    check({event["action"] for event in events} == {"would drop"},
+          "monitor: what monitor mode lets pass is said to", events[0]["action"])
+    events = passed.wait().events()
+    check({event["reason"] for event in events} == {"under-limit"}, "monitor: passed",
+          [event["reason"] for event in events])
+    lines = text.wait().out.splitlines()
+    widest = max(map(len, lines))
+    check(len(lines) == 20 and widest <= WIDTH, "monitor: text fits 80 columns",
+          f"{len(lines)} lines, widest {widest}: {lines[0]}")
+    lab.weir("monitor", "reason", "no-such-reason", expect=2)
+    lab.weir("monitor", "reason", "block", "passed", expect=2)
+
+
+def test_monitor_tells_bans(lab):
+    lab.attach()
+    reader = Reader(lab, "-j", "monitor", "count", 4).listening()
+    time.sleep(1.2)     # what was there before is not told
+    for words in (("add", SOURCE, "ttl", "2s", "comment", "short"), ("add", OTHER),
+                  ("del", OTHER)):
+        lab.weir("block", *words)
+        time.sleep(1.3)
+    events = reader.wait().events()
+    told = sorted((event["event"], event["change"], event["prefix"]) for event in events)
+    check(told == [("ban", "added", f"{SOURCE}/32"), ("ban", "ended", f"{SOURCE}/32"),
+                   ("block", "added", f"{OTHER}/32"), ("block", "removed", f"{OTHER}/32")],
+          "monitor: bans come, end and go", told)
+
+
+def test_monitor_tells_judgements(lab):
+    """Written here as the daemon writes them: number, time, prefix, kind ..."""
+    lab.attach()
+    reader = Reader(lab, "-j", "monitor", "count", 1).listening()
+    time.sleep(0.5)
+    judgement = bytearray(144)
+    judgement[0:8] = (1).to_bytes(8, "little")
+    judgement[8:16] = int(time.time()).to_bytes(8, "little")
+    judgement[16:20] = (96 + 24).to_bytes(4, "little")
+    judgement[20:36] = bytes(10) + b"\xff\xff" + bytes((198, 51, 100, 0))
+    judgement[36] = 1
+    judgement[40:48] = (600).to_bytes(8, "little")
+    judgement[80:84] = b"test"
+    run("bpftool", "map", "update", "pinned", PINS / "judgements", "key", 1, 0, 0, 0, "value",
+        *judgement)
+    event = reader.wait().events()[0]
+    check((event["event"], event["kind"], event["prefix"], event["ttl_seconds"], event["text"]) ==
+          ("judgement", "ban-network", "198.51.100.0/24", 600, "test"),
+          "monitor: judgements are told", event)
+
+
+def test_monitor_ends_when_weir_is_detached(lab):
+    lab.attach()
+    reader = Reader(lab, "monitor").listening()
+    lab.weir("detach", "all")
+    reader.wait()
+    check(reader.status == 0 and "detached" in reader.err, "monitor: ends when weir is detached",
+          f"status {reader.status}: {reader.err.strip()}")
+
+
+def test_monitor_ends_with_its_pipe(lab):
+    """`weir monitor | head` leaves nothing behind, and says nothing."""
+    lab.weir("block", "add", SOURCE)
+    lab.attach()
+    reader = Reader(lab, "monitor").listening()
+    flood = lab.start_flood("to", NEAR4, "from", SOURCE, "pps", 1000, "seconds", 5)
+    reader.process.stdout.readline()
+    reader.process.stdout.close()
+    status = reader.process.wait(10)
+    flood.stop()
+    check(status == -signal.SIGPIPE and nobody_listens(), "monitor: ends with its pipe",
+          f"status {status}, slots {listeners()}")
+
+
+# ---- slots ----
+
+def test_readers_beside_each_other(lab):
+    """Four at once, each with all of it; a fifth is told who they are; killed ones are replaced."""
+    lab.weir("block", "add", SOURCE)
+    lab.attach()
+    readers = [Reader(lab, "-j", "monitor").listening() for _ in range(READERS)]
+    fifth = lab.weir("monitor", expect=1)
+    check(all(str(reader.process.pid) in fifth.err for reader in readers),
+          "a fifth reader is told who the others are", fifth.err.strip())
+    for reader in readers[:2]:
+        reader.process.kill()
+        reader.process.wait()
+    new = Reader(lab, "-j", "monitor").listening()
+    lab.flood("to", NEAR4, "from", SOURCE, "pps", 200, "count", 50)
+    time.sleep(0.3)
+    told = [len(reader.end(signal.SIGTERM).events()) for reader in readers[2:] + [new]]
+    check(told == [50, 50, 50], "readers beside each other, one in the slot of a killed one",
+          f"{told} of 50 packets told")
+    lab.weir("block", "add", OTHER)
+    check(nobody_listens(), "the next command that writes clears the slots of killed readers",
+          f"slots {listeners()}, bits {listening_bits()}")
+
+
+if __name__ == "__main__":
+    run_tests(__name__)
