@@ -18,7 +18,7 @@
  * shares are adjusted 20 times a second so that what newcomers may ask
  * for is what is there for them. That is max-min fairness by estimate, as in
  * core-stateless fair queueing (Stoica, Shenker and Zhang, SIGCOMM 1998). The
- * share is charged to two of four cells in the network's line by the arithmetic of the
+ * share is charged to two of three cells in the network's line by the arithmetic of the
  * gate: networks that collide make a share smaller, never larger.
  */
 #ifndef WEIR_BUDGET_H
@@ -30,7 +30,11 @@
 #define SHARE_ADJUST_NS		50000000ULL	/* at least; slow budgets wait for 64 packets */
 #define SHARE_ADJUST_MAX_NS	2000000000ULL
 #define SHARE_START		16		/* the first share: this part of the budget */
-#define SHARE_BURST		(WEIR_TICKS_PER_S / 10)
+#define SHARE_BURST_NS		100000000ULL
+#define SHARE_ONE		(1ULL << 12)	/* a packet, in what networks have had */
+#define SHARE_BURST_LEAST	(4 * SHARE_ONE)
+#define SHARE_SCRAPS		3	/* an eighth of the burst, beyond all shares */
+#define SHARE_CLOCK_SHIFT	6	/* a share of 15 million packets a second is slower */
 #define SHARE_SLOWEST		(60 * WEIR_TICKS_PER_S)	/* ticks a packet */
 #define SHARE_SAMPLE		16		/* of so many packets one is counted */
 #define SHARE_FAST		(WEIR_TICKS_PER_S / 100000)	/* below: count a sample only */
@@ -90,6 +94,25 @@ static __always_inline __u64 share_adjust(__u64 share, __u64 budget_cost, __u32 
 	return share > SHARE_SLOWEST ? SHARE_SLOWEST : share;
 }
 
+/* A share of @share ticks a packet as a pace: 2^-52 packets a ns. */
+static __always_inline __u64 share_pace(__u64 share)
+{
+	return (1ULL << 56) / share;	/* a ns is 2^4 ticks */
+}
+
+/*
+ * What a pace comes to in @ns, in 2^-12 packets: at most that of 18 minutes, and
+ * nothing where the clock of another CPU was ahead.
+ */
+static __always_inline __u64 share_had(__u64 pace, __u64 ns)
+{
+	if ((__s64)ns < 0)
+		return 0;
+	if (ns > 1ULL << 40)
+		ns = 1ULL << 40;
+	return (pace >> 12) * (ns >> 10) >> 18;
+}
+
 #ifdef __bpf__
 
 /* ---- which budget ---- */
@@ -101,6 +124,7 @@ struct spend {
 	struct weir_spending *own;
 	__u64 now;		/* ticks, coarse clock */
 	__u64 bytes_cost;
+	__u32 slot;
 };
 
 /* Global for the same reason as parse_frame(). The row of budget_of for a destination. */
@@ -146,25 +170,46 @@ static __always_inline __u64 network_key(const struct packet *pkt)
 	return pkt->ipv6 ? pkt->hi & ~0xffffULL : pkt->lo & ~0xffULL;
 }
 
-static __always_inline struct weir_network *network_of(const struct packet *pkt, __u64 seed,
-							__u64 *hash)
+/* The line of the packet's network for the budget of this slot, with cells by its clock. */
+static __always_inline struct weir_network *network_of(const struct packet *pkt, __u32 slot,
+							__u64 seed, __u64 *hash)
 {
+	struct weir_network *network;
 	__u32 index;
 
-	*hash = weir_mix(network_key(pkt) * 0x9e3779b97f4a7c15ULL ^ seed);
+	*hash = weir_mix(network_key(pkt) * 0x9e3779b97f4a7c15ULL ^ seed ^ slot);
 	index = *hash & (WEIR_NETWORKS - 1);
-	return bpf_map_lookup_elem(&networks, &index);
+	network = bpf_map_lookup_elem(&networks, &index);
+	if (network && network->budget != slot) {
+		for (int i = 0; i < 4; i++)
+			network->had[i] = 0;
+		network->budget = slot;
+	}
+	return network;
 }
 
-/* Each tier has a pair of cells of its own for each network. */
+/*
+ * A network's cell says how much it has had, in the same unit as the budget says
+ * what it could have had: so a share that changes leaves nobody with a debt
+ * counted by the old one.
+ */
 static __always_inline int within_share(struct weir_network *network, __u64 hash, int tier,
-					__u64 share, __u64 now)
+					const struct weir_budget_state *state, __u64 now_ns)
 {
-	__u64 burst = 4 * share > SHARE_BURST ? 4 * share : SHARE_BURST, bound;
-	__u32 a = ((hash >> 40) + tier * 2) & 3, b = (a + 1 + (hash >> 48 & 1) * 2) & 3;
+	__u64 pace = state->pace[tier & 1], burst, had, bound;
+	__u32 a, b;
 
-	bound = gate_charge(&network->tat[a], &network->tat[b], now, share, burst, 0);
-	return bound != GATE_CONTENDED && bound + share <= burst;
+	had = state->had[tier & 1] + share_had(pace, now_ns - state->had_ns);
+	burst = share_had(pace, SHARE_BURST_NS);
+	if (burst < SHARE_BURST_LEAST)
+		burst = SHARE_BURST_LEAST;
+	if (tier == WEIR_FIRST_SEEN)
+		return bucket_take(&network->had[3], had, SHARE_ONE, burst, 0) == BUCKET_PASS;
+	a = (hash >> 40 & 0xff) * 3 >> 8;
+	b = a + 1 + (hash >> 48 & 1);
+	b = b > 2 ? b - 3 : b;
+	bound = gate_charge(&network->had[a & 3], &network->had[b & 3], had, SHARE_ONE, burst, 0);
+	return bound != GATE_CONTENDED && bound + SHARE_ONE <= burst;
 }
 
 /* Counts one in SHARE_SAMPLE drops, in the manner of Misra and Gries. */
@@ -184,11 +229,16 @@ static __always_inline void note_turned_away(struct weir_network *network, __u64
 
 /* ---- the decision ---- */
 
-/* Takes the packet's part of both rates, or nothing. */
-static __always_inline int take_budget(const struct spend *spend, int tier)
+/* How far each tier may go: a quarter, a half, all of the burst, as shifts. */
+static __always_inline int reach_of(int tier)
+{
+	return WEIR_KNOWN - tier;
+}
+
+/* Takes the packet's part of both rates, or nothing. @down: of the burst, as a shift. */
+static __always_inline int take_budget(const struct spend *spend, int tier, int down)
 {
 	const struct weir_limit *budget = spend->budget;
-	int down = 2 - tier;	/* a quarter, a half, all of the burst */
 
 	if (budget->cost &&
 	    !budget_take(&spend->own->stash[tier], &spend->state->tat, spend->now, budget->cost,
@@ -232,15 +282,21 @@ static __always_inline void adjust_shares(const struct spend *spend, __u64 now_n
 		__u32 asked = state->asked[tier], given = state->given[tier];
 
 		state->asked[tier] = state->given[tier] = 0;
+		if (!state->had_ns)
+			state->had[tier] = now_ns << SHARE_CLOCK_SHIFT;
+		else
+			state->had[tier] += share_had(state->pace[tier], now_ns - state->had_ns);
 		state->share[tier] = share_adjust(state->share[tier], cost, asked, given);
+		state->pace[tier] = share_pace(state->share[tier]);
 	}
+	state->had_ns = now_ns;
 }
 
 static __always_inline enum weir_reason check_newcomer(struct packet *pkt, struct spend *spend,
 						       __u64 seed)
 {
-	__u64 now_ns = spend->now >> WEIR_TICK_SHIFT, hash, source, share;
-	struct weir_network *network = network_of(pkt, seed, &hash);
+	__u64 now_ns = spend->now >> WEIR_TICK_SHIFT, hash, source;
+	struct weir_network *network = network_of(pkt, spend->slot, seed, &hash);
 	int sampled = !(spend->own->turn++ % SHARE_SAMPLE), tier;
 	enum weir_reason reason = WEIR_PASS_NEWCOMER;
 
@@ -249,11 +305,14 @@ static __always_inline enum weir_reason check_newcomer(struct packet *pkt, struc
 	source = weir_mix(known_key(pkt->hi, pkt->lo) ^ seed * 3);
 	tier = came_lately(source, now_ns) ? WEIR_RETURNING : WEIR_FIRST_SEEN;
 	adjust_shares(spend, now_ns);
-	share = spend->state->share[tier & 1];
-	if (!within_share(network, hash, tier, share, spend->now))
+	if (within_share(network, hash, tier, spend->state, now_ns))
+		reason = take_budget(spend, tier, reach_of(tier)) ? WEIR_PASS_NEWCOMER :
+								    WEIR_DROP_SHED;
+	/* Nobody else wants it: better than to let it go to waste. */
+	else if (!take_budget(spend, WEIR_FIRST_SEEN, SHARE_SCRAPS))
 		reason = WEIR_DROP_SHARE;
-	else if (!take_budget(spend, tier))
-		reason = WEIR_DROP_SHED;
+	else
+		return WEIR_PASS_NEWCOMER;
 	if (sampled && reason != WEIR_PASS_NEWCOMER)
 		note_turned_away(network, network_key(pkt), now_ns);
 	if (reason == WEIR_DROP_SHARE || (spend->budget->cost < SHARE_FAST && !sampled))
@@ -309,6 +368,7 @@ __noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index)
 	if (!pkt || !rules)
 		return WEIR_CONTINUE;
 	index &= WEIR_BUDGETS - 1;
+	spend.slot = index;
 	spend.state = bpf_map_lookup_elem(&budgets, &index);
 	spend.own = bpf_map_lookup_elem(&spending, &index);
 	if (!spend.state || !spend.own)
@@ -319,10 +379,10 @@ __noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index)
 	spend.bytes_cost = byte_ticks(spend.budget->byte_cost, pkt->bytes & 0xffff);
 
 	if ((__s64)(now_ns - spend.state->pressed_ns) >= (__s64)PRESSED_NS &&
-	    take_budget(&spend, WEIR_FIRST_SEEN))
+	    take_budget(&spend, WEIR_FIRST_SEEN, reach_of(WEIR_FIRST_SEEN)))
 		return count_spending(spend.own, pkt->bytes, WEIR_CONTINUE);
 	if (is_known(pkt, now_ns))
-		reason = take_budget(&spend, WEIR_KNOWN) ? WEIR_PASS_KNOWN : WEIR_DROP_BUDGET;
+		reason = take_budget(&spend, WEIR_KNOWN, reach_of(WEIR_KNOWN)) ? WEIR_PASS_KNOWN : WEIR_DROP_BUDGET;
 	else
 		reason = check_newcomer(pkt, &spend, rules->seed);
 	if (reason != WEIR_PASS_KNOWN && reason != WEIR_PASS_NEWCOMER)

@@ -11,7 +11,7 @@
  *
  * One line of eight words is one look-up: no chains, no eviction to wait for.
  * Where seven sources of a line are remembered, a new one takes the place of
- * one that is not known yet; with a million known sources in the 2^18 lines 1 % find
+ * one that is not known yet; with a million known sources in the 2^18 lines 2 % find
  * their line full of known ones, and are not remembered.
  *
  * Two CPUs may write one line at once, and one of them is then lost: a source

@@ -310,6 +310,12 @@ struct weir_budget_state {
 	__u32 asked[2];		/* by tier: newcomers within their share, since then */
 	__u32 given[2];		/* of those, let through */
 	__u64 share[2];		/* by tier: ticks a packet for each newcomer network */
+	/* By tier: what a network that was always there has had, in 2^-12 packets. It
+	 * starts at 2^6 a ns of uptime: ahead of every clock that was here before. */
+	__u64 had[2];		/* at @had_ns */
+	__u64 pace[2];		/* since then, a ns, in 2^-52 packets */
+	__u64 had_ns;
+	__u64 pad[3];
 };
 
 /* ---- spending: PERCPU_ARRAY[WEIR_BUDGETS]; a CPU's part of each budget ---- */
@@ -349,19 +355,21 @@ struct weir_known_line {
 
 /*
  * ---- networks: ARRAY[WEIR_NETWORKS] ----
- * Newcomers by /24 and /48, under pressure only: four cells of the fair share,
- * of which a network has two, and who of all networks in this line was turned
+ * Newcomers by /24 and /48, under pressure only: the cells of the fair share,
+ * and who of all networks in this line was turned
  * away most (a counter of Misra and Gries, Science of Computer Programming 1982,
  * for each line): dropped is never more than the truth, and less by at most
  * what the line's other networks lost.
  */
 #define WEIR_NETWORKS	(1U << 16)
 struct weir_network {
-	__u64 tat[4];		/* ticks */
+	__u64 had[4];		/* cells, in 2^-12 packets: three for returning sources, of which a
+				 * network has two; the last for those first seen */
 	__u64 key;		/* 0xffff << 32 | address >> 8 << 8, or the upper half of a /48 */
 	__u64 dropped;		/* packets, a sample times its weight */
 	__u64 seen_ns;		/* last one, coarse clock */
-	__u64 pad;
+	__u32 budget;		/* whose clock the cells go by; of another: they are idle */
+	__u32 pad;
 };
 
 /*
@@ -474,7 +482,7 @@ _Static_assert(sizeof(struct weir_bucket) == 56, "ABI: weir_bucket");
 _Static_assert(sizeof(struct weir_gate_line) == 64, "ABI: weir_gate_line");
 _Static_assert(sizeof(struct weir_line) == 64, "ABI: weir_line");
 _Static_assert(sizeof(struct weir_budget_spec) == 104, "ABI: weir_budget_spec");
-_Static_assert(sizeof(struct weir_budget_state) == 64, "ABI: weir_budget_state");
+_Static_assert(sizeof(struct weir_budget_state) == 128, "ABI: weir_budget_state");
 _Static_assert(sizeof(struct weir_known_line) == 64, "ABI: weir_known_line");
 _Static_assert(sizeof(struct weir_network) == 64, "ABI: weir_network");
 _Static_assert(sizeof(struct weir_listener) == 136, "ABI: weir_listener");

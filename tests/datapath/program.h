@@ -45,6 +45,8 @@ static inline void program_size(struct bpf_object *object, uint32_t entries)
 /* Of a loaded object. */
 static inline void program_take(struct program *program, struct bpf_object *object)
 {
+	__u32 zero = 0;
+
 	*program = (struct program){ .object = object };
 	program->maps = (struct maps){ .lock = -1, .meta.seed = 0x5eed5eed5eed5eedULL };
 	for (int i = 0; i < MAP_COUNT; i++) {
@@ -52,6 +54,8 @@ static inline void program_take(struct program *program, struct bpf_object *obje
 		if (program->maps.fd[i] < 0)
 			die(map_names[i], program->maps.fd[i]);
 	}
+	if (bpf_map_update_elem(program->maps.fd[MAP_meta], &zero, &program->maps.meta, BPF_ANY))
+		die("meta", 0);
 	program->maps.hints = mmap(NULL, (sizeof(*program->maps.hints) + 4095) & ~4095UL,
 				   PROT_READ | PROT_WRITE, MAP_SHARED, program->maps.fd[MAP_hints],
 				   0);
