@@ -5,7 +5,7 @@ through weir (tests/tools/judge: natively and by test run, which must agree) and
 through tshark. Both must name the same class, source and fragment status, and a
 frame that weir calls malformed must be so by tshark's figures too.
 
-The captures are $WEIR_DATA/pcap.tar.xz; without them this test is skipped.
+The captures are $WEIR_DATA/pcap.tar.xz; without them the frames of packets.h remain.
 """
 import collections
 import os
@@ -242,12 +242,13 @@ def compare(names, ours, frames):
 def main():
     archive = pathlib.Path(os.environ.get("WEIR_DATA", "/nonexistent")) / "pcap.tar.xz"
     if not archive.exists():
-        print("skip - the parser against tshark: no captures, WEIR_DATA names no folder with pcap.tar.xz")
-        return 0
+        print("skip - the parser against tshark on captures: WEIR_DATA names no folder with "
+              "pcap.tar.xz")
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder)
+        if archive.exists():
+            with tarfile.open(archive) as tar:
+                tar.extractall(folder)
         captures = sorted(pathlib.Path(folder).rglob("*.pcap"))
         judged, merged, names, ours = run_judge(pathlib.Path(folder), captures)
         frames = run_tshark(merged)

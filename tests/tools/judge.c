@@ -7,8 +7,8 @@
  *
  * what: packet, syn, fragment or -; run: 1 when the program saw it too.
  *
- *	judge MERGED.pcap CAPTURE...	the frames also go into one Ethernet capture
- *	judge -s FOLDER CAPTURE...	no verdicts: each frame as a file in FOLDER
+ *	judge MERGED.pcap [CAPTURE...]	the frames also go into one Ethernet capture
+ *	judge -s FOLDER [CAPTURE...]	no verdicts: each frame as a file in FOLDER
  *
  * The frames of packets.h come first, as captures of fragments are rare.
  * Captures of bare IP get an Ethernet header; those of other links are left out.
@@ -221,8 +221,8 @@ int main(int argc, char **argv)
 	pcap_t *ethernet = pcap_open_dead(DLT_EN10MB, FRAME_MAX + ETH_HLEN);
 	int first = seeds ? 3 : 2;
 
-	if (argc <= first) {
-		fprintf(stderr, "usage: judge MERGED.pcap CAPTURE... | judge -s FOLDER CAPTURE...\n");
+	if (argc < first) {
+		fprintf(stderr, "usage: judge MERGED.pcap [CAPTURE...] | judge -s FOLDER [CAPTURE...]\n");
 		return 2;
 	}
 	if (seeds) {
