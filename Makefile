@@ -18,7 +18,8 @@ DEPS    = -MMD -MP
 SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(comma)undefined -fno-omit-frame-pointer)
 comma  := ,
 SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
-CFLAGS := -std=gnu11 -O2 -g $(WARN) $(SANFLAGS) -I. -I$(B) -D_GNU_SOURCE
+VERSION := $(shell sed -n 's/^New in version //p' NEWS | head -n 1)
+CFLAGS := -std=gnu11 -O2 -g $(WARN) $(SANFLAGS) -I. -I$(B) -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"'
 LIBS   := -lxdp -lbpf -ljansson
 # UAPI headers only; the multiarch folder holds <asm/types.h>.
 BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I. \

@@ -126,6 +126,23 @@ struct weir_counters {
  * for which they might hold something. A set bit is never wrong, only
  * sometimes idle: bits are set before an entry goes in, cleared after it left.
  */
+/*
+ * What would take too long to count for each scrape, kept by the tool as it
+ * writes; the data path does not look at it.
+ */
+struct weir_tally {
+	__u32 allow;		/* entries at the last change */
+	__u32 block[2][2];	/* by origin; for good, with a deadline */
+	__u32 most_allow;	/* the most there ever were */
+	__u32 most_block;
+	__u32 most_buckets;	/* of those that somebody counted */
+	__u32 most_known;
+	__u32 daemon_loops;	/* finished by daemons since the maps were made */
+	__u32 daemon_loop_us;	/* what the last one took, and the longest */
+	__u32 daemon_longest_us;
+	__u64 daemon_ns;	/* when the last one ended; 0: never */
+};
+
 #define WEIR_SIDES	2
 #define WEIR_HINT_ALLOW	0x01
 #define WEIR_HINT_BLOCK	0x02
@@ -134,7 +151,7 @@ struct weir_counters {
 struct weir_hints {
 	__u32 side;		/* 0 or 1 */
 	__u32 listeners;	/* a bit for each slot of listeners that is in use */
-	__u32 pad[14];
+	struct weir_tally tally;
 	__u8 v4[65536];
 	__u8 v6[65536];
 };
@@ -474,6 +491,8 @@ struct weir_list {
 _Static_assert(sizeof(struct weir_list) == 304, "ABI: weir_list");
 _Static_assert(sizeof(struct weir_prefix) == 20, "ABI: weir_prefix");
 _Static_assert(sizeof(struct weir_device) == 48, "ABI: weir_device");
+_Static_assert(sizeof(struct weir_tally) == 56, "ABI: weir_tally");
+_Static_assert(__builtin_offsetof(struct weir_hints, v4) == 64, "ABI: weir_hints");
 _Static_assert(sizeof(struct weir_entry) == 80, "ABI: weir_entry");
 _Static_assert(sizeof(struct weir_limit) == 64, "ABI: weir_limit");
 _Static_assert(sizeof(struct weir_limit_spec) == 72, "ABI: weir_limit_spec");

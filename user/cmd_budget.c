@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "user/budget.h"
 #include "user/cmd_output.h"
 #include "user/error.h"
 #include "user/limit_words.h"
@@ -11,8 +12,6 @@
 #include "user/policy.h"
 #include "user/table.h"
 #include "user/words.h"
-
-#define PRESSED_NS	1000000000ULL	/* "under pressure" is said for so long */
 
 enum outcome edit_budget_set(struct edit *edit)
 {
@@ -69,26 +68,6 @@ static void format_to(const struct weir_limit_spec *spec, char to[PREFIX_STRLEN]
 		prefix_format(&prefix, to);
 }
 
-/* How much of the burst is used, 0..1: of the dearer of the two rates. */
-static double used_part(const struct weir_limit *budget, const struct weir_budget_state *state)
-{
-	uint64_t now = now_ns() << WEIR_TICK_SHIFT;
-	double packets = 0, bytes = 0;
-
-	if (budget->burst && state->tat > now)
-		packets = (double)(state->tat - now) / budget->burst;
-	if (budget->byte_burst && state->byte_tat > now)
-		bytes = (double)(state->byte_tat - now) / budget->byte_burst;
-	packets = packets > bytes ? packets : bytes;
-	return packets < 1 ? packets : 1;
-}
-
-/* Clocks of other CPUs may be ahead of ours by a little. */
-static bool is_pressed(const struct weir_budget_state *state)
-{
-	return state->pressed_ns && state->pressed_ns + PRESSED_NS > now_ns();
-}
-
 json_t *budget_json(const struct weir_budget_spec *spec, const struct weir_limit *budget,
 		    const struct weir_budget_state *state, const struct weir_spending *sum)
 {
@@ -104,7 +83,7 @@ json_t *budget_json(const struct weir_budget_spec *spec, const struct weir_limit
 			 "burst_packets", (json_int_t)spec->limit.burst_packets,
 			 "rate_bits_per_s", (json_int_t)spec->limit.rate_bits_per_s,
 			 "burst_bits", (json_int_t)spec->limit.burst_bits,
-			 "used", used_part(budget, state), "pressed", is_pressed(state),
+			 "used", budget_used(budget, state), "pressed", budget_is_pressed(state),
 			 "passed", (json_int_t)sum->passed,
 			 "passed_bytes", (json_int_t)sum->passed_bytes,
 			 "known", (json_int_t)sum->known,
@@ -134,14 +113,14 @@ static void print_budget(const struct weir_budget_spec *spec, const struct weir_
 		format_packet_rate(spec->limit.rate_packets, spec->limit.per_s, rate);
 	else
 		format_bits(spec->limit.rate_bits_per_s, rate);
-	snprintf(used, sizeof(used), "%.0f%%", 100 * used_part(budget, state));
+	snprintf(used, sizeof(used), "%.0f%%", 100 * budget_used(budget, state));
 	table_row(budget_columns, spec->name, rate, used, table_count(sum->passed, passed),
 		  table_count(sum->shed + sum->share + sum->over, dropped), what);
 	if (both) {
 		format_bits(spec->limit.rate_bits_per_s, rate);
 		table_row(budget_columns, "", rate, "", "", "", "");
 	}
-	if (is_pressed(state))
+	if (budget_is_pressed(state))
 		printf("  used up: known sources go first (%llu passed), newcomers by networks "
 		       "(%llu)\n", (unsigned long long)sum->known,
 		       (unsigned long long)sum->newcomers);

@@ -89,6 +89,8 @@ enum outcome cmd_list_del(const struct call *call);
 enum outcome cmd_check(const struct call *call);
 enum outcome cmd_save(const struct call *call);
 enum outcome cmd_restore(const struct call *call);
+/* cmd_metrics.c */
+enum outcome cmd_metrics(const struct call *call);
 /* cmd_show.c */
 enum outcome cmd_show_status(const struct call *call);
 enum outcome cmd_show_stats(const struct call *call);

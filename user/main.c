@@ -83,6 +83,8 @@ static const struct command commands[] = {
 	{ "monitor", NULL, "[reason R]... [from PREFIX] [passed] [count N] [seconds S]",
 	  "dropped packets, judgements and bans as they happen, until interrupted",
 	  .run = cmd_monitor },
+	{ "metrics", NULL, "[openmetrics]", "for Prometheus, by node_exporter's textfile collector",
+	  .run = cmd_metrics },
 	{ 0 },
 };
 

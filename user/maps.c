@@ -217,6 +217,7 @@ int maps_create_inner(enum map_id outer, uint32_t entries)
 		return bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "weir_scopes",
 				      sizeof(struct weir_prefix), sizeof(__u32), WEIR_SCOPES, &opts);
 	case MAP_policy:
+		opts.map_flags = BPF_F_MMAPABLE;
 		return bpf_map_create(BPF_MAP_TYPE_ARRAY, "weir_policy", sizeof(__u32),
 				      sizeof(struct weir_policy), 1, &opts);
 	case MAP_blockset:

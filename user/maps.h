@@ -47,6 +47,12 @@ int maps_unpin(struct maps *maps, char *err);
 
 int maps_read_settings(const struct maps *maps, struct settings *settings, char *err);
 /*
+ * The limits and budgets in force, as the data path reads them: 3 MB that are not
+ * copied. To be unmapped; NULL with @err.
+ */
+const struct weir_policy *maps_map_policy(const struct maps *maps, char *err);
+void maps_unmap_policy(const struct weir_policy *policy);
+/*
  * Makes the maps say @is where they said @was. In place, each write effective
  * on the next packet; @at_once: all of it by one write, for `restore`.
  */
@@ -96,6 +102,9 @@ int maps_put_policy(const struct maps *maps, uint32_t side, struct weir_policy *
 
 /* The daemon's judgement in a slot of its ring; 0 or -errno. */
 int maps_read_judgement(const struct maps *maps, uint32_t slot, struct weir_judgement *judgement);
+
+/* The daemon finished a loop that began at @start_ns: who asks the maps learns that it lives. */
+void maps_note_loop(const struct maps *maps, uint64_t start_ns);
 
 /* CLOCK_MONOTONIC, as the data path sees it. */
 uint64_t now_ns(void);

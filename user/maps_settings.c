@@ -51,21 +51,51 @@ static int read_entries(const struct maps *maps, enum map_id which, struct entri
 	return rc;
 }
 
+static size_t policy_bytes(void)
+{
+	return (sizeof(struct weir_policy) + 4095) & ~4095UL;
+}
+
+const struct weir_policy *maps_map_policy(const struct maps *maps, char *err)
+{
+	int fd = maps_open_inner(maps, MAP_policy, maps->hints->side);
+	void *policy;
+
+	if (fd < 0) {
+		fail(err, -fd, "cannot open the policy: %s", strerror(-fd));
+		return NULL;
+	}
+	policy = mmap(NULL, policy_bytes(), PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (policy != MAP_FAILED)
+		return policy;
+	fail(err, errno, "cannot map the policy: %s", strerror(errno));
+	return NULL;
+}
+
+void maps_unmap_policy(const struct weir_policy *policy)
+{
+	munmap((void *)policy, policy_bytes());
+}
+
+static int read_policy(const struct maps *maps, struct weir_policy *policy, char *err)
+{
+	const struct weir_policy *mapped = maps_map_policy(maps, err);
+
+	if (!mapped)
+		return -EIO;
+	memcpy(policy, mapped, sizeof(*policy));
+	maps_unmap_policy(mapped);
+	return 0;
+}
+
 int maps_read_settings(const struct maps *maps, struct settings *settings, char *err)
 {
-	__u32 zero = 0;
-	int fd, rc;
+	int rc = settings_init(settings);
 
-	rc = settings_init(settings);
 	if (rc)
 		return fail(err, -rc, "out of memory");
-	fd = maps_open_inner(maps, MAP_policy, maps->hints->side);
-	if (fd < 0)
-		rc = fail(err, -fd, "cannot open the policy: %s", strerror(-fd));
-	else if (bpf_map_lookup_elem(fd, &zero, settings->policy))
-		rc = fail(err, errno, "cannot read the policy: %s", strerror(errno));
-	if (fd >= 0)
-		close(fd);
+	rc = read_policy(maps, settings->policy, err);
 	if (!rc)
 		rc = read_entries(maps, MAP_allow, &settings->allow, err);
 	if (!rc)
@@ -354,6 +384,25 @@ static int write_other_side(const struct maps *maps, struct settings *is, int se
 	return rc;
 }
 
+/* Counted here, where all entries are at hand: a walk of the tries may take a second. */
+static void tally_settings(struct weir_hints *hints, const struct settings *settings)
+{
+	struct weir_tally *tally = &hints->tally;
+	uint32_t block[2][2] = { 0 };
+
+	for (size_t i = 0; i < settings->block.count; i++) {
+		const struct weir_entry *entry = &settings->block.at[i].value;
+
+		block[entry->origin == WEIR_BY_DAEMON][entry->until_ns != 0]++;
+	}
+	memcpy(tally->block, block, sizeof(block));
+	tally->allow = settings->allow.count;
+	if (tally->allow > tally->most_allow)
+		tally->most_allow = tally->allow;
+	if (settings->block.count > tally->most_block)
+		tally->most_block = settings->block.count;
+}
+
 static int write_hinted(struct maps *maps, const struct settings *was, struct settings *is,
 			bool at_once, int set_fd, char *err)
 {
@@ -378,6 +427,7 @@ static int write_hinted(struct maps *maps, const struct settings *was, struct se
 		hint_settings(wanted, was);
 	}
 	trim_hints(maps->hints, wanted, WEIR_HINT_SET);
+	tally_settings(maps->hints, rc ? was : is);
 	free(wanted);
 	return rc;
 }

@@ -133,3 +133,17 @@ int maps_read_judgement(const struct maps *maps, uint32_t slot, struct weir_judg
 {
 	return bpf_map_lookup_elem(maps->fd[MAP_judgements], &slot, judgement) ? -errno : 0;
 }
+
+/* ---- the daemon ---- */
+
+void maps_note_loop(const struct maps *maps, uint64_t start_ns)
+{
+	struct weir_tally *tally = &maps->hints->tally;
+	uint64_t now = now_ns(), took_us = (now - start_ns) / 1000;
+
+	tally->daemon_loop_us = took_us < UINT32_MAX ? took_us : UINT32_MAX;
+	if (tally->daemon_loop_us > tally->daemon_longest_us)
+		tally->daemon_longest_us = tally->daemon_loop_us;
+	tally->daemon_loops++;
+	tally->daemon_ns = now;
+}
