@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* weir monitor: packets, judgements and changes of bans, as they happen. */
 #include <inttypes.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -70,13 +71,6 @@ static void put_text(uint64_t unix_ns, const char *text)
 	print_wrapped(stdout, line, 0, INDENT);
 }
 
-static const char *action_of(const struct weir_event *event)
-{
-	const char *action = reason_action(event->reason);
-
-	return event->passed && !strcmp(action, "drop") ? "would drop" : action;
-}
-
 /* What no IP packet has stays empty. */
 struct packet_text {
 	char source[PREFIX_STRLEN], destination[PREFIX_STRLEN], proto[16];
@@ -107,7 +101,7 @@ static json_t *packet_json(const struct monitor *monitor, const struct weir_even
 	json_t *json = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s?}", "event",
 				 "packet", "time_ns", (json_int_t)(event->time_ns +
 				 monitor->watch.unix_offset_ns), "dev", dev, "reason",
-				 reason_name(event->reason), "action", action_of(event), "source",
+				 reason_name(event->reason), "action", event_action(event), "source",
 				 *text->source ? text->source : NULL, "destination",
 				 *text->destination ? text->destination : NULL, "proto",
 				 *text->proto ? text->proto : NULL, "what", text->what);
@@ -129,7 +123,7 @@ static void print_packet(const struct monitor *monitor, const struct weir_event 
 		snprintf(flow, sizeof(flow), "%s > %s %s%s%s%s ", text->source, text->destination,
 			 text->proto, text->what ? " " : "", text->what ? text->what : "", port);
 	snprintf(line, sizeof(line), "%s %s %s %s%u B x%" PRIu64,
-		 monitor->watch.device[event->slot % WEIR_DEVICES], action_of(event),
+		 monitor->watch.device[event->slot % WEIR_DEVICES], event_action(event),
 		 reason_name(event->reason), flow, event->bytes, (uint64_t)event->weight);
 	put_text(event->time_ns + monitor->watch.unix_offset_ns, line);
 }
@@ -293,8 +287,15 @@ static void tick(struct watch *watch)
 
 static void flush(struct watch *watch)
 {
-	if (fflush(stdout) || ferror(stdout) || watch_reader_left(STDOUT_FILENO))
+	bool failed_now = fflush(stdout) || ferror(stdout) || watch_reader_left(STDOUT_FILENO);
+
+	if (failed_now && watch_is_signalled()) {
+		clearerr(stdout);
+		__fpurge(stdout);	/* nobody reads it, and main() would wait for him */
+		watch->end = WATCH_SIGNAL;
+	} else if (failed_now) {
 		watch->end = WATCH_FAILED;
+	}
 }
 
 static void say_end(const struct monitor *monitor, enum watch_end end,

@@ -96,8 +96,9 @@ enum outcome cmd_show_status(const struct call *call);
 enum outcome cmd_show_stats(const struct call *call);
 enum outcome cmd_show_sources(const struct call *call);
 enum outcome cmd_show_source(const struct call *call);
-/* cmd_monitor.c */
+/* cmd_monitor.c, cmd_capture.c */
 enum outcome cmd_monitor(const struct call *call);
+enum outcome cmd_capture(const struct call *call);
 
 /*
  * The command whose name @words begins with, stepped over. NULL with @err: there

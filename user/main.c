@@ -85,6 +85,8 @@ static const struct command commands[] = {
 	  .run = cmd_monitor },
 	{ "metrics", NULL, "[openmetrics]", "for Prometheus, by node_exporter's textfile collector",
 	  .run = cmd_metrics },
+	{ "capture", NULL, "[reason R]... [from PREFIX] [passed] [count N] [seconds S] write FILE|-",
+	  "samples of dropped packets, with the reason of each, as pcapng", .run = cmd_capture },
 	{ 0 },
 };
 

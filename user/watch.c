@@ -72,6 +72,13 @@ int watch_parse(char **words, const struct word *table, struct watch_words *w, c
 	return rc;
 }
 
+const char *event_action(const struct weir_event *event)
+{
+	const char *action = reason_action(event->reason);
+
+	return event->passed && !strcmp(action, "drop") ? "would drop" : action;
+}
+
 /* ---- signals ---- */
 
 static volatile sig_atomic_t signalled;
@@ -94,6 +101,11 @@ static void catch_signals(void)
 		if (!sigaction(ours[i], NULL, &old) && old.sa_handler != SIG_IGN)
 			sigaction(ours[i], &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
+}
+
+bool watch_is_signalled(void)
+{
+	return signalled;
 }
 
 bool watch_reader_left(int fd)

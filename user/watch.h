@@ -51,6 +51,11 @@ enum watch_end watch_run(struct watch *watch);
 /* What was listened to in all. */
 struct listen_totals watch_close(struct watch *watch);
 
+/* "drop", "pass", or "would drop" of what monitor mode let through. */
+const char *event_action(const struct weir_event *event);
+
+/* Whether a signal asks us to end: then writing fails for no other reason. */
+bool watch_is_signalled(void);
 /* Whether @fd is a pipe that nobody reads any more: then nothing is to be done. */
 bool watch_reader_left(int fd);
 /* SIGPIPE's own end, for a command that has tidied up. */

@@ -1,26 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The live views: what monitor and capture tell of the packets that weir judges."""
 import json
-import os
 import signal
 import subprocess
+import tempfile
 import time
 
-from lab import (NEAR4, PINS, WEIR, check, demand, run, run_tests, send_udp, wait_for)
+from lab import (BUILD, NEAR4, PINS, WEIR, check, demand, run, run_tests, wait_for)
 
 SOURCE, OTHER = "198.51.100.7", "203.0.113.9"
 STRANGE_MAC = "02:00:00:00:00:99"   # of nobody: weir sees the frame, the stack drops it at once
 READERS = 4
 EVENTS_PER_S = 1000
 WIDTH = 80
+EXPERT_COMMENT = 0x100000           # tshark's severity of a comment; notes and warnings are more
 
 
 class Reader:
-    """A live view that runs beside the test."""
+    """A live view that runs beside the test. Its output is a file: a pipe that nobody reads fills."""
 
-    def __init__(self, lab, *words):
-        self.process = subprocess.Popen(lab.near.command(WEIR, *map(str, words)), stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
+    def __init__(self, lab, *words, stdout=None):
+        self.file = tempfile.TemporaryFile("w+", errors="replace")
+        self.process = subprocess.Popen(lab.near.command(WEIR, *map(str, words)),
+                                        stdout=stdout or self.file, stderr=subprocess.PIPE,
+                                        text=True)
         lab.children.append(self.process)
 
     def listening(self):
@@ -40,8 +43,10 @@ class Reader:
         return self.wait()
 
     def wait(self):
-        self.out, self.err = self.process.communicate(timeout=30)
+        self.err = self.process.communicate(timeout=30)[1]
         self.status = self.process.returncode
+        self.file.seek(0)
+        self.out = self.file.read()
         demand("Sanitizer" not in self.err, self.err)
         return self
 
@@ -205,7 +210,7 @@ def test_monitor_ends_with_its_pipe(lab):
     """`weir monitor | head` leaves nothing behind, and says nothing."""
     lab.weir("block", "add", SOURCE)
     lab.attach()
-    reader = Reader(lab, "monitor").listening()
+    reader = Reader(lab, "monitor", stdout=subprocess.PIPE).listening()
     flood = lab.start_flood("to", NEAR4, "from", SOURCE, "pps", 1000, "seconds", 5)
     reader.process.stdout.readline()
     reader.process.stdout.close()
@@ -213,6 +218,120 @@ def test_monitor_ends_with_its_pipe(lab):
     flood.stop()
     check(status == -signal.SIGPIPE and nobody_listens(), "monitor: ends with its pipe",
           f"status {status}, slots {listeners()}")
+
+
+def test_monitor_ends_where_nobody_reads(lab):
+    """A pipe that is full holds the writing up, and not the end."""
+    lab.weir("block", "add", SOURCE)
+    lab.attach()
+    reader = Reader(lab, "-j", "monitor", stdout=subprocess.PIPE).listening()
+    lab.flood("to", NEAR4, "from", SOURCE, "pps", 2000, "seconds", 1, "mac", STRANGE_MAC)
+    reader.process.send_signal(signal.SIGTERM)
+    try:
+        status = reader.process.wait(5)
+    except subprocess.TimeoutExpired:
+        status = "still there"
+    told = reader.process.stderr.read().strip()
+    check(status == 0 and "cannot" not in told and nobody_listens(),
+          "monitor: ends while nobody reads its pipe", f"status {status}: {told}")
+
+
+# ---- capture ----
+
+def tshark(path, *fields):
+    """All packets of a file, a list of @fields for each; and whatever tshark minded."""
+    words = [word for field in fields for word in ("-e", field)]
+    done = run("tshark", "-n", "-r", path, "-T", "fields", "-E", "separator=/t", *words,
+               env={"HOME": "/nonexistent"})
+    minded = [line for line in done.err.splitlines() if "Running as user" not in line]
+    return [line.split("\t") for line in done.out.splitlines()], minded
+
+
+def captured(lab, name):
+    """Where a capture goes: kept as test output."""
+    (BUILD / "live").mkdir(exist_ok=True)
+    path = BUILD / "live" / f"{name}.pcapng"
+    path.unlink(missing_ok=True)
+    return path
+
+
+def test_capture_opens_in_tshark(lab):
+    """Lengths, times, interface, reason and verdict of each packet, and nothing that tshark minds."""
+    lab.weir("block", "add", SOURCE)
+    lab.attach()
+    path = captured(lab, "block")
+    reader = Reader(lab, "-j", "capture", "count", 60, "write", path).listening()
+    before = time.time()
+    for size in (60, 1000, 1514):
+        lab.flood("to", NEAR4, "from", SOURCE, "pps", 200, "count", 20, "size", size)
+    report = json.loads(reader.wait().out)
+    check(report == {"file": str(path), "matched": 60, "written": 60, "lost": 0},
+          "capture: says what it did", reader.out.strip())
+    packets, minded = tshark(path, "frame.len", "frame.cap_len", "frame.comment", "ip.src",
+                             "frame.interface_name", "frame.verdict.ebpf_xdp", "frame.time_epoch",
+                             "_ws.expert.severity", "_ws.malformed")
+    check(len(packets) == 60 and not minded, "capture: tshark reads all of it without a word",
+          f"{len(packets)} packets; {minded}")
+    sizes = sorted({(int(packet[0]), int(packet[1])) for packet in packets})
+    check(sizes == [(60, 60), (1000, 256), (1514, 256)], "capture: true lengths, at most 256 bytes",
+          sizes)
+    check({tuple(packet[2:6]) for packet in packets} ==
+          {("reason block; action drop; weight 1", SOURCE, "near0", "1")},
+          "capture: reason, source, interface and verdict", packets[0][2:6])
+    times = [packet[6] for packet in packets]
+    late = [float(time_text) - before for time_text in times]
+    check(times == sorted(times) and -0.1 < min(late) and max(late) < 20 and
+          any(not time_text.endswith("000") for time_text in times),
+          "capture: times in nanoseconds", f"{times[0]}, {min(late):.3f} to {max(late):.3f} s later")
+    whole = [packet[7:] for packet in packets if packet[0] == packet[1]]
+    check({tuple(minds) for minds in whole} == {(str(EXPERT_COMMENT), "")},
+          "capture: no expert says more than the comment of a whole packet", whole[0])
+
+
+def test_capture_during_a_flood(lab):
+    """What it writes stays small, what it says adds up, and the flood goes on being dropped."""
+    limited(lab)
+    path = captured(lab, "flood")
+    flood = lab.start_flood("to", NEAR4, "from", SOURCE, "seconds", 4, "mac", STRANGE_MAC)
+    time.sleep(1)
+    before = lab.stats()["rate-limit"]
+    reader = Reader(lab, "-j", "capture", "reason", "rate-limit", "seconds", 2, "write", path).wait()
+    seen = lab.stats()["rate-limit"] - before
+    flood.stop()
+    report = json.loads(reader.out)
+    packets, minded = tshark(path, "frame.comment")
+    check(0 < len(packets) == report["written"] <= 2 * 2 * EVENTS_PER_S and not minded,
+          "capture: a flood is thinned out", f"{report} of {seen} dropped, "
+          f"{path.stat().st_size} bytes; {packets[-1][0]}; {minded}")
+    weights = sum(int(packet[0].split()[-1]) for packet in packets)
+    check(report["lost"] > 0 or weights == report["matched"], "capture: weights add up to the report",
+          f"{weights} by weight, {report['matched']} reported")
+
+
+def test_capture_ways(lab):
+    """Monitor mode's verdict is pass; a pipe; what is wrong; a disk that is full."""
+    lab.weir("block", "add", SOURCE)
+    lab.attach("monitor")
+    reader = Reader(lab, "capture", "count", 5, "write", "-").listening()
+    full = Reader(lab, "capture", "write", "/dev/full")
+    lab.flood("to", NEAR4, "from", SOURCE, "pps", 200, "count", 20)
+    path = captured(lab, "monitor")
+    reader.wait()
+    reader.file.seek(0)
+    path.write_bytes(reader.file.buffer.read())
+    packets, minded = tshark(path, "frame.comment", "frame.verdict.ebpf_xdp")
+    check({tuple(packet) for packet in packets} ==
+          {("reason block; action would drop; weight 1", "2")} and not minded and len(packets) == 5,
+          "capture: to a pipe, in monitor mode", f"{len(packets)}: {packets[:1]} {minded}")
+    full.wait()
+    check(full.status == 1 and "No space left" in full.err, "capture: a full disk is said",
+          full.err.strip())
+    check(nobody_listens(), "capture: gives its slot back", listeners())
+    for words in (["count", 5], ["write", "f", "count", 0], ["write", "f", "from", "192.0.2.1/24"]):
+        lab.weir("capture", *words, expect=2)
+    wrong = lab.weir("capture", "write", "/no/such/folder/f", expect=1)
+    check("/no/such/folder/f" in wrong.err, "capture: a file that cannot be is said",
+          wrong.err.strip())
 
 
 # ---- slots ----
