@@ -31,6 +31,7 @@
 #define WEIR_BLOCKSET_H
 
 #include "bpf/hash.h"
+#include "bpf/verifier.h"
 #include "bpf/weir.h"
 
 #ifndef __always_inline
@@ -108,7 +109,7 @@ static __always_inline __u32 weir_set_filter_bit(__u32 top)
 /* @addr: host order. */
 static __always_inline int weir_set_has_v4(void *set, __u32 addr)
 {
-	__u32 net = addr >> 8 & 255, host = addr & 255, index, content;
+	__u32 net = addr >> 8 & 255, host = addr & 255, index, content, word;
 	const struct weir_line *line = WEIR_SET_LINE(set, WEIR_SET_V4_LINE + (addr >> 16));
 	__u64 bits;
 
@@ -133,7 +134,9 @@ static __always_inline int weir_set_has_v4(void *set, __u32 addr)
 	line = WEIR_SET_LINE(set, content >> 1);
 	if (!line)
 		return 0;
-	return line->word[(content & 1) << 2 | host >> 6] >> (host & 63) & 1;
+	/* Linux 6.1 forgets the bounds of both operands of "or". */
+	word = weir_opaque((content & 1) << 2 | host >> 6) & 7;
+	return line->word[word] >> (host & 63) & 1;
 }
 
 /* The tag of a stored (prefix, length), 0 when it is not stored. */

@@ -81,6 +81,15 @@ struct ipv6_fragment {
 	__be32 id;
 };
 
+/*
+ * Bytes from @at to @end. Lengths are compared with this, as numbers: a pointer moved
+ * by a length that was read byte-swapped is one that Linux 6.12 and older refuse.
+ */
+static __always_inline __u32 left(const void *at, const void *end)
+{
+	return end - at;
+}
+
 /* A later fragment: its ports are elsewhere. */
 static __always_inline enum weir_reason later_fragment(struct packet *pkt)
 {
@@ -166,7 +175,7 @@ static __always_inline enum weir_reason parse_ipv4(struct packet *pkt, void *at,
 		return WEIR_DROP_IPV4;
 	header = ip->ihl * 4;
 	total = be16(ip->tot_len);
-	if (header < sizeof(*ip) || total < header || at + total > end)
+	if (header < sizeof(*ip) || total < header || total > left(at, end))
 		return WEIR_DROP_IPV4;
 
 	pkt->lo = 0xffff00000000ULL | be32(ip->saddr);
@@ -250,7 +259,7 @@ static __always_inline enum weir_reason parse_ipv6(struct frame *frame, struct p
 	if ((void *)(ip + 1) > end || ip->version != 6)
 		return WEIR_DROP_IPV6;
 	rest.len = be16(ip->payload_len);
-	if ((void *)(ip + 1) + rest.len > end)
+	if (rest.len > left(ip + 1, end))
 		return WEIR_DROP_IPV6;
 
 	pkt->ipv6 = 1;

@@ -4,6 +4,7 @@
 #define WEIR_VERDICT_H
 
 #include "bpf/events.h"
+#include "bpf/verifier.h"
 
 /* What every packet needs, looked up once. */
 struct place {
@@ -44,17 +45,14 @@ static __always_inline int monitors(void)
 static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, struct place *at,
 				    enum weir_reason reason)
 {
-	int action = action_of(reason);
-	int spared = action == XDP_DROP && monitors();
-	__u32 index = reason;
+	/* One register, and checked first: else a verifier knows only its copies. */
+	__u32 index = weir_opaque(reason);
+	int action, spared;
 
-	/*
-	 * Clang 22 infers what a global function can return and drops the check
-	 * below, while the verifier takes such a function's result for any number.
-	 */
-	barrier_var(index);
 	if (index >= WEIR_REASON_MAX)
 		return XDP_ABORTED;
+	action = action_of(index);
+	spared = action == XDP_DROP && monitors();
 	at->own->reason[index].packets++;
 	at->own->reason[index].bytes += pkt->bytes;
 	if (at->hints->listeners)

@@ -10,15 +10,8 @@ import tempfile
 import time
 
 import lab as laboratory
-from lab import (BPFFS, FAR4, NEAR4, PINS, WEIR, Receiver, check, demand, pins, run, run_tests,
+from lab import (BPFFS, BUILD, FAR4, NEAR4, PINS, WEIR, Receiver, check, demand, pins, run, run_tests,
                  send_udp, skip, wait_for)
-
-STRANGER = """
-#define SECTION(name) __attribute__((section(name), used))
-SECTION("xdp") int stranger(void *packet) { return 1; /* XDP_DROP */ }
-char gpl[] SECTION("license") = "GPL";
-"""
-
 
 def check_refused(what, done, *words):
     """Exit status 1, and a message that has @words in it."""
@@ -151,17 +144,14 @@ def test_mounts_bpffs(lab):
           f"status {done.status}, mounts, pins, pins after: {done.out.split()} {done.err.strip()}")
 
 
-def load_stranger(lab, folder, mode):
-    source, program = pathlib.Path(folder, "stranger.c"), pathlib.Path(folder, "stranger.o")
-    source.write_text(STRANGER)
-    run("clang", "-O2", "-g", "-target", "bpf", "-c", source, "-o", program)
+def load_stranger(lab, mode):
+    program = BUILD / "tests/system/stranger.bpf.o"
     lab.near.run("ip", "link", "set", "dev", "near0", mode, "object", program, "section", "xdp")
     return lab.prog_id()
 
 
 def check_stranger_stays(lab, mode):
-    with tempfile.TemporaryDirectory() as folder:
-        stranger = load_stranger(lab, folder, mode)
+    stranger = load_stranger(lab, mode)
     before = arrived(lab)
     for words in ((), ("mode", "native"), ("mode", "skb")):
         done = lab.weir("attach", "dev", "near0", *words, expect=None)
@@ -184,8 +174,7 @@ def test_stranger_in_our_place(lab):
     lab.attach()
     lab.near.run("ip", "link", "set", "dev", "near0", "xdpdrv", "off")
     lab.watched = None
-    with tempfile.TemporaryDirectory() as folder:
-        stranger = load_stranger(lab, folder, "xdpdrv")
+    stranger = load_stranger(lab, "xdpdrv")
     status = lab.read("show", "status")["devices"]
     check([device["attached"] for device in status] == [False], "status tells that weir is off",
           status)

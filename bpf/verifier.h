@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where compiler and verifier disagree. A check or a mask that the compiler
+ * proves superfluous is removed, and then the verifier, which knows less (each
+ * kernel a little more), refuses the access behind it. Pure.
+ */
+#ifndef WEIR_VERIFIER_H
+#define WEIR_VERIFIER_H
+
+#include <linux/types.h>
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+/* @x, of which the compiler knows nothing from here on. */
+static __always_inline __u32 weir_opaque(__u32 x)
+{
+	asm volatile("" : "+r"(x));
+	return x;
+}
+
+#endif
