@@ -27,6 +27,8 @@ static __always_inline void fill_event(struct xdp_md *ctx, struct weir_event *ev
 {
 	__u32 snap = pkt->bytes < WEIR_SNAP ? pkt->bytes : WEIR_SNAP;
 
+	/* Linux 6.1 must see that it is not 0; where it was, loading fails. */
+	snap = (weir_opaque(snap - 1) & (WEIR_SNAP - 1)) + 1;
 	event->time_ns = bpf_ktime_get_ns();
 	event->hi = pkt->hi;
 	event->lo = pkt->lo;
@@ -40,7 +42,7 @@ static __always_inline void fill_event(struct xdp_md *ctx, struct weir_event *ev
 	event->proto = pkt->proto;
 	event->what = pkt->what;
 	event->snap = 0;
-	if (snap > 0 && snap <= WEIR_SNAP && !bpf_xdp_load_bytes(ctx, 0, event->data, snap))
+	if (!bpf_xdp_load_bytes(ctx, 0, event->data, snap))
 		event->snap = snap;
 }
 

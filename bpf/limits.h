@@ -94,7 +94,7 @@ static __always_inline struct weir_bucket *create_bucket(const struct weir_bucke
  * After a change of rate the bucket owes the packets it owed before. Rare. While one CPU
  * converts, another may still judge by the old figure: one packet each, once.
  */
-static __noinline int convert_debt(__u64 *tat, __u64 *cost, __u64 is, __u64 now)
+__noinline int convert_debt(__u64 *tat, __u64 *cost, __u64 is, __u64 now)
 {
 	__u64 was, old;
 

@@ -4,7 +4,6 @@
 #define WEIR_VERDICT_H
 
 #include "bpf/events.h"
-#include "bpf/verifier.h"
 
 /* What every packet needs, looked up once. */
 struct place {

@@ -9,6 +9,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/verifier.h"
 #include "bpf/packet.h"
 
 /* Set by the tool before it loads the program, one program for each device. */

@@ -66,14 +66,17 @@ static struct bpf_map *rodata_of(struct bpf_object *object)
 	return NULL;
 }
 
-/* Of one byte: off and on. Of more: by name, so that a new one is not forgotten. */
-static int add_switch(struct object *object, const char *name, __u32 offset, __u32 size)
+/* Of one byte: off and on, or what it is and 1. Of more: by name, so that a new one is not forgotten. */
+static int add_switch(struct object *object, const char *name, __u32 offset, __u32 size,
+		      const __u8 *initial)
 {
 	struct tried *tried = &object->switches[object->count];
 
 	if (object->count == SWITCHES_MAX)
 		return -E2BIG;
 	*tried = (struct tried){ name, offset, size, { 0, 1 } };
+	if (size == 1 && *initial > 1)
+		tried->value[0] = *initial;
 	if (size == 4 && !strcmp(name, "device_slot"))
 		tried->value[1] = WEIR_DEVICES - 1;
 	else if (size == 8 && !strcmp(name, "try_until_ns"))
@@ -90,6 +93,8 @@ static int find_switches(struct object *object)
 	int id = btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC), rc = 0;
 	const struct btf_type *section = id > 0 ? btf__type_by_id(btf, id) : NULL;
 	const struct btf_var_secinfo *each = section ? btf_var_secinfos(section) : NULL;
+	size_t length;
+	const __u8 *rodata = section ? bpf_map__initial_value(rodata_of(object->first), &length) : NULL;
 
 	for (int i = 0; section && i < btf_vlen(section) && !rc; i++) {
 		const struct btf_type *var = btf__type_by_id(btf, each[i].type);
@@ -97,7 +102,7 @@ static int find_switches(struct object *object)
 
 		if (btf_var(var)->linkage != BTF_VAR_GLOBAL_ALLOCATED)
 			continue;
-		rc = add_switch(object, name, each[i].offset, each[i].size);
+		rc = add_switch(object, name, each[i].offset, each[i].size, rodata + each[i].offset);
 		if (rc)
 			printf("not ok - %s: switch %s has %u bytes, and this test has no values for it\n",
 			       object->path, name, each[i].size);
