@@ -28,13 +28,15 @@ struct tried {
 	const char *name;
 	__u32 offset, size;
 	__u64 value[2];
+	bool number;		/* deletes no code: all of them change together, by bit 0 */
+	int bit;		/* of the combination */
 };
 
 struct object {
 	const char *path;
 	struct bpf_object *first;	/* its maps serve all others too */
 	struct tried switches[SWITCHES_MAX];
-	int count;
+	int count, bits;
 	__u32 least_insns, most_insns;	/* that the verifier went through */
 };
 
@@ -66,7 +68,10 @@ static struct bpf_map *rodata_of(struct bpf_object *object)
 	return NULL;
 }
 
-/* Of one byte: off and on, or what it is and 1. Of more: by name, so that a new one is not forgotten. */
+/*
+ * A switch, off and on; a number, by name, so that a new one is not forgotten: its
+ * usual or least value, and another or its greatest.
+ */
 static int add_switch(struct object *object, const char *name, __u32 offset, __u32 size,
 		      const __u8 *initial)
 {
@@ -74,15 +79,20 @@ static int add_switch(struct object *object, const char *name, __u32 offset, __u
 
 	if (object->count == SWITCHES_MAX)
 		return -E2BIG;
-	*tried = (struct tried){ name, offset, size, { 0, 1 } };
-	if (size == 1 && *initial > 1)
-		tried->value[0] = *initial;
-	if (size == 4 && !strcmp(name, "device_slot"))
+	*tried = (struct tried){ name, offset, size, { 0, 1 }, .number = false };
+	if (size == 4 && !strcmp(name, "device_slot")) {
 		tried->value[1] = WEIR_DEVICES - 1;
-	else if (size == 8 && !strcmp(name, "try_until_ns"))
-		tried->value[1] = ~0ULL;
-	else if (size != 1)
+		tried->number = true;
+	} else if (size == 1 && !strcmp(name, "minute_shift")) {
+		tried->value[0] = *initial;
+		tried->number = true;
+	} else if (size == 8 && !strcmp(name, "try_until_ns")) {
+		tried->value[1] = ~0ULL >> 1;
+	} else if (size != 1 || *initial > 1) {
 		return -ENOTSUP;
+	}
+	if (!tried->number)
+		tried->bit = ++object->bits;
 	object->count++;
 	return 0;
 }
@@ -149,7 +159,6 @@ static void note_insns(struct object *object, struct bpf_object *loaded)
 	}
 }
 
-/* @combination: bit i is the choice for switch i. */
 static int load_combination(struct object *object, unsigned combination, char *named, size_t size)
 {
 	struct bpf_object *other = open_object(object->path);
@@ -161,7 +170,7 @@ static int load_combination(struct object *object, unsigned combination, char *n
 		rodata = (char *)bpf_map__initial_value(rodata_of(other), &length);
 	for (int i = 0; i < object->count && !rc; i++) {
 		const struct tried *tried = &object->switches[i];
-		const __u64 *value = &tried->value[combination >> i & 1];
+		const __u64 *value = &tried->value[combination >> tried->bit & 1];
 
 		if (!rodata || tried->offset + tried->size > length)
 			rc = -EINVAL;
@@ -180,7 +189,7 @@ static int load_combination(struct object *object, unsigned combination, char *n
 
 static bool load_all(struct object *object)
 {
-	unsigned combinations = 1U << object->count, refused = 0;
+	unsigned combinations = 2U << object->bits, refused = 0;
 	char named[1024] = "", kernel[80] = "";
 	struct utsname uts;
 
@@ -196,9 +205,9 @@ static bool load_all(struct object *object)
 		printf("%snot ok - %s loads with%s: %s\n", log_lines, object->path, named, strerror(-rc));
 	}
 	if (!refused)
-		printf("ok - %s loads with every combination of %d switches "
+		printf("ok - %s loads with every combination of %d switches and %d numbers "
 		       "(%u combinations; the verifier went through %u to %u instructions; %s)\n",
-		       object->path, object->count, combinations, object->least_insns,
+		       object->path, object->bits, object->count - object->bits, combinations, object->least_insns,
 		       object->most_insns, kernel);
 	return !refused;
 }
