@@ -34,6 +34,7 @@
 #define SHARE_ONE		(1ULL << 12)	/* a packet, in what networks have had */
 #define SHARE_BURST_LEAST	(4 * SHARE_ONE)
 #define SHARE_SCRAPS		3	/* an eighth of the burst, beyond all shares */
+#define SYN_PRESSED_NS		2000000000LL	/* cookies go on for so long */
 #define SHARE_CLOCK_SHIFT	6	/* a share of 15 million packets a second is slower */
 #define SHARE_SLOWEST		(60 * WEIR_TICKS_PER_S)	/* ticks a packet */
 #define SHARE_SAMPLE		16		/* of so many packets one is counted */
@@ -390,20 +391,26 @@ __noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index)
 	return count_spending(spend.own, pkt->bytes, reason);
 }
 
+/* The budget for packets of @class to where this one goes. 0: none. */
+static __always_inline __u32 budget_index(struct packet *pkt, struct hint hint,
+					  const struct weir_policy *rules, __u32 class)
+{
+	__u32 row = rules->destinations > 1 ? destination_row(pkt, hint.side) : 0;
+
+	return rules->budget_of[row & (WEIR_DESTINATIONS - 1)][class & (WEIR_CLASSES - 1)];
+}
+
 /* @so_far: the reason for which the packet passes if no budget minds. */
 static __always_inline enum weir_reason check_budget(struct packet *pkt, struct hint hint,
 						     const struct rules *rules,
 						     enum weir_reason so_far)
 {
 	enum weir_reason reason;
-	__u32 row = 0, index;
+	__u32 index;
 
 	if (!rules->policy || !rules->policy->budgets)
 		return so_far;
-	if (rules->policy->destinations > 1)
-		row = destination_row(pkt, hint.side);
-	index = rules->policy->budget_of[row & (WEIR_DESTINATIONS - 1)]
-					[rules->class & (WEIR_CLASSES - 1)];
+	index = budget_index(pkt, hint, rules->policy, rules->class);
 	if (!index)
 		return so_far;
 	reason = spend_budget(pkt, hint.side, index);

@@ -28,6 +28,7 @@
 #define VLAN_TAGS_MAX		2
 #define IPV6_HEADERS_MAX	8
 #define ICMP_HEADER_LEN		8	/* the least of any ICMP and ICMPv6 message */
+#define TCP_FLAGS_AT		13
 #define IPV4_OFFSET		0x1fff
 #define IPV6_OFFSET		0xfff8
 
@@ -62,6 +63,10 @@ struct packet {
 				 * fragment: what its fragment header says */
 	__u8  what;		/* enum weir_what */
 	__u8  hop_limit;	/* IPv6 only */
+	__u16 ip_at, l4_at;	/* where the headers are, from the start of the frame; l4_at: 0 of
+				 * a later fragment */
+	__u8  tcp_flags;	/* the header's byte of them */
+	__u8  pad;
 };
 
 struct vlan_tag {
@@ -108,6 +113,7 @@ static __always_inline enum weir_reason parse_tcp(struct packet *pkt, void *at, 
 	if (tcp->doff * 4U < sizeof(*tcp) || tcp->doff * 4U > len)
 		return WEIR_DROP_TCP;
 	pkt->dport = be16(tcp->dest);
+	pkt->tcp_flags = ((const __u8 *)at)[TCP_FLAGS_AT];
 	if (tcp->syn && !tcp->ack)
 		pkt->what = WEIR_SYN;
 	return WEIR_CONTINUE;
@@ -184,6 +190,7 @@ static __always_inline enum weir_reason parse_ipv4(struct packet *pkt, void *at,
 	offset = be16(ip->frag_off);
 	if (offset & IPV4_OFFSET)
 		return later_fragment(pkt);
+	pkt->l4_at = pkt->ip_at + header;
 	return parse_l4(pkt, at + header, end, total - header, !(offset & 0x2000));
 }
 
@@ -277,6 +284,7 @@ static __always_inline enum weir_reason parse_ipv6(struct frame *frame, struct p
 	}
 	if (rest.at > 0x7fff)
 		return WEIR_DROP_IPV6_CHAIN;
+	pkt->l4_at = rest.at;
 	return parse_l4(pkt, frame_data(frame) + rest.at, end, rest.len, rest.whole);
 }
 
@@ -303,6 +311,7 @@ static __always_inline enum weir_reason parse(struct frame *frame, struct packet
 		at += sizeof(*tag);
 	}
 
+	pkt->ip_at = at;
 	switch (be16(type)) {
 	case ETH_P_IP:
 		return parse_ipv4(pkt, frame_data(frame) + at, end);

@@ -51,7 +51,7 @@ static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, stru
 	if (index >= WEIR_REASON_MAX)
 		return XDP_ABORTED;
 	action = action_of(index);
-	spared = action == XDP_DROP && monitors();
+	spared = action != XDP_PASS && monitors();
 	at->own->reason[index].packets++;
 	at->own->reason[index].bytes += pkt->bytes;
 	if (at->hints->listeners)
@@ -61,6 +61,8 @@ static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, stru
 		at->own->monitored[index].bytes += pkt->bytes;
 		return XDP_PASS;
 	}
+	if (action == XDP_TX && answer_syn(ctx, pkt, at->hints->side))
+		return XDP_DROP;
 	return action;
 }
 

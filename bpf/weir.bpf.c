@@ -17,6 +17,7 @@ const volatile __u32 device_slot;	/* index into devices and counters */
 const volatile __u8 monitor;		/* 1: count what would drop, drop nothing */
 const volatile __u64 try_until_ns;	/* 0: for good; from then on it is monitor_after that counts */
 const volatile __u8 monitor_after;
+const volatile __u16 mtu = 1500;	/* of the device, when the program was loaded */
 const volatile __u8 minute_shift = WEIR_MINUTE_SHIFT;	/* shorter in tests */
 
 /*
@@ -181,11 +182,19 @@ struct {
 	__type(value, struct weir_judgement);
 } judgements SEC(".maps");
 
-#include "bpf/verdict.h"
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_BEATS);
+	__type(key, __u32);
+	__type(value, __u32);
+} beats SEC(".maps");
+
 #include "bpf/known.h"
 #include "bpf/lists.h"
 #include "bpf/limits.h"
 #include "bpf/budget.h"
+#include "bpf/syn.h"
+#include "bpf/verdict.h"
 
 /*
  * Global, so that the verifier proves it once and forgets how each field came
@@ -201,8 +210,8 @@ __noinline int parse_frame(struct xdp_md *ctx, struct packet *pkt)
 #define LEARN_SAMPLE	64	/* of so many packets one is looked at */
 
 /* A limit is the source's own, a budget all sources'; who keeps to both is learnt. */
-static __always_inline enum weir_reason check_rates(struct packet *pkt, struct hint hint,
-						    struct weir_counters *own)
+static __always_inline enum weir_reason check_rates(struct xdp_md *ctx, struct packet *pkt,
+						    struct hint hint, struct weir_counters *own)
 {
 	struct rules rules = find_rules(pkt, hint);
 	enum weir_reason reason = check_limits(pkt, hint, &rules, own);
@@ -210,7 +219,15 @@ static __always_inline enum weir_reason check_rates(struct packet *pkt, struct h
 
 	if (!(own->turn++ % LEARN_SAMPLE) && pkt->what == WEIR_ANY_PACKET)
 		learn(pkt, good);
-	return good ? check_budget(pkt, hint, &rules, reason) : reason;
+	if (!good)
+		return reason;
+	if (rules.policy && rules.policy->syn_rules && pkt->tcp_flags) {
+		enum weir_reason answer = check_service(ctx, pkt, hint, &rules);
+
+		if (answer != WEIR_CONTINUE)
+			return answer;
+	}
+	return check_budget(pkt, hint, &rules, reason);
 }
 
 static __always_inline int journey(struct xdp_md *ctx)
@@ -228,7 +245,7 @@ static __always_inline int journey(struct xdp_md *ctx)
 
 		reason = check_lists(&pkt, hint);
 		if (reason == WEIR_CONTINUE)
-			reason = check_rates(&pkt, hint, at.own);
+			reason = check_rates(ctx, &pkt, hint, at.own);
 	}
 	return conclude(ctx, &pkt, &at, reason);
 }

@@ -48,7 +48,11 @@
 	R(PASS_NEWCOMER,    "newcomer",         PASS)           \
 	R(DROP_SHED,        "shed",             DROP)           \
 	R(DROP_SHARE,       "network-share",    DROP)           \
-	R(DROP_BUDGET,      "over-budget",      DROP)
+	R(DROP_BUDGET,      "over-budget",      DROP)           \
+	R(TX_COOKIE,        "syn-cookie",       TX)             \
+	R(PASS_COOKIE,      "cookie-ack",       PASS)           \
+	R(DROP_COOKIES,     "cookie-limit",     DROP)           \
+	R(DROP_STRAY_ACK,   "stray-ack",        DROP)
 
 enum weir_reason {
 #define R(id, name, action) WEIR_##id,
@@ -242,6 +246,24 @@ struct weir_budget_spec {
 	struct weir_limit_spec limit;
 };
 
+/*
+ * A service whose SYNs are answered by cookies, see syn.h. What the SYN-ACK may
+ * offer follows the sysctls of the network namespace at the time of setting.
+ */
+#define WEIR_SYN_RULES	16		/* 0 is never used: "none" */
+struct weir_syn_rule {
+	struct weir_prefix to;	/* destination; ::/0: any */
+	__u16 first, last;	/* ports */
+	__u8  used;
+	__u8  always;		/* 0: only while the budget of its SYNs is used up */
+	__u8  timestamps;	/* 1: net.ipv4.tcp_timestamps is 2, so that options survive */
+	__u8  ecn;		/* 1: net.ipv4.tcp_ecn is not 0 */
+	__u8  wscale;		/* what the kernel will take its own windows to be scaled by */
+	__u8  set_sysctl;	/* 1: the sysctls were set with the operator's consent */
+	__u8  pad[2];
+	__u64 hi, lo, mask_hi, mask_lo;	/* @to as numbers in host order */
+};
+
 /* A destination with budgets of its own, as numbers in host order. */
 struct weir_destination {
 	__u64 hi, lo;
@@ -265,7 +287,8 @@ struct weir_policy {
 	__u64 seed;		/* copy of weir_meta.seed */
 	__u32 budgets;		/* 0: no budget at all, skip the stage */
 	__u32 destinations;	/* rows of budget_of in use, everywhere (row 0) included */
-	__u64 pad[3];
+	__u32 syn_rules;	/* 0: nothing is answered by cookies */
+	__u32 pad[5];
 	struct weir_limit limit[WEIR_LIMITS];	/* 0 is never used: "none" */
 	__u16 class_of_port[WEIR_PORT_KINDS][65536];
 	__u16 class_of_proto[256];
@@ -278,6 +301,8 @@ struct weir_policy {
 	/* longest prefix first; row 0 is everywhere and not searched for */
 	struct weir_destination destination[WEIR_DESTINATIONS];
 	struct weir_budget_spec budget_spec[WEIR_BUDGETS];
+	__u8 syn_rule_of[65536];		/* by destination port */
+	struct weir_syn_rule syn_rule[WEIR_SYN_RULES];
 };
 
 /*
@@ -388,6 +413,12 @@ struct weir_network {
 	__u32 budget;		/* whose clock the cells go by; of another: they are idle */
 	__u32 pad;
 };
+
+/*
+ * ---- beats: ARRAY[WEIR_BEATS] of __u32: when a SYN was last let through to a service
+ * that cookies protect, in 2^30 ns; by hash of its address and port ----
+ */
+#define WEIR_BEATS	(1U << 12)
 
 /*
  * ---- listeners: ARRAY[WEIR_LISTENERS]; events: ARRAY_OF_MAPS[WEIR_LISTENERS] of RINGBUF ----
@@ -501,6 +532,7 @@ _Static_assert(sizeof(struct weir_bucket) == 56, "ABI: weir_bucket");
 _Static_assert(sizeof(struct weir_gate_line) == 64, "ABI: weir_gate_line");
 _Static_assert(sizeof(struct weir_line) == 64, "ABI: weir_line");
 _Static_assert(sizeof(struct weir_budget_spec) == 104, "ABI: weir_budget_spec");
+_Static_assert(sizeof(struct weir_syn_rule) == 64, "ABI: weir_syn_rule");
 _Static_assert(sizeof(struct weir_budget_state) == 128, "ABI: weir_budget_state");
 _Static_assert(sizeof(struct weir_known_line) == 64, "ABI: weir_known_line");
 _Static_assert(sizeof(struct weir_network) == 64, "ABI: weir_network");

@@ -32,6 +32,9 @@ size_t limits_in_order(const struct weir_policy *policy, uint32_t order[WEIR_LIM
 json_t *budget_json(const struct weir_budget_spec *spec, const struct weir_limit *budget,
 		    const struct weir_budget_state *state, const struct weir_spending *sum);
 
+/* The words of `syn protect` that make this rule; cmd_syn.c. */
+void format_syn(const struct weir_syn_rule *rule, char *text, size_t size);
+
 /* `list load` in two steps, for restore: the words; the file, checked. cmd_list.c. */
 int parse_list_load(char ***words, struct list_change *change, char *err);
 int plan_list_load(struct list_change *change, const struct settings *settings, bool quiet,

@@ -62,6 +62,17 @@ static void save_budget(const struct weir_policy *policy, uint32_t index)
 	printf("budget set %s %s\n", spec->name, words);
 }
 
+/* At the next start the service may not listen yet. */
+static void save_syn(const struct weir_syn_rule *rule)
+{
+	char words[256];
+
+	if (!rule->used)
+		return;
+	format_syn(rule, words, sizeof(words));
+	printf("syn protect %s force\n", words);
+}
+
 static int save_lists(char *err)
 {
 	struct list_info *infos;
@@ -101,6 +112,8 @@ enum outcome cmd_save(const struct call *call)
 	}
 	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
 		save_budget(settings.policy, i);
+	for (uint32_t i = 1; i < WEIR_SYN_RULES; i++)
+		save_syn(&settings.policy->syn_rule[i]);
 	entries_expire(&settings.block, now);
 	save_entries(&settings.allow, "allow", now);
 	save_entries(&settings.block, "block", now);
@@ -121,6 +134,7 @@ struct script {
 	struct list_change *lists;
 	size_t list_count;
 	uint64_t now_ns, now_unix_s;
+	bool check_only;
 };
 
 /*
@@ -180,7 +194,8 @@ static int run_line(struct script *script, char **words, char *err)
 	const char *object = words[0], *verb = words[1] ? words[1] : "";
 	const struct command *command = find_command(&words, err);
 	struct edit edit = { .settings = &script->settings, .own = &script->own,
-			     .now_ns = script->now_ns, .now_unix_s = script->now_unix_s };
+			     .now_ns = script->now_ns, .now_unix_s = script->now_unix_s,
+			     .check_only = script->check_only };
 	enum outcome outcome;
 
 	if (!command)
@@ -244,6 +259,7 @@ static int merge_limits(struct weir_policy *policy, const struct weir_policy *wa
 			return rc;
 	}
 	budgets_replace(policy, wanted);
+	memcpy(policy->syn_rule, wanted->syn_rule, sizeof(policy->syn_rule));
 	return policy_compile(policy, err);
 }
 
@@ -296,7 +312,8 @@ static bool same_settings(const struct settings *a, const struct settings *b)
 	       !memcmp(a->policy->spec, b->policy->spec, sizeof(a->policy->spec)) &&
 	       !memcmp(a->policy->limit, b->policy->limit, sizeof(a->policy->limit)) &&
 	       !memcmp(a->policy->budget_spec, b->policy->budget_spec,
-		       sizeof(a->policy->budget_spec));
+		       sizeof(a->policy->budget_spec)) &&
+	       !memcmp(a->policy->syn_rule, b->policy->syn_rule, sizeof(a->policy->syn_rule));
 }
 
 /* Leaves in @script->lists only what is to be done: loads that change something, removals. */
@@ -427,6 +444,7 @@ enum outcome cmd_restore(const struct call *call)
 		return usage(call, "restore needs a file, or - for standard input");
 	if (no_more_words(words, err))
 		return usage(call, "%s", err);
+	script.check_only = check_only;
 	script.name = strcmp(name, "-") ? name : "standard input";
 	file = strcmp(name, "-") ? fopen(name, "re") : stdin;
 	if (!file)

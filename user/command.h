@@ -30,6 +30,7 @@ struct edit {
 	const struct prefixes *own;	/* addresses of this host */
 	uint64_t now_ns;	/* CLOCK_MONOTONIC */
 	uint64_t now_unix_s;
+	bool check_only;	/* nothing on this host may change */
 	bool changed;
 	char said[ERR_LEN];	/* for the operator, when it went well */
 	char err[ERR_LEN];
@@ -63,6 +64,10 @@ enum outcome cmd_limit_show(const struct call *call);
 enum outcome edit_budget_set(struct edit *edit);
 enum outcome edit_budget_del(struct edit *edit);
 enum outcome cmd_budget_show(const struct call *call);
+/* cmd_syn.c */
+enum outcome edit_syn_protect(struct edit *edit);
+enum outcome edit_syn_del(struct edit *edit);
+enum outcome cmd_syn_show(const struct call *call);
 /* cmd_known.c */
 enum outcome cmd_known_show(const struct call *call);
 enum outcome cmd_known_import(const struct call *call);

@@ -3,10 +3,13 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_link.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
@@ -19,6 +22,9 @@
  * it passes goes on to the next.
  */
 #define RUN_PRIORITY	10
+
+#define MTU_DEFAULT	1500
+#define MTU_LEAST	576
 
 /* Of the memory; a bucket and its place in the hash take about 144 bytes. */
 #define BUCKETS_SHARE	50
@@ -85,6 +91,21 @@ int datapath_create_maps(struct maps *maps, char *err)
 	return rc;
 }
 
+/* Bytes; what an answered SYN may offer follows from it. */
+static uint16_t mtu_of(const struct weir_device *device)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { .ifr_mtu = MTU_DEFAULT };
+
+	if (fd < 0)
+		return MTU_DEFAULT;
+	if (!if_indextoname(device->ifindex, request.ifr_name) ||
+	    ioctl(fd, SIOCGIFMTU, &request) || request.ifr_mtu < MTU_LEAST)
+		request.ifr_mtu = MTU_DEFAULT;
+	close(fd);
+	return request.ifr_mtu < UINT16_MAX ? request.ifr_mtu : UINT16_MAX;
+}
+
 /* The program for one device, on the pinned maps; not loaded yet. */
 static struct weir_bpf *open_program(const struct maps *maps, uint32_t slot,
 				     const struct weir_device *device, char *err)
@@ -103,6 +124,7 @@ static struct weir_bpf *open_program(const struct maps *maps, uint32_t slot,
 	skel->rodata->monitor = device->monitor;
 	skel->rodata->try_until_ns = device->try_until_ns;
 	skel->rodata->monitor_after = device->fallback != WEIR_BACK_TO_ENFORCING;
+	skel->rodata->mtu = mtu_of(device);
 	return skel;
 }
 

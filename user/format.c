@@ -154,7 +154,7 @@ const char *reason_name(enum weir_reason reason)
 
 const char *reason_action(enum weir_reason reason)
 {
-	static const char PASS[] = "pass", DROP[] = "drop";
+	static const char PASS[] = "pass", DROP[] = "drop", TX[] = "tx";
 	static const char *const actions[] = {
 #define R(id, name, action) action,
 		WEIR_REASONS(R)

@@ -27,6 +27,6 @@ void format_budget(const struct weir_limit_spec *spec, char *text, size_t size);
 int is_default(const struct weir_prefix *from);
 
 const char *reason_name(enum weir_reason reason);
-const char *reason_action(enum weir_reason reason);	/* "pass", "drop" */
+const char *reason_action(enum weir_reason reason);	/* "pass", "drop", "tx" */
 
 #endif

@@ -9,7 +9,7 @@
 #define WEIR_MAPS(M)                                                              \
 	M(devices) M(counters) M(hints) M(allow) M(block) M(scopes) M(policy)     \
 	M(blockset) M(gate) M(buckets) M(budgets) M(spending) M(known) M(seen)    \
-	M(networks) M(listeners) M(events) M(judgements) M(meta)
+	M(networks) M(beats) M(listeners) M(events) M(judgements) M(meta)
 
 enum map_id {
 #define M(name) MAP_##name,

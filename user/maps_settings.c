@@ -238,7 +238,8 @@ static bool same_policy(const struct weir_policy *a, const struct weir_policy *b
 {
 	return !memcmp(a->limit, b->limit, sizeof(a->limit)) &&
 	       !memcmp(a->spec, b->spec, sizeof(a->spec)) &&
-	       !memcmp(a->budget_spec, b->budget_spec, sizeof(a->budget_spec));
+	       !memcmp(a->budget_spec, b->budget_spec, sizeof(a->budget_spec)) &&
+	       !memcmp(a->syn_rule, b->syn_rule, sizeof(a->syn_rule));
 }
 
 /* Whoever gets the slot of a budget that is gone starts with a clean one. */

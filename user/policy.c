@@ -8,6 +8,7 @@
 #include "bpf/bucket.h"
 #include "user/error.h"
 #include "user/policy.h"
+#include "user/syn.h"
 
 #define BURST_TICKS_MAX	(30 * 86400 * WEIR_TICKS_PER_S)
 #define FRAME_BYTES	1514	/* a full Ethernet frame without FCS */
@@ -693,6 +694,8 @@ int policy_compile(struct weir_policy *policy, char *err)
 		fill_rows(c);
 	if (!rc)
 		rc = fill_destinations(c, err);
+	if (!rc)
+		syn_compile(policy);
 out_free:
 	free(c);
 	return rc;

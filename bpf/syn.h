@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * SYN cookies at the driver. A spoofed SYN flood has no source to limit; a
+ * cookie asks each source to prove that it is there, and keeps no state.
+ *
+ * The cookies are the kernel's own (bpf_tcp_raw_gen_syncookie_*), so the
+ * listener accepts them, as long as it has sent one itself in the last two
+ * minutes. That takes net.ipv4.tcp_syncookies = 2 and a SYN that reaches it now
+ * and then: the heartbeat.
+ *
+ * Options that a cookie has no room for travel in the low bits of the timestamp, as
+ * in the kernel's net/ipv4/syncookies.c: window scale, SACK, ECN. That takes
+ * net.ipv4.tcp_timestamps = 2 (no secret offset); else the answer offers an MSS and no
+ * more.
+ *
+ * An answer is never larger than its question, padding aside, so there is nothing to
+ * amplify; and a source gets at most 50 a second, all together at most half a million.
+ */
+#ifndef WEIR_SYN_H
+#define WEIR_SYN_H
+
+#include "bpf/budget.h"
+
+#define TCP_FIN		0x01
+#define TCP_SYN		0x02
+#define TCP_RST		0x04
+#define TCP_ACK		0x10
+#define TCP_ECE		0x40
+#define TCP_CWR		0x80
+
+#define TCP_OPTION_END	0
+#define TCP_OPTION_NOP	1
+#define TCP_OPTION_WSCALE	3
+#define TCP_OPTION_SACK	4
+#define TCP_OPTION_TIMESTAMPS	8
+#define TCP_HEADER_MAX	60
+#define FRAME_LEAST	60	/* without FCS */
+#define WINDOW		64240	/* what the kernel offers first; unscaled */
+
+#define BEAT_SHIFT	30	/* 2^30 ns */
+#define BEAT_EVERY	8	/* of those: the kernel's patience is 120 s */
+
+#define ANSWER_COST	(WEIR_TICKS_PER_S / 50)
+#define ANSWER_BURST	(100 * ANSWER_COST)
+#define ANSWERS_COST	(WEIR_TICKS_PER_S / 500000)
+#define ANSWERS_BURST	(WEIR_TICKS_PER_S / 10)
+#define ANSWER_SERIAL	0xffffffffU	/* no limit's: see weir_policy.next_serial */
+
+/* The headers of a SYN, or of the answer to it: too much for the stack. */
+struct syn_headers {
+	union {
+		struct iphdr v4;
+		struct ipv6hdr v6;
+		__u32 ip_word[10];
+	};
+	union {
+		struct tcphdr tcp;
+		__u8 tcp_byte[64];	/* 60, and room for a masked index */
+		__u32 tcp_word[16];
+	};
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct syn_headers);
+} scratch SEC(".maps");
+
+struct syn_options {
+	__u8  time[4];		/* network order */
+	__u8  timestamps, sack, wscale;	/* 1: offered */
+	__u8  shift;		/* of the window */
+};
+
+static __always_inline struct syn_headers *scratch_headers(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratch, &zero);
+}
+
+/* ---- reading ---- */
+
+/* Without IP options and extension headers; returns the length of the TCP header, or 0. */
+static __always_inline __u32 load_headers(struct xdp_md *ctx, const struct packet *pkt,
+					  struct syn_headers *headers)
+{
+	__u32 len;
+
+	if (pkt->l4_at != pkt->ip_at + (pkt->ipv6 ? sizeof(headers->v6) : sizeof(headers->v4)))
+		return 0;
+	if (pkt->ipv6 ? bpf_xdp_load_bytes(ctx, pkt->ip_at, &headers->v6, sizeof(headers->v6)) :
+			bpf_xdp_load_bytes(ctx, pkt->ip_at, &headers->v4, sizeof(headers->v4)))
+		return 0;
+	if (bpf_xdp_load_bytes(ctx, pkt->l4_at, &headers->tcp, sizeof(headers->tcp)))
+		return 0;
+	len = headers->tcp.doff * 4;
+	if (len < sizeof(headers->tcp) || len > TCP_HEADER_MAX ||
+	    bpf_xdp_load_bytes(ctx, pkt->l4_at, headers->tcp_byte, len))
+		return 0;
+	return len;
+}
+
+/*
+ * Global, so that the verifier proves one option and not all sequences of them.
+ * Reads that at @at; returns where the next one is, 0: there is none.
+ */
+__noinline int read_option(struct syn_headers *headers, struct syn_options *options, __u32 at,
+			   __u32 len)
+{
+	__u8 kind, size;
+
+	if (!headers || !options || len > TCP_HEADER_MAX || at + 1 >= len)
+		return 0;
+	kind = headers->tcp_byte[at & 63];
+	if (kind == TCP_OPTION_END)
+		return 0;
+	if (kind == TCP_OPTION_NOP)
+		return at + 1;
+	size = headers->tcp_byte[(at + 1) & 63];
+	if (size < 2 || at + size > len)
+		return 0;
+	if (kind == TCP_OPTION_WSCALE && size == 3) {
+		options->wscale = 1;
+		options->shift = headers->tcp_byte[(at + 2) & 63];
+	} else if (kind == TCP_OPTION_SACK && size == 2) {
+		options->sack = 1;
+	} else if (kind == TCP_OPTION_TIMESTAMPS && size == 10) {
+		options->timestamps = 1;
+		for (int n = 0; n < 4; n++)
+			options->time[n] = headers->tcp_byte[(at + 2 + n) & 63];
+	}
+	return at + size;
+}
+
+/* What stands behind the first 20 options is not read: a SYN has five. */
+static __always_inline void read_options(struct syn_headers *headers, __u32 len,
+					 struct syn_options *options)
+{
+	__u32 at = sizeof(headers->tcp);
+
+	for (int i = 0; i < 20 && at; i++)
+		at = read_option(headers, options, at, len);
+}
+
+/* ---- answering ---- */
+
+/*
+ * Our time in milliseconds, as the kernel's, with its low six bits saying what
+ * was offered; never ahead of the kernel's own clock.
+ */
+static __always_inline __u32 cookie_time(const struct syn_options *options, int ecn)
+{
+	__u32 now = bpf_ktime_get_ns() / 1000000;
+	__u32 bits = options->wscale ? (options->shift > 14 ? 14 : options->shift) : 15;
+	__u32 time;
+
+	bits |= options->sack << 4 | ecn << 5;
+	time = (now & ~63U) | bits;
+	return time > now ? time - 64 : time;
+}
+
+/* Turns a SYN's headers into those of the answer; returns the TCP header's length. */
+static __always_inline __u32 write_answer(struct syn_headers *headers,
+					  const struct syn_options *options, __u32 cookie, __u16 mss,
+					  __u8 wscale, int ecn)
+{
+	struct tcphdr *tcp = &headers->tcp;
+	__be16 port = tcp->source;
+	__u32 len = sizeof(*tcp) + 4;
+
+	tcp->source = tcp->dest;
+	tcp->dest = port;
+	tcp->ack_seq = be32(be32(tcp->seq) + 1);
+	tcp->seq = be32(cookie);
+	tcp->window = be16(WINDOW);
+	tcp->check = 0;
+	tcp->urg_ptr = 0;
+	headers->tcp_word[5] = be32(2 << 24 | 4 << 16 | mss);
+	if (options->timestamps) {
+		headers->tcp_word[6] = options->sack ? be32(0x0402080a) : be32(0x0101080a);
+		headers->tcp_word[7] = be32(cookie_time(options, ecn));
+		__builtin_memcpy(&headers->tcp_word[8], options->time, 4);
+		len += 12;
+		if (options->wscale) {
+			headers->tcp_word[9] = be32(0x01030300 | wscale);
+			len += 4;
+		}
+	}
+	headers->tcp_byte[12] = len << 2;
+	headers->tcp_byte[TCP_FLAGS_AT] = TCP_SYN | TCP_ACK | (ecn ? TCP_ECE : 0);
+	return len;
+}
+
+static __always_inline __u16 fold(__u64 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+/* Swaps the addresses, sets lengths and checksums. */
+static __always_inline void finish_v4(struct syn_headers *headers, __u32 len)
+{
+	struct iphdr *ip = &headers->v4;
+	__be32 source = ip->saddr;
+	__u64 sum;
+
+	ip->saddr = ip->daddr;
+	ip->daddr = source;
+	ip->tos = 0;
+	ip->tot_len = be16(sizeof(*ip) + len);
+	ip->id = 0;
+	ip->frag_off = be16(0x4000);	/* do not fragment */
+	ip->ttl = 64;
+	ip->check = 0;
+	ip->check = fold(bpf_csum_diff(NULL, 0, headers->ip_word, sizeof(*ip), 0));
+	sum = bpf_csum_diff(NULL, 0, &ip->saddr, 8, be16(IPPROTO_TCP) + be16(len));
+	headers->tcp.check = fold(bpf_csum_diff(NULL, 0, headers->tcp_word, len, sum));
+}
+
+static __always_inline void finish_v6(struct syn_headers *headers, __u32 len)
+{
+	struct ipv6hdr *ip = &headers->v6;
+	struct in6_addr source = ip->saddr;
+	__u64 sum;
+
+	ip->saddr = ip->daddr;
+	ip->daddr = source;
+	headers->ip_word[0] = be32(6U << 28);	/* no traffic class, no flow label */
+	ip->payload_len = be16(len);
+	ip->hop_limit = 64;
+	sum = bpf_csum_diff(NULL, 0, headers->ip_word + 2, 32, be16(IPPROTO_TCP) + be16(len));
+	headers->tcp.check = fold(bpf_csum_diff(NULL, 0, headers->tcp_word, len, sum));
+}
+
+/* Puts the answer in place of the question; the frame keeps its tags. */
+static __always_inline int store_answer(struct xdp_md *ctx, const struct packet *pkt,
+					struct syn_headers *headers, __u32 len)
+{
+	__u32 size = pkt->l4_at + len;
+	__u8 mac[12], swapped[12];
+
+	if (size < FRAME_LEAST)
+		size = FRAME_LEAST;
+	if (bpf_xdp_load_bytes(ctx, 0, mac, sizeof(mac)) ||
+	    bpf_xdp_adjust_tail(ctx, (int)(size - pkt->bytes)))
+		return -1;
+	__builtin_memcpy(swapped, mac + 6, 6);
+	__builtin_memcpy(swapped + 6, mac, 6);
+	if (bpf_xdp_store_bytes(ctx, 0, swapped, sizeof(swapped)))
+		return -1;
+	if (pkt->ipv6 ? bpf_xdp_store_bytes(ctx, pkt->ip_at, &headers->v6, sizeof(headers->v6)) :
+			bpf_xdp_store_bytes(ctx, pkt->ip_at, &headers->v4, sizeof(headers->v4)))
+		return -1;
+	return bpf_xdp_store_bytes(ctx, pkt->l4_at, headers->tcp_byte, len);
+}
+
+static __always_inline const struct weir_syn_rule *syn_rule(const struct packet *pkt,
+							    const struct weir_policy *rules)
+{
+	const struct weir_syn_rule *rule;
+	__u32 index = rules->syn_rule_of[pkt->dport] & (WEIR_SYN_RULES - 1);
+
+	if (!index)
+		return NULL;
+	rule = &rules->syn_rule[index];
+	if ((pkt->to_hi & rule->mask_hi) != rule->hi || (pkt->to_lo & rule->mask_lo) != rule->lo)
+		return NULL;
+	return rule;
+}
+
+/*
+ * Global. Makes the SYN-ACK out of the SYN. 0: done, and the frame goes back
+ * where it came from.
+ */
+__noinline int answer_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side)
+{
+	struct weir_policy *rules = policy_of(side);
+	struct syn_headers *headers = scratch_headers();
+	struct syn_options options = {};
+	const struct weir_syn_rule *rule;
+	__s64 cookie;
+	__u32 len;
+	int ecn;
+
+	if (!pkt || !rules || !headers)
+		return -1;
+	rule = syn_rule(pkt, rules);
+	len = load_headers(ctx, pkt, headers);
+	if (!rule || len < sizeof(headers->tcp) || len > TCP_HEADER_MAX)
+		return -1;
+	if (pkt->ipv6)
+		cookie = bpf_tcp_raw_gen_syncookie_ipv6(&headers->v6, &headers->tcp, len);
+	else
+		cookie = bpf_tcp_raw_gen_syncookie_ipv4(&headers->v4, &headers->tcp, len);
+	if (cookie < 0)
+		return -1;
+	if (rule->timestamps)
+		read_options(headers, len, &options);
+	if (!options.timestamps)
+		options.sack = options.wscale = 0;
+	ecn = options.timestamps && rule->ecn &&
+	      (pkt->tcp_flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
+	len = write_answer(headers, &options, cookie, mtu - (pkt->ipv6 ? 60 : 40), rule->wscale,
+			   ecn);
+	if (pkt->ipv6)
+		finish_v6(headers, len);
+	else
+		finish_v4(headers, len);
+	return store_answer(ctx, pkt, headers, len);
+}
+
+/* ---- deciding ---- */
+
+/* Whether this SYN goes to the listener, so that it goes on accepting cookies. */
+static __always_inline int heart_beats(const struct packet *pkt, __u64 now_ns)
+{
+	__u32 index = weir_mix(pkt->to_hi ^ pkt->to_lo * 3 ^ pkt->dport) & (WEIR_BEATS - 1);
+	__u32 *beat = bpf_map_lookup_elem(&beats, &index), now = now_ns >> BEAT_SHIFT, was;
+
+	if (!beat)
+		return 1;
+	was = *beat;
+	return (!was || now - was >= BEAT_EVERY) && weir_swap(beat, was, now) == was;
+}
+
+/* So that nobody's machine is flooded by our answers to a forged question. */
+static __always_inline int may_answer(const struct packet *pkt, __u64 seed, __u64 now)
+{
+	struct weir_bucket_key key = { .hi = pkt->hi, .lo = pkt->lo, .serial = ANSWER_SERIAL };
+	struct weir_budget_state *all;
+	struct weir_spending *own;
+	__u32 zero = 0;
+	struct cells cells;
+	__u64 bound;
+
+	if (pkt->ipv6)
+		key.lo = 0;
+	all = bpf_map_lookup_elem(&budgets, &zero);
+	own = bpf_map_lookup_elem(&spending, &zero);
+	if (!all || !own || !find_cells(&key, seed, &cells))
+		return 0;
+	bound = gate_charge(cells.a, cells.b, now, ANSWER_COST, ANSWER_BURST, 0);
+	if (bound == GATE_CONTENDED || bound + ANSWER_COST > ANSWER_BURST)
+		return 0;
+	return budget_take(&own->stash[0], &all->tat, now, ANSWERS_COST,
+			   ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST);
+}
+
+/* A connection that the kernel has: whoever holds one needs no cookie. */
+static __always_inline int has_connection(struct xdp_md *ctx, const struct packet *pkt,
+					  const struct syn_headers *headers)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *sock;
+	int state;
+
+	if (pkt->ipv6) {
+		__builtin_memcpy(tuple.ipv6.saddr, &headers->v6.saddr, 16);
+		__builtin_memcpy(tuple.ipv6.daddr, &headers->v6.daddr, 16);
+		tuple.ipv6.sport = headers->tcp.source;
+		tuple.ipv6.dport = headers->tcp.dest;
+		sock = bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
+	} else {
+		tuple.ipv4.saddr = headers->v4.saddr;
+		tuple.ipv4.daddr = headers->v4.daddr;
+		tuple.ipv4.sport = headers->tcp.source;
+		tuple.ipv4.dport = headers->tcp.dest;
+		sock = bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	}
+	if (!sock)
+		return 0;
+	state = sock->state;
+	bpf_sk_release(sock);
+	return state != BPF_TCP_LISTEN;
+}
+
+static __always_inline int is_cookie(const struct packet *pkt, struct syn_headers *headers)
+{
+	if (pkt->ipv6)
+		return !bpf_tcp_raw_check_syncookie_ipv6(&headers->v6, &headers->tcp);
+	return !bpf_tcp_raw_check_syncookie_ipv4(&headers->v4, &headers->tcp);
+}
+
+/*
+ * Whoever sends back a cookie is there, and is known from now on: until the
+ * generation turns, and for good if calm times find that it behaves.
+ */
+static __always_inline void make_known(const struct packet *pkt, __u64 now_ns)
+{
+	__u64 minute = known_minute(now_ns, minute_shift) - (1 << WEIR_EPOCH_SHIFT);
+	__u64 key = known_key(pkt->hi, pkt->lo);
+	struct weir_known_line *line = line_of(key, minute);
+
+	if (line)
+		known_note(line, key, minute, WEIR_KNOWN_SCORE, 1);
+}
+
+/*
+ * Global. A segment without SYN for a protected service, from a source that is
+ * not known: it belongs to a connection, or brings a cookie, or is let through
+ * at the rate of answers only.
+ */
+__noinline int check_ack(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u64 now_ns)
+{
+	struct syn_headers *headers = scratch_headers();
+
+	if (!pkt || !headers)
+		return WEIR_CONTINUE;
+	if (load_headers(ctx, pkt, headers)) {
+		if (has_connection(ctx, pkt, headers))
+			return WEIR_CONTINUE;
+		if (pkt->tcp_flags & TCP_ACK && is_cookie(pkt, headers)) {
+			make_known(pkt, now_ns);
+			return WEIR_PASS_COOKIE;
+		}
+	}
+	return may_answer(pkt, seed, now_ns << WEIR_TICK_SHIFT) ? WEIR_CONTINUE :
+								   WEIR_DROP_STRAY_ACK;
+}
+
+/* A SYN that gets through to the listener all the same: the budget's scraps, or the heartbeat. */
+static __always_inline int goes_through(const struct packet *pkt, struct weir_policy *rules,
+					__u32 index, __u64 now_ns)
+{
+	struct spend spend = { .now = now_ns << WEIR_TICK_SHIFT, .slot = index & (WEIR_BUDGETS - 1) };
+	__u32 slot = spend.slot;
+
+	spend.state = bpf_map_lookup_elem(&budgets, &slot);
+	spend.own = bpf_map_lookup_elem(&spending, &slot);
+	if (!spend.state || !spend.own)
+		return 0;
+	spend.budget = &rules->budget[index & (WEIR_BUDGETS - 1)];
+	spend.bytes_cost = byte_ticks(spend.budget->byte_cost, pkt->bytes & 0xffff);
+	if (take_budget(&spend, WEIR_FIRST_SEEN, SHARE_SCRAPS)) {
+		count_spending(spend.own, pkt->bytes, WEIR_PASS_NEWCOMER);
+		return 1;
+	}
+	press(spend.state, now_ns);
+	return 0;
+}
+
+static __always_inline int is_pressed(__u32 index, __u64 now_ns)
+{
+	struct weir_budget_state *state = bpf_map_lookup_elem(&budgets, &index);
+
+	return state && state->pressed_ns && (__s64)(now_ns - state->pressed_ns) < SYN_PRESSED_NS;
+}
+
+/*
+ * Global. For TCP to a protected port. @index: the budget of its SYNs, 0: none.
+ * WEIR_CONTINUE: nothing is out of the ordinary, the budget comes next.
+ */
+__noinline int check_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u32 index)
+{
+	struct weir_policy *rules = policy_of(side);
+	const struct weir_syn_rule *rule;
+	__u64 now_ns;
+
+	if (!pkt || !rules)
+		return WEIR_CONTINUE;
+	rule = syn_rule(pkt, rules);
+	if (!rule || pkt->tcp_flags & TCP_RST)
+		return WEIR_CONTINUE;
+	now_ns = bpf_ktime_get_coarse_ns();
+	if (!rule->always && (!index || !is_pressed(index, now_ns)))
+		return WEIR_CONTINUE;
+	if ((pkt->what != WEIR_SYN || !rule->always) && is_known(pkt, now_ns))
+		return WEIR_CONTINUE;
+	if (pkt->what != WEIR_SYN)
+		return check_ack(ctx, pkt, rules->seed, now_ns);
+	if (pkt->tcp_flags & TCP_FIN)
+		return WEIR_DROP_TCP;
+	if (heart_beats(pkt, now_ns))
+		return WEIR_PASS_NEWCOMER;
+	if (!rule->always && goes_through(pkt, rules, index, now_ns))
+		return WEIR_PASS_NEWCOMER;
+	return may_answer(pkt, rules->seed, now_ns << WEIR_TICK_SHIFT) ? WEIR_TX_COOKIE :
+									 WEIR_DROP_COOKIES;
+}
+
+/* The budget that counts here is that of the service's SYNs, whatever this packet is. */
+static __always_inline enum weir_reason check_service(struct xdp_md *ctx, struct packet *pkt,
+						      struct hint hint, const struct rules *rules)
+{
+	__u32 class, index = 0;
+
+	if (!rules->policy->syn_rule_of[pkt->dport])
+		return WEIR_CONTINUE;
+	class = rules->policy->class_of_port[WEIR_PORT_SYN][pkt->dport];
+	if (rules->policy->budgets)
+		index = budget_index(pkt, hint, rules->policy, class);
+	return check_syn(ctx, pkt, hint.side, index);
+}
+
+#endif
