@@ -50,7 +50,7 @@ help:
 	@sed -n 's/^# make/make/p' Makefile
 	@echo 'make test-kernels  the tests that depend on the kernel, on Linux 6.1 and 6.12,'
 	@echo '               emulated (root; the first run downloads them to build/kernels)'
-	@echo 'make bench     cost per packet against an empty XDP_DROP (root)'
+	@echo 'make bench     cost per packet, others beside it, goodput, loading (root); bench-full: longer'
 	@echo 'make record    the recorded size of the BPF program becomes the present one (root)'
 	@echo 'make fuzz      fuzz the parsers, FUZZ_SECONDS=60 each'
 	@echo 'make lint      shellcheck, clang-format in check mode'
@@ -82,9 +82,11 @@ record: setup
 	$(Q)$(MAKE) --no-print-directory all $(B)/tests/datapath/test_counted
 	$(Q)CLANG=$(CLANG) $(B)/tests/datapath/test_counted record
 
-bench: setup
+bench bench-full:
+	$(Q)scripts/setup
+	$(Q)scripts/setup bench
 	$(Q)$(MAKE) --no-print-directory all tools
-	$(Q)scripts/bench
+	$(Q)scripts/bench $(if $(filter bench-full,$@),full)
 
 fuzz: setup
 	$(Q)scripts/fuzz
@@ -137,4 +139,4 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all print-pure help setup demo test test-kernels check record bench fuzz lint tools units clean
+.PHONY: all print-pure help setup demo test test-kernels check record bench bench-full fuzz lint tools units clean

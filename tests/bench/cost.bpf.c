@@ -9,6 +9,7 @@
 /* Set by cost.c before each run. */
 __u64 draw_next;		/* counts the packets */
 __u32 draw_sources;		/* 0: leave the packet as it is; else in turn */
+__u32 draw_shuffled;		/* 1: one of the sources, at random */
 __u32 draw_random;		/* 1: every packet a new source */
 __u32 draw_first;		/* IPv4 of the first source, or the top of the IPv6 address */
 __u32 draw_ipv6;
@@ -27,6 +28,8 @@ static __always_inline void draw(struct xdp_md *ctx)
 		return;
 	if (draw_random)
 		index = weir_mix(index);
+	else if (draw_shuffled)
+		index = (weir_mix(index) >> 32) * draw_sources >> 32;
 	else if (draw_sources & (draw_sources - 1))
 		index %= draw_sources;
 	else
@@ -89,4 +92,28 @@ int bench_plain(struct xdp_md *ctx)
 	now = bpf_ktime_get_ns() << WEIR_TICK_SHIFT;
 	return bucket_take(&bucket->tat, now, 1000000ULL << WEIR_TICK_SHIFT,
 			   100000000ULL << WEIR_TICK_SHIFT, 0) == BUCKET_PASS ? XDP_PASS : XDP_DROP;
+}
+
+/* What others do: the same prefixes in an LPM trie. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 20);
+	__uint(key_size, 8);
+	__uint(value_size, 4);
+} plain_trie SEC(".maps");
+
+SEC("xdp")
+int bench_trie(struct xdp_md *ctx)
+{
+	struct packet pkt = {};
+	struct {
+		__u32 length, address;
+	} key = { .length = 32 };
+
+	draw(ctx);
+	if (parse_frame(ctx, &pkt) != WEIR_CONTINUE)
+		return XDP_PASS;
+	key.address = be32((__u32)pkt.lo);
+	return bpf_map_lookup_elem(&plain_trie, &key) ? XDP_DROP : XDP_PASS;
 }

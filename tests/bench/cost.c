@@ -12,6 +12,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <jansson.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,63 +29,103 @@
 #include "user/policy.h"
 
 #define ROUNDS_DEFAULT	7
+#define ROUNDS_MAX	64
 #define PACKETS		4000000U
 
-enum list { LIST_NONE, LIST_1K, LIST_1M };
+enum list { LIST_NONE, LIST_1K, LIST_100K, LIST_1M };
+
+static const size_t list_sizes[] = { 0, 1000, 100000, 1000000 };
 
 struct row {
 	const char *name;
-	enum { RUN_WEIR, RUN_PLAIN } program;
+	enum { RUN_WEIR, RUN_LRU, RUN_TRIE } program;
 	enum list list;
 	const char *rate;	/* of the default limit, NULL: none */
+	const char *budget;	/* of the device, NULL: none */
 	bool limits;		/* the four classes beside it */
-	bool ipv6, random;
+	bool ipv6, random, shuffled;
 	uint32_t sources, first, stride;
+	size_t frame_len;	/* 0: the least there is on Ethernet */
 };
 
-#define BLOCKED	0x0a000000U	/* 10.0.0.0/8 and up: in the lists */
-#define ALLOWED	0xc0a80001U	/* in the allow list */
-#define OTHERS	0xd0000000U	/* 208.0.0.0: in neither */
+#define BLOCKED	  0x0a000000U	/* 10.0.0.0/8 and up: in the lists */
+#define ALLOWED	  0xc0a80001U	/* in the allow list */
+#define OTHERS	  0xd0000000U	/* 208.0.0.0: in neither */
+#define BLOCKED_6 0x20010000ULL	/* the same of IPv6: the address's first 32 bits */
+#define ALLOWED_6 0x2fff0000ULL
+#define OTHERS_6  0x30000000U
+#define STEP_4	  256		/* from one entry of a list to the next */
+#define STEP_6	  4
+#define FRAME_MAX 1514
 
+/* The typical policy; what a row says besides overrules it. */
+#define TYPICAL	.list = LIST_1M, .rate = "1000pps", .limits = true, .sources = 1, .stride = 1, \
+		.budget = "1000mpps"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"
 static const struct row rows[] = {
 	{ "nothing set", .sources = 1, .first = OTHERS },
-	{ "blocked, 1k prefixes", .list = LIST_1K, .rate = "1000pps", .limits = true,
-	  .sources = 1, .first = BLOCKED },
-	{ "blocked, 1M prefixes", .list = LIST_1M, .rate = "1000pps", .limits = true,
-	  .sources = 1, .first = BLOCKED },
-	{ "1k blocked in turn, 1k prefixes", .list = LIST_1K, .rate = "1000pps", .limits = true,
-	  .sources = 1000, .first = BLOCKED, .stride = 256 },
-	{ "1M blocked in turn, 1M prefixes", .list = LIST_1M, .rate = "1000pps", .limits = true,
-	  .sources = 1000000, .first = BLOCKED, .stride = 256 },
-	{ "allowed", .list = LIST_1M, .rate = "1000pps", .limits = true, .sources = 1,
-	  .first = ALLOWED },
-	{ "one source under its limit", .list = LIST_1M, .rate = "1000mpps", .limits = true,
-	  .sources = 1, .first = OTHERS },
-	{ "one source over its limit", .list = LIST_1M, .rate = "1000pps", .limits = true,
-	  .sources = 1, .first = OTHERS },
-	{ "1k sources in turn", .list = LIST_1M, .rate = "1mpps", .limits = true,
-	  .sources = 1000, .first = OTHERS, .stride = 1 },
-	{ "100k sources in turn", .list = LIST_1M, .rate = "1000pps", .limits = true,
-	  .sources = 100000, .first = OTHERS, .stride = 1 },
-	{ "1M sources in turn", .list = LIST_1M, .rate = "1000pps", .limits = true,
-	  .sources = 1000000, .first = OTHERS, .stride = 1 },
-	{ "every packet a new source", .list = LIST_1M, .rate = "1000pps", .limits = true,
-	  .random = true, .stride = 1 },
-	{ "1M sources all over limit", .list = LIST_1M, .rate = "2/min", .limits = true,
-	  .sources = 1000000, .first = OTHERS, .stride = 1 },
-	{ "IPv6, blocked, 1M prefixes", .list = LIST_1M, .rate = "1000pps", .limits = true,
-	  .ipv6 = true, .sources = 1, .first = 0x20010000 },
-	{ "IPv6, one source over", .list = LIST_1M, .rate = "1000pps", .limits = true,
-	  .ipv6 = true, .sources = 1, .first = 0x30000000 },
-	{ "IPv6, every packet a new source", .list = LIST_1M, .rate = "1000pps", .limits = true,
-	  .ipv6 = true, .random = true, .stride = 1 },
-	{ "IPv6, 1M in turn", .list = LIST_1M, .rate = "1000pps", .limits = true,
-	  .ipv6 = true, .sources = 1000000, .first = 0x30000000, .stride = 1 },
-	{ "plain LRU hash, 1 source", RUN_PLAIN, .sources = 1, .first = OTHERS },
-	{ "plain LRU hash, 1M in turn", RUN_PLAIN, .sources = 1000000, .first = OTHERS,
+	{ "blocked, 1k prefixes", TYPICAL, .list = LIST_1K, .first = BLOCKED },
+	{ "blocked, 100k prefixes", TYPICAL, .list = LIST_100K, .first = BLOCKED },
+	{ "blocked, 1M prefixes", TYPICAL, .first = BLOCKED },
+	{ "all of 1k blocked", TYPICAL, .list = LIST_1K, .shuffled = true, .sources = 1000,
+	  .first = BLOCKED, .stride = STEP_4 },
+	{ "all of 100k blocked", TYPICAL, .list = LIST_100K, .shuffled = true, .sources = 100000,
+	  .first = BLOCKED, .stride = STEP_4 },
+	{ "all of 1M blocked", TYPICAL, .shuffled = true, .sources = 1000000, .first = BLOCKED,
+	  .stride = STEP_4 },
+	{ "allowed", TYPICAL, .first = ALLOWED },
+	{ "one source under its limit", TYPICAL, .rate = "1000mpps", .first = OTHERS },
+	{ "one source over its limit", TYPICAL, .first = OTHERS },
+	{ "same, frames of 1514 bytes", TYPICAL, .first = OTHERS, .frame_len = FRAME_MAX },
+	{ "1k sources in turn", TYPICAL, .rate = "1mpps", .sources = 1000, .first = OTHERS },
+	{ "100k sources in turn", TYPICAL, .sources = 100000, .first = OTHERS },
+	{ "1M sources in turn", TYPICAL, .sources = 1000000, .first = OTHERS },
+	{ "every packet a new source", TYPICAL, .random = true },
+	{ "1M sources all over limit", TYPICAL, .rate = "2/min", .sources = 1000000,
+	  .first = OTHERS },
+	{ "budget exhausted, one source", TYPICAL, .rate = "1000mpps", .budget = "1000pps",
+	  .first = OTHERS },
+	{ "budget exhausted, 1M in turn", TYPICAL, .budget = "1000pps", .sources = 1000000,
+	  .first = OTHERS },
+	{ "budget exhausted, all new", TYPICAL, .budget = "1000pps", .random = true },
+	{ "IPv6, blocked, 1k prefixes", TYPICAL, .ipv6 = true, .list = LIST_1K, .first = BLOCKED_6 },
+	{ "IPv6, blocked, 100k prefixes", TYPICAL, .ipv6 = true, .list = LIST_100K,
+	  .first = BLOCKED_6 },
+	{ "IPv6, blocked, 1M prefixes", TYPICAL, .ipv6 = true, .first = BLOCKED_6 },
+	{ "IPv6, all of 250k blocked", TYPICAL, .ipv6 = true, .shuffled = true, .sources = 250000,
+	  .first = BLOCKED_6, .stride = STEP_6 },
+	{ "IPv6, allowed", TYPICAL, .ipv6 = true, .first = ALLOWED_6 },
+	{ "IPv6, one source under its limit", TYPICAL, .ipv6 = true, .rate = "1000mpps",
+	  .first = OTHERS_6 },
+	{ "IPv6, one source over its limit", TYPICAL, .ipv6 = true, .first = OTHERS_6 },
+	{ "IPv6, 1k sources in turn", TYPICAL, .ipv6 = true, .rate = "1mpps", .sources = 1000,
+	  .first = OTHERS_6 },
+	{ "IPv6, 100k sources in turn", TYPICAL, .ipv6 = true, .sources = 100000,
+	  .first = OTHERS_6 },
+	{ "IPv6, 1M sources in turn", TYPICAL, .ipv6 = true, .sources = 1000000,
+	  .first = OTHERS_6 },
+	{ "IPv6, every packet a new source", TYPICAL, .ipv6 = true, .random = true },
+	{ "IPv6, 1M sources all over limit", TYPICAL, .ipv6 = true, .rate = "2/min",
+	  .sources = 1000000, .first = OTHERS_6 },
+	{ "IPv6, budget exhausted, all new", TYPICAL, .ipv6 = true, .budget = "1000pps",
+	  .random = true },
+	{ "plain LRU hash, one source", RUN_LRU, .sources = 1, .first = OTHERS },
+	{ "plain LRU hash, 1k in turn", RUN_LRU, .sources = 1000, .first = OTHERS, .stride = 1 },
+	{ "plain LRU hash, 100k in turn", RUN_LRU, .sources = 100000, .first = OTHERS,
 	  .stride = 1 },
-	{ "plain LRU hash, all new", RUN_PLAIN, .random = true, .stride = 1 },
+	{ "plain LRU hash, 1M in turn", RUN_LRU, .sources = 1000000, .first = OTHERS,
+	  .stride = 1 },
+	{ "plain LRU hash, all new", RUN_LRU, .random = true, .stride = 1 },
+	{ "plain LPM trie, all of 1k", RUN_TRIE, .list = LIST_1K, .shuffled = true,
+	  .sources = 1000, .first = BLOCKED, .stride = STEP_4 },
+	{ "plain LPM trie, all of 100k", RUN_TRIE, .list = LIST_100K, .shuffled = true,
+	  .sources = 100000, .first = BLOCKED, .stride = STEP_4 },
+	{ "plain LPM trie, all of 1M", RUN_TRIE, .list = LIST_1M, .shuffled = true,
+	  .sources = 1000000, .first = BLOCKED, .stride = STEP_4 },
 };
+#pragma GCC diagnostic pop
 
 #define ROWS (sizeof(rows) / sizeof(*rows))
 
@@ -109,6 +150,20 @@ static void add_limit(struct settings *settings, struct weir_limit_spec spec, co
 		die(err, -EINVAL);
 }
 
+static void add_budget(struct settings *settings, const char *rate_word)
+{
+	struct weir_limit_spec all = { .any_proto = 1 };
+	struct rate rate;
+	char err[ERR_LEN];
+
+	if (parse_rate(rate_word, &rate, err))
+		die(err, -EINVAL);
+	all.rate_packets = rate.packets;
+	all.per_s = rate.per_s;
+	if (budget_set(settings->policy, "all", &all, err) < 0)
+		die(err, -EINVAL);
+}
+
 static void fill_settings(struct settings *settings, const struct row *row)
 {
 	struct weir_limit_spec any = { .any_proto = 1 };
@@ -119,9 +174,12 @@ static void fill_settings(struct settings *settings, const struct row *row)
 
 	for (uint32_t i = 0; i < 100; i++) {
 		struct prefix prefix = prefix_v4(ALLOWED + i * 0x10000, 32);
+		struct prefix prefix_6 = { .hi = (ALLOWED_6 + i) * (1ULL << 32), .length = 48 };
 		struct weir_entry entry = { 0 };
 
-		entries_put(&settings->allow, &prefix, &entry);
+		entries_put(&settings->allow, i % 2 ? &prefix_6 : &prefix, &entry);
+		if (!i)
+			entries_put(&settings->allow, &prefix_6, &entry);
 	}
 	if (row->rate)
 		add_limit(settings, any, row->rate);
@@ -130,6 +188,8 @@ static void fill_settings(struct settings *settings, const struct row *row)
 		add_limit(settings, icmp, "10pps");
 		add_limit(settings, dns, "100pps");
 	}
+	if (row->budget)
+		add_budget(settings, row->budget);
 	if (policy_compile(settings->policy, err))
 		die(err, -EINVAL);
 }
@@ -145,21 +205,33 @@ static void find_maps(struct maps *maps, struct cost_bpf *skel)
 		die("hints", 0);
 }
 
+/* A trie of the same IPv4 addresses as in write_list(). */
+static void write_trie(struct cost_bpf *skel, enum list list)
+{
+	int fd = bpf_map__fd(skel->maps.plain_trie);
+	uint32_t value = 1;
+
+	for (size_t i = 0; i < list_sizes[list]; i++) {
+		uint32_t key[2] = { 32, htonl(BLOCKED + i * STEP_4) };
+
+		if (bpf_map_update_elem(fd, key, &value, BPF_ANY))
+			die("trie", 0);
+	}
+}
+
 /* Addresses a /24 apart from BLOCKED on, and a quarter as many IPv6 prefixes. */
 static void write_list(struct maps *maps, enum list list)
 {
-	size_t count = list == LIST_1M ? 1000000 : list == LIST_1K ? 1000 : 0;
+	size_t count = list_sizes[list];
 	struct prefixes set = { 0 };
 	char err[ERR_LEN];
 	int fd;
 
 	for (size_t i = 0; i < count; i++) {
-		struct prefix v4 = prefix_v4(BLOCKED + i * 256, 32);
-		struct prefix v6 = { .hi = (0x20010000ULL + i) << 32 | i % 65536 << 16,
-				     .length = i % 3 ? 64 : 48 };
+		struct prefix v4 = prefix_v4(BLOCKED + i * STEP_4, 32);
+		struct prefix v6 = { .hi = (BLOCKED_6 + i) << 32, .length = i % 3 ? 64 : 48 };
 
-		prefix_mask(&v6);
-		if (prefixes_add(&set, &v4) || (i % 4 == 0 && prefixes_add(&set, &v6)))
+		if (prefixes_add(&set, &v4) || (i % STEP_6 == 0 && prefixes_add(&set, &v6)))
 			die("list", -ENOMEM);
 	}
 	if (prefixes_merge(&set) || lists_compile(maps, &set, 1, &fd, err))
@@ -188,50 +260,94 @@ static void write_policy(struct maps *maps, const struct row *row)
 
 /* ---- the runs ---- */
 
+#define FRAME_ROOM	2048
+
+/* UDP of the least length, or with the payload that makes @row->frame_len. */
 static size_t build_frame(uint8_t *frame, const struct row *row)
 {
-	static const uint8_t v4[] = { 0x45, 0, 0, 46, 0, 1, 0, 0, 64, 17, 0, 0, 0, 0, 0, 0,
-				      192, 0, 2, 1, 0, 99, 0, 9, 0, 26, 0, 0 };
-	static const uint8_t v6[] = { 0x60, 0, 0, 0, 0, 26, 17, 64 };
-	uint32_t first = htonl(row->first);
+	uint32_t ip_len = row->ipv6 ? 40 : 20, least = row->ipv6 ? 62 : 60;
+	uint32_t len = row->frame_len ? row->frame_len : least, first = htonl(row->first);
+	uint8_t *ip = frame + 14, *udp = ip + ip_len;
+	uint16_t udp_len = htons(len - 14 - ip_len), total = htons(len - 14);
 
-	memset(frame, 0, 128);
-	if (!row->ipv6) {
+	memset(frame, 0, FRAME_ROOM);
+	if (row->ipv6) {
+		frame[12] = 0x86;
+		frame[13] = 0xdd;
+		ip[0] = 0x60;
+		memcpy(ip + 4, &udp_len, 2);
+		ip[6] = IPPROTO_UDP;
+		ip[7] = 64;
+		memcpy(ip + 8, &first, 4);
+	} else {
 		frame[12] = 0x08;
-		memcpy(frame + 14, v4, sizeof(v4));
-		memcpy(frame + 14 + 12, &first, 4);
-		return 60;
+		ip[0] = 0x45;
+		memcpy(ip + 2, &total, 2);
+		ip[8] = 64;
+		ip[9] = IPPROTO_UDP;
+		memcpy(ip + 12, &first, 4);
 	}
-	frame[12] = 0x86;
-	frame[13] = 0xdd;
-	memcpy(frame + 14, v6, sizeof(v6));
-	memcpy(frame + 14 + 8, &first, 4);
-	frame[14 + 40 + 5] = 26;
-	return 80;
+	udp[1] = 99;	/* source port */
+	udp[3] = 9;
+	memcpy(udp + 4, &udp_len, 2);
+	return len;
 }
 
+/*
+ * Returns nanoseconds a packet, of the thread's own time: the call also waits for
+ * RCU and for whoever else wants the core. The kernel's own figure is in whole
+ * nanoseconds.
+ */
 static double run(int prog_fd, uint8_t *frame, size_t size, uint32_t packets)
 {
-	uint8_t out[256];
+	uint8_t out[FRAME_ROOM];
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = size,
 		    .data_out = out, .data_size_out = sizeof(out), .repeat = packets);
 	struct timespec a, b;
 
-	clock_gettime(CLOCK_MONOTONIC, &a);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
 	if (bpf_prog_test_run_opts(prog_fd, &opts))
 		die("test run", 0);
-	clock_gettime(CLOCK_MONOTONIC, &b);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
 	return ((b.tv_sec - a.tv_sec) * 1e9 + (b.tv_nsec - a.tv_nsec)) / packets;
 }
 
 static void set_draw(struct cost_bpf *skel, const struct row *row)
 {
 	skel->bss->draw_sources = row->sources > 1 ? row->sources : 0;
+	skel->bss->draw_shuffled = row->shuffled;
 	skel->bss->draw_random = row->random;
 	skel->bss->draw_first = row->first;
 	skel->bss->draw_ipv6 = row->ipv6;
 	skel->bss->draw_stride = row->stride;
 }
+
+/* What the row before left behind would be this one's debts. */
+static void forget_sources(const struct maps *maps)
+{
+	struct weir_gate_line idle = { 0 };
+	int fd = maps->fd[MAP_buckets];
+	struct weir_bucket_key key, next;
+	bool more;
+
+	for (uint32_t i = 0; i < WEIR_GATE_LINES; i++)
+		if (bpf_map_update_elem(maps->fd[MAP_gate], &i, &idle, BPF_ANY))
+			die("gate", 0);
+	/* The next is asked for while the one before is still there: else it starts anew. */
+	more = !bpf_map_get_next_key(fd, NULL, &key);
+	while (more) {
+		more = !bpf_map_get_next_key(fd, &key, &next);
+		bpf_map_delete_elem(fd, &key);
+		key = next;
+	}
+}
+
+/* ---- the figures ---- */
+
+/* Of all rounds: nanoseconds, and the ratio of cost to the empty program. */
+struct figures {
+	double best, median;
+};
 
 static int ascending(const void *a, const void *b)
 {
@@ -240,55 +356,121 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void measure(struct cost_bpf *skel, const struct row *row, int rounds)
+static struct figures sum_up(double *values, int rounds)
 {
-	double empty[64], cost[64], ratio[64];
-	int weir = bpf_program__fd(row->program == RUN_PLAIN ? skel->progs.bench_plain :
-							       skel->progs.bench_weir);
-	uint8_t frame[128];
+	qsort(values, rounds, sizeof(*values), ascending);
+	return (struct figures){ values[0], values[rounds / 2] };
+}
+
+static void report(json_t *rows_json, const struct row *row, struct figures empty,
+		   struct figures cost, struct figures ratio)
+{
+	printf("%-32s %6.1f %8.1f %8.1f %8.2fx %8.2fx\n", row->name, empty.median, cost.best,
+	       cost.median, ratio.best, ratio.median);
+	fflush(stdout);
+	if (json_array_append_new(rows_json,
+				  json_pack("{s:s, s:{s:f,s:f}, s:{s:f,s:f}, s:{s:f,s:f}}", "name",
+					    row->name, "empty_ns", "best", empty.best, "median",
+					    empty.median, "cost_ns", "best", cost.best, "median",
+					    cost.median, "ratio", "best", ratio.best, "median",
+					    ratio.median)))
+		die("json", -ENOMEM);
+}
+
+static void measure(struct cost_bpf *skel, const struct row *row, int rounds, json_t *rows_json)
+{
+	const struct bpf_program *programs[] = {
+		[RUN_WEIR] = skel->progs.bench_weir,
+		[RUN_LRU] = skel->progs.bench_plain,
+		[RUN_TRIE] = skel->progs.bench_trie,
+	};
+	double empty[ROUNDS_MAX], cost[ROUNDS_MAX], ratio[ROUNDS_MAX];
+	int program = bpf_program__fd(programs[row->program]);
+	uint8_t frame[FRAME_ROOM];
 	size_t size = build_frame(frame, row);
 
 	set_draw(skel, row);
-	run(weir, frame, size, PACKETS);	/* tables and caches as in steady state */
+	run(program, frame, size, PACKETS);	/* tables and caches as in steady state */
 	for (int i = 0; i < rounds; i++) {
 		double draw;
 
 		empty[i] = run(bpf_program__fd(skel->progs.bench_empty), frame, size, PACKETS);
 		draw = run(bpf_program__fd(skel->progs.bench_draw), frame, size, PACKETS);
-		cost[i] = run(weir, frame, size, PACKETS) - draw;
+		cost[i] = run(program, frame, size, PACKETS) - draw;
 		ratio[i] = cost[i] / empty[i];
 	}
-	qsort(empty, rounds, sizeof(double), ascending);
-	qsort(cost, rounds, sizeof(double), ascending);
-	qsort(ratio, rounds, sizeof(double), ascending);
-	printf("%-34s %6.1f %8.1f %8.1f %7.2fx %7.2fx\n", row->name, empty[rounds / 2], cost[0],
-	       cost[rounds / 2], ratio[0], ratio[rounds / 2]);
-	fflush(stdout);
+	report(rows_json, row, sum_up(empty, rounds), sum_up(cost, rounds), sum_up(ratio, rounds));
+}
+
+static json_t *measure_all(struct cost_bpf *skel, struct maps *maps, int rounds, const char *only)
+{
+	json_t *rows_json = json_array();
+
+	printf("%-32s %6s %8s %8s %9s %9s\n", "", "empty", "cost ns", "cost ns", "ratio", "ratio");
+	printf("%-32s %6s %8s %8s %9s %9s\n", "per packet", "ns", "best", "median", "best",
+	       "median");
+	for (size_t i = 0; i < ROWS; i++) {
+		if (only && !strstr(rows[i].name, only))
+			continue;
+		forget_sources(maps);
+		if (rows[i].program == RUN_TRIE)
+			write_trie(skel, rows[i].list);
+		else
+			write_policy(maps, &rows[i]);
+		measure(skel, &rows[i], rounds, rows_json);
+	}
+	return rows_json;
+}
+
+/* @about: a file with what scripts/bench found out of the machine. */
+static void write_json(const char *path, const char *about, int rounds, json_t *rows_json)
+{
+	json_error_t error;
+	json_t *root = about ? json_load_file(about, 0, &error) : json_object();
+
+	if (!root)
+		die(error.text, -EINVAL);
+	if (json_object_set_new(root, "rounds", json_integer(rounds)) ||
+	    json_object_set_new(root, "packets", json_integer(PACKETS)) ||
+	    json_object_set(root, "cost", rows_json) ||
+	    json_dump_file(root, path, JSON_INDENT(1) | JSON_REAL_PRECISION(5)))
+		die(path, 0);
+	json_decref(root);
 }
 
 int main(int argc, char **argv)
 {
-	int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS_DEFAULT;
-	const char *only = argc > 2 ? argv[2] : NULL;
+	const char *only = NULL, *path = NULL, *about = NULL;
+	int rounds = ROUNDS_DEFAULT;
 	struct cost_bpf *skel;
+	json_t *rows_json;
 	struct maps maps;
 
-	if (rounds < 1 || rounds > 64) {
-		fprintf(stderr, "usage: cost [ROUNDS 1..64] [ROW]\n");
+	for (int i = 1; i + 1 < argc; i += 2) {
+		if (!strcmp(argv[i], "rounds"))
+			rounds = atoi(argv[i + 1]);
+		else if (!strcmp(argv[i], "row"))
+			only = argv[i + 1];
+		else if (!strcmp(argv[i], "json"))
+			path = argv[i + 1];
+		else if (!strcmp(argv[i], "about"))
+			about = argv[i + 1];
+		else
+			rounds = 0;
+	}
+	if (rounds < 1 || rounds > ROUNDS_MAX || argc % 2 == 0) {
+		fprintf(stderr, "usage: cost [rounds 1..%d] [row PART-OF-NAME] [json FILE] "
+				"[about FILE]\n", ROUNDS_MAX);
 		return 2;
 	}
 	skel = cost_bpf__open_and_load();
 	if (!skel)
 		die("cannot load the programs (root?)", 0);
 	find_maps(&maps, skel);
-	printf("%-34s %6s %8s %8s %8s %8s\n", "", "empty", "cost ns", "cost ns", "ratio", "ratio");
-	printf("%-34s %6s %8s %8s %8s %8s\n", "per packet", "ns", "best", "median", "best", "median");
-	for (size_t i = 0; i < ROWS; i++) {
-		if (only && !strstr(rows[i].name, only))
-			continue;
-		write_policy(&maps, &rows[i]);
-		measure(skel, &rows[i], rounds);
-	}
+	rows_json = measure_all(skel, &maps, rounds, only);
+	if (path)
+		write_json(path, about, rounds, rows_json);
+	json_decref(rows_json);
 	cost_bpf__destroy(skel);
 	return 0;
 }

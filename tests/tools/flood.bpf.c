@@ -30,6 +30,7 @@ const volatile __u32 ifindex;
 /* Numbers in host order; IPv4 in the last 32 bits. */
 const volatile __u64 prefix_hi, prefix_lo, host_hi, host_lo;
 const volatile __u64 sources, step; /* @step: how many threads take turns */
+const volatile __u64 stride;	    /* from one source's address to the next */
 const volatile __u64 quota;	    /* packets */
 const volatile __u64 ns_each_q8;    /* nanoseconds from packet to packet, times 256; 0: no pace */
 
@@ -84,7 +85,7 @@ static __always_inline __u32 write_source(void *data)
 			hi |= next_random() & host_hi;
 		lo |= next_random() & host_lo;
 	} else {
-		lo += turn;
+		lo += turn * stride;
 		turn += step;
 		if (turn >= sources)
 			turn -= sources;

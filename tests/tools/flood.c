@@ -55,7 +55,8 @@ struct options {
 	bool ipv6, from_given, random_source, random_sport, json, mac_given;
 	enum kind kind;
 	uint8_t mac[ETH_ALEN];
-	uint64_t sources, dport, sport, size, pps, count, seconds, cpu, threads, vlan, seed;
+	uint64_t sources, dport, sport, size, pps, count, seconds, cpu, threads, vlan, seed,
+		stride;
 };
 
 #define UNSET UINT64_MAX
@@ -92,7 +93,7 @@ struct worker {
 static atomic_bool stopped;
 
 static const char usage_text[] =
-	"usage: flood dev VETH to DST-IP [from PREFIX] [sources N|random]\n"
+	"usage: flood dev VETH to DST-IP [from PREFIX] [sources N|random] [stride N]\n"
 	"             [proto udp|tcp|syn|icmp] [dport N] [sport N|random] [size BYTES]\n"
 	"             [pps N] [count N] [seconds S] [cpu N] [threads N] [mac DST-MAC]\n"
 	"             [vlan ID] [seed N] [json]\n"
@@ -146,6 +147,7 @@ static int parse_numbers(const char *word, const char *value, struct options *op
 		{ "cpu", &options->cpu, 0, CPU_SETSIZE - 1 },
 		{ "threads", &options->threads, 1, THREADS_MAX },
 		{ "vlan", &options->vlan, 1, 4094 },
+		{ "stride", &options->stride, 1, UINT32_MAX },
 		{ "seed", &options->seed, 0, UINT64_MAX - 1 },
 	};
 
@@ -194,7 +196,8 @@ static const char *contradiction(const struct options *options)
 		return "from: not of the family of the address in `to`";
 	if (options->count == UNSET && options->seconds == UNSET)
 		return "count or seconds must be given";
-	if (!options->random_source && host_bits < 32 && options->sources > 1ULL << host_bits)
+	if (!options->random_source && host_bits < 64 &&
+	    (options->sources - 1) * options->stride >= 1ULL << host_bits)
 		return "sources: more than there are in the prefix";
 	if (options->kind == KIND_ICMP &&
 	    (options->dport != UNSET || options->sport != UNSET || options->random_sport))
@@ -233,8 +236,8 @@ static enum outcome parse_options(char **words, struct options *options)
 	char err[ERR_LEN] = "";
 	const char *why;
 
-	*options = (struct options){ .sources = 1, .dport = UNSET, .sport = UNSET, .size = UNSET,
-				     .pps = UNSET, .count = UNSET, .seconds = UNSET, .cpu = UNSET,
+	*options = (struct options){ .sources = 1, .stride = 1, .dport = UNSET,
+				     .sport = UNSET, .size = UNSET, .pps = UNSET, .count = UNSET, .seconds = UNSET, .cpu = UNSET,
 				     .threads = 1, .vlan = UNSET, .seed = UNSET };
 	for (; *words; words++) {
 		if (!strcmp(*words, "json")) {
@@ -518,6 +521,7 @@ static void describe_sources(const struct options *options, struct flood_bpf *sk
 	skel->rodata->random_sport = options->random_sport;
 	skel->rodata->sources = options->sources;
 	skel->rodata->step = options->threads % options->sources;
+	skel->rodata->stride = options->stride;
 	skel->rodata->prefix_hi = options->from.hi;
 	skel->rodata->prefix_lo = options->from.lo;
 	skel->rodata->host_lo = host_bits >= 64 ? ~0ULL : (1ULL << host_bits) - 1;

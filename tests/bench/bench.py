@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the benches over veth share: a network like the tests', with the
+receiving side's work on one core and the sender's on the other."""
+import json
+import os
+import pathlib
+import shutil
+import sys
+import time
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "system"))
+import lab  # noqa: E402
+from machine import describe  # noqa: E402
+
+RECEIVER_CPU = 0
+SENDER_CPU = 1 if os.cpu_count() > 1 else 0
+STRIDE = 16     # between a list's addresses: none is merged with the next
+SIZES = {"1k": 1000, "10k": 10000, "100k": 100000, "1M": 1000000}
+
+
+class Absent(Exception):
+    """This machine cannot show it; the text says why."""
+
+
+class Bench(lab.Lab):
+    """@near's NAPI threads run on RECEIVER_CPU before everything else, as interrupts do."""
+
+    def join(self):
+        self.threads = set()
+        self.near_dev = f"b{os.getpid()}x{lab.Lab.number}"  # also in the threads' names
+        super().join()
+        # TCP with segmentation offload would go past the queue that the flood fills.
+        self.near.run("ethtool", "-K", self.near_dev, "gro", "on", "tso", "off")
+        self.far.run("ethtool", "-K", self.far_dev, "gro", "on", "tso", "off")
+
+    def up(self):
+        super().up()
+        self.near.run("ip", "route", "replace", "default", "via", lab.FAR4)
+        self.near.run("unshare", "--mount", "sh", "-c", "mount -t sysfs sysfs /sys && "
+                      f"echo 1 >/sys/class/net/{self.near_dev}/threaded")
+        self.place()
+
+    def place(self):
+        """Anew after whatever gave the device new queues."""
+        for comm in pathlib.Path("/proc").glob("[0-9]*/comm"):
+            try:
+                if not comm.read_text().startswith(f"napi/{self.near_dev}-"):
+                    continue
+            except OSError:
+                continue
+            self.threads.add(comm.parent)
+            lab.run("taskset", "-pc", RECEIVER_CPU, comm.parent.name)
+            lab.run("chrt", "-f", "-p", "50", comm.parent.name)
+
+    def received(self):
+        return self.near.link(self.near_dev)["stats64"]["rx"]["packets"]
+
+    def busy_s(self):
+        """Seconds that the receiving threads have run."""
+        return sum(int((thread / "schedstat").read_text().split()[0])
+                   for thread in self.threads if thread.exists()) / 1e9
+
+    def measure(self, flood, seconds, warm=2):
+        """Returns what near's driver took of @flood, packets a second, and how many of them
+        its core would take if it did nothing else: a sender that gets no whole core of
+        a shared machine lowers only the first."""
+        running = self.start_flood(*flood, "cpu", SENDER_CPU, "seconds", warm + seconds + 10)
+        lab.run("renice", "-n", "-19", "-p", running.process.pid)
+        time.sleep(warm)
+        lab.demand(running.process.poll() is None, "the flood ended early")
+        start, packets, busy = time.monotonic(), self.received(), self.busy_s()
+        time.sleep(seconds)
+        packets, busy = self.received() - packets, self.busy_s() - busy
+        seconds = time.monotonic() - start
+        running.stop()
+        return packets / seconds, packets / busy
+
+
+def need(tool):
+    if not shutil.which(tool):
+        raise Absent(f"{tool} is not installed (scripts/setup bench)")
+
+
+def must(bench, *words):
+    """A command without which the row cannot be had."""
+    done = bench.near.run(*words, expect=None)
+    if done.status:
+        raise Absent(f"{words[0]}: {(done.err or done.out).strip().splitlines()[-1]}")
+    return done
+
+
+def addresses(count):
+    """A list's: from 10.0.0.0 on."""
+    for i in range(count):
+        number = (10 << 24) + i * STRIDE
+        yield f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+def write_file(path, lines):
+    with open(path, "w", encoding="ascii") as file:
+        file.writelines(f"{line}\n" for line in lines)
+    return path
+
+
+def save(name, rows):
+    """Into build/bench/NAME.json."""
+    folder = lab.BUILD / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"about": describe(), name: rows}, indent=1)
+    (folder / f"{name}.json").write_text(text + "\n")
+
+
+def start():
+    if os.geteuid() != 0:
+        sys.exit("the benches need root")
+    lab.enter_private_mounts()
