@@ -21,7 +21,7 @@ comma  := ,
 SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 VERSION := $(shell sed -n 's/^New in version //p' NEWS | head -n 1)
 CFLAGS := -std=gnu11 -O2 -g $(WARN) $(SANFLAGS) -I. -I$(B) -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"'
-LIBS   := -lxdp -lbpf -ljansson
+LIBS   := -lxdp -lbpf -ljansson -lcyaml -lyaml
 # UAPI headers only; the multiarch folder holds <asm/types.h>. The blocks of a
 # loop stay in order: rearranged, its end may fall through into its beginning,
 # which Linux 6.1 refuses ("back-edge"); it takes a loop that jumps back.
@@ -32,12 +32,12 @@ BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I. \
 # The pure part of the user side: no libbpf, no root, so unit tests and
 # fuzzers link it as it is.
 PURE := user/prefix.c user/parse.c user/format.c user/policy.c user/settings.c user/words.c user/syn.c \
-	user/blockset.c user/listfile.c
+	user/blockset.c user/listfile.c user/judge.c user/config.c
 USER := $(sort $(wildcard user/*.c))
 USER_OBJ := $(USER:%.c=$(B)/%.o)
 PURE_OBJ := $(PURE:%.c=$(B)/%.o)
-# What tools and benches may use: all of the tool but its command line.
-LIB_OBJ := $(filter-out $(B)/user/main.o $(B)/user/cmd_%,$(USER_OBJ))
+# What tools and benches may use: all of the tool but its command line and its daemon.
+LIB_OBJ := $(filter-out $(B)/user/main.o $(B)/user/cmd_% $(B)/user/daemon%,$(USER_OBJ))
 
 TOOL_BPF := $(wildcard tests/*/*.bpf.c)
 TOOL_SKEL := $(TOOL_BPF:%.bpf.c=$(B)/%.skel.h)
@@ -130,7 +130,7 @@ $(TOOLS): $(B)/%: %.c $$(if $$(wildcard $$*.bpf.c),$(B)/$$*.skel.h) $(LIB_OBJ)
 $(UNITS): $(B)/%: %.c $(PURE_OBJ)
 	$(call say,UNIT,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(DEPS) -MF $@.d -o $@ $< $(PURE_OBJ) -ljansson -lpthread -lm
+	$(Q)$(CC) $(CFLAGS) $(DEPS) -MF $@.d -o $@ $< $(PURE_OBJ) -ljansson -lcyaml -lyaml -lpthread -lm
 
 clean:
 	$(Q)rm -rf build

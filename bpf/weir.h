@@ -182,7 +182,8 @@ struct weir_entry {
 	__u8  origin;		/* enum weir_origin */
 	__u8  spare_known;	/* as asked for. 1: known sources pass: a ban of a whole network */
 	__u8  effective_spare;	/* of this and every entry that covers it and has not ended */
-	__u8  pad[5];
+	__u8  strikes;		/* by the daemon: bans before this one */
+	__u8  pad[4];
 };
 
 /* Who made an entry. */

@@ -253,7 +253,7 @@ int plan_list_load(struct list_change *change, const struct settings *settings, 
 	return rc ? rc : 1;
 }
 
-static int apply(const struct maps *maps, struct list_change *change, char *err)
+int apply_list_change(const struct maps *maps, struct list_change *change, char *err)
 {
 	int set_fd, rc;
 
@@ -308,7 +308,7 @@ static enum outcome load(const struct call *call, struct maps *maps, struct list
 		return DONE;
 	}
 	if (rc > 0)
-		rc = apply(maps, change, err);
+		rc = apply_list_change(maps, change, err);
 	if (rc)
 		return failed("%s", err);
 	report_load(call, change, &report, (now_ns() - started) / 1e9);
@@ -361,7 +361,7 @@ static enum outcome change_list(const struct call *call, bool rollback)
 						  "there is no list %s; `weir list show` lists them",
 			  name);
 	if (!rc)
-		rc = apply(&maps, &change, err);
+		rc = apply_list_change(&maps, &change, err);
 	maps_close(&maps);
 	if (rc)
 		return failed("%s", err);

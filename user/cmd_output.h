@@ -39,5 +39,7 @@ void format_syn(const struct weir_syn_rule *rule, char *text, size_t size);
 int parse_list_load(char ***words, struct list_change *change, char *err);
 int plan_list_load(struct list_change *change, const struct settings *settings, bool quiet,
 		   struct list_report *report, char *err);
+/* Puts one change of a list into force, under the lock. */
+int apply_list_change(const struct maps *maps, struct list_change *change, char *err);
 
 #endif

@@ -90,6 +90,11 @@ enum outcome cmd_list_show(const struct call *call);
 enum outcome cmd_list_diff(const struct call *call);
 enum outcome cmd_list_rollback(const struct call *call);
 enum outcome cmd_list_del(const struct call *call);
+/* cmd_daemon.c */
+enum outcome cmd_daemon(const struct call *call);
+enum outcome cmd_daemon_check(const struct call *call);
+enum outcome cmd_show_bans(const struct call *call);
+enum outcome cmd_ban_log(const struct call *call);
 /* cmd_check.c, cmd_save.c */
 enum outcome cmd_check(const struct call *call);
 enum outcome cmd_save(const struct call *call);

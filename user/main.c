@@ -11,6 +11,7 @@
 #include "user/cmd_output.h"
 #include "user/datapath.h"
 #include "user/error.h"
+#include "user/judgements.h"
 #include "user/policy.h"
 #include "user/table.h"
 
@@ -84,6 +85,14 @@ static const struct command commands[] = {
 	{ "show", "sources", "[top N]", "the sources near or over their limit, worst first",
 	  .run = cmd_show_sources },
 	{ "show", "source", "ADDRESS", "what weir knows of one source", .run = cmd_show_source },
+	{ "show", "bans", "", "what is blocked for a while, by whom and why", .run = cmd_show_bans },
+	{ "ban-log", NULL, "[last N]", "what the daemon judged, with the evidence",
+	  .run = cmd_ban_log },
+	{ "daemon", "check", "[config FILE]", "whether its settings file is right, and what holds",
+	  .run = cmd_daemon_check },
+	{ "daemon", NULL, "[config FILE] [monitor]",
+	  "ban by itself, keep lists in step; in the foreground, `monitor`: only judge",
+	  .run = cmd_daemon },
 	{ "show", "known", "[ADDRESS...]", "as `known show`", .run = cmd_known_show },
 	{ "monitor", NULL, "[reason R]... [from PREFIX] [passed] [count N] [seconds S]",
 	  "dropped packets, judgements and bans as they happen, until interrupted",
@@ -177,7 +186,8 @@ static enum outcome edit_maps(const struct call *call, struct maps *maps, const 
 	outcome = call->command->edit(&edit);
 	if (outcome == DONE && edit.changed &&
 	    (policy_compile(is.policy, edit.err) ||
-	     maps_write_settings(maps, &was, &is, false, edit.err)))
+	     maps_write_settings(maps, &was, &is, false, edit.err) ||
+	     judgements_note_undone(maps, &was, &is, edit.err)))
 		outcome = FAILED;
 	if (outcome != DONE)
 		failed("%s", edit.err);

@@ -133,6 +133,14 @@ int entries_remove(struct entries *entries, const struct prefix *prefix)
 	return 1;
 }
 
+const struct entry *entries_inside(const struct entries *entries, const struct prefix *prefix)
+{
+	size_t i = lower_bound(entries, prefix);
+
+	return i < entries->count && prefix_covers(prefix, &entries->at[i].prefix) ?
+		       &entries->at[i] : NULL;
+}
+
 static bool ended(const struct weir_entry *value, uint64_t now_ns)
 {
 	return value->until_ns && value->until_ns <= now_ns;
@@ -173,9 +181,14 @@ void entries_resolve(struct entries *entries)
 		while (depth && !prefix_covers(&covering[depth - 1]->prefix, &entry->prefix))
 			depth--;
 		entry->value.effective_ns = entry->value.until_ns;
-		if (depth)
+		entry->value.effective_spare = entry->value.spare_known;
+		if (depth) {
+			const struct weir_entry *outer = &covering[depth - 1]->value;
+
 			entry->value.effective_ns = later_end(entry->value.until_ns,
-						covering[depth - 1]->value.effective_ns);
+							      outer->effective_ns);
+			entry->value.effective_spare &= outer->effective_spare;
+		}
 		covering[depth++] = entry;
 	}
 }

@@ -45,7 +45,13 @@ int entries_remove(struct entries *entries, const struct prefix *prefix);
 /* The longest entry that covers all of @prefix and has not ended, or NULL. */
 const struct entry *entries_cover(const struct entries *entries, const struct prefix *prefix,
 				  uint64_t now_ns);
-/* Sets effective_ns of every entry from until_ns of all that cover it. */
+/* The first entry that is @prefix or inside it, or NULL. */
+const struct entry *entries_inside(const struct entries *entries, const struct prefix *prefix);
+/*
+ * Sets effective_ns and effective_spare of every entry from all that cover it:
+ * known sources pass only where each of them lets them. Entries that have ended
+ * are to be dropped first.
+ */
 void entries_resolve(struct entries *entries);
 void entries_swap(struct entries *a, struct entries *b);
 /* Drops the entries that have ended. */

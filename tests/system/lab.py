@@ -165,12 +165,14 @@ def mount_bpffs():
 
 
 def enter_private_mounts():
-    """Our own bpffs and /run/netns, gone with us."""
+    """Our own bpffs, /run/netns and /run/weir, gone with us."""
     if libc.unshare(CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), "unshare")
     run("mount", "--make-rprivate", "/")
     os.makedirs("/run/netns", exist_ok=True)
     run("mount", "-t", "tmpfs", "tmpfs", "/run/netns")
+    os.makedirs("/run/weir", exist_ok=True)     # the daemon's lock
+    run("mount", "-t", "tmpfs", "tmpfs", "/run/weir")
     BPFFS.mkdir(exist_ok=True)
     unmount_bpffs()
     mount_bpffs()

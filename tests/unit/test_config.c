@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The daemon's settings file: what is read, and that what is wrong is refused with its line. */
+#include <string.h>
+
+#include "tests/unit/check.h"
+#include "user/config.h"
+
+#define COUNT(array)	(sizeof(array) / sizeof(*(array)))
+#define S		1000000000ULL
+#define EXAMPLE		"examples/weir.yaml"
+
+static int parse(const char *text, struct config *config, char *err)
+{
+	err[0] = '\0';
+	return config_parse("f", text, strlen(text), config, err);
+}
+
+static void test_defaults(struct check *check)
+{
+	static const char *const nothing[] = { "", "# no more than this\n", "sources:\n",
+					       "sources:\n  # windows: 4\nlog:\n" };
+	struct config config, defaults;
+	char err[ERR_LEN];
+
+	config_defaults(&defaults);
+	CHECK(check, defaults.judge.act && defaults.window_ns == S &&
+	      defaults.judge.source.windows == 3 && defaults.judge.source.most_ns == 3600 * S &&
+	      !strcmp(defaults.known_file, "/var/lib/weir/known") && defaults.http_port == 9108,
+	      "the defaults are others");
+	for (size_t i = 0; i < COUNT(nothing); i++) {
+		memset(&config, 0xff, sizeof(config));
+		CHECK(check, !parse(nothing[i], &config, err), "\"%s\": %s", nothing[i], err);
+		CHECK(check, !memcmp(&config.judge, &defaults.judge, sizeof(config.judge)),
+		      "\"%s\" is not the defaults", nothing[i]);
+	}
+	check_done(check, "defaults", "%zu files that say nothing", COUNT(nothing));
+}
+
+static void test_values(struct check *check)
+{
+	static const char text[] =
+		"mode: judge\n"
+		"window: 2s\n"
+		"sources: {windows: 7, longest: 2h}\n"
+		"networks:\n"
+		"    share: 0\n"
+		"lists:\n"
+		"  watch: no\n"
+		"  load:\n"
+		"  - name: drop\n"
+		"    file: /srv/drop.txt\n"
+		"    every: 6h\n"
+		"  - {name: mine, file: '/srv/my list', skip_bad: yes, format: ipset}\n"
+		"state:\n"
+		"  known: \"\"\n"
+		"log: {drops: off}\n"
+		"http: {port: 0}\n";
+	struct config c;
+	char err[ERR_LEN];
+
+	CHECK(check, !parse(text, &c, err), "%s", err);
+	CHECK(check, !c.judge.act && c.window_ns == 2 * S && c.judge.source.windows == 7 &&
+	      c.judge.source.most_ns == 7200 * S && !c.judge.network.share_permille, "scalars");
+	CHECK(check, c.judge.source.times == 2 && c.settle_ns == 2 * S, "what was not said");
+	CHECK(check, !c.watch && c.list_count == 2 && !strcmp(c.lists[0].name, "drop") &&
+	      c.lists[0].every_ns == 6 * 3600 * S && !c.lists[0].skip_bad &&
+	      !strcmp(c.lists[0].format, "auto") && c.lists[1].skip_bad &&
+	      !strcmp(c.lists[1].file, "/srv/my list") && !c.lists[1].every_ns, "lists");
+	CHECK(check, !c.known_file[0] && c.settings_file[0] && !c.log_drops_ns && !c.http_port, "off");
+	check_done(check, "values", "%zu lists, both ways to write a mapping", c.list_count);
+}
+
+static void test_refused(struct check *check)
+{
+	static const struct {
+		const char *text, *line, *about;
+	} bad[] = {
+		{ "mode: enforce\nsources:\n  windows: 3\n  widnows: 4\n", "f:4:", "widnows" },
+		{ "foo: 1\n", "f:1:", "foo" },
+		{ "\n\nnetworks:\n\n  foo: 1\n", "f:5:", "foo" },
+		{ "window: 1s\nlists:\n  load:\n  - name: a\n    file: /a\n  - name: b\n"
+		  "    flie: /b\n", "f:7:", "flie" },
+		{ "mode: on\n", "f:1:", "\"on\"" },
+		{ "window: 1s\nwindow: 2s\n", "f:2:", "window" },
+		{ "sources:\n  windows: -1\n", "f:2:", "windows" },
+		{ "sources:\n  windows: 0\n", "f:2:", "windows" },
+		{ "sources:\n  times: 1\n", "f:2:", "times" },
+		{ "sources:\n  ban: 60\n", "f:2:", "60" },
+		{ "sources:\n  ban: 2h\n", "f", "longer than longest" },
+		{ "sources: 3\n", "f:1:", "" },
+		{ "window: [1s]\n", "f:1:", "" },
+		{ "window: 2m\n", "f:1:", "1m" },
+		{ "http:\n  port: 65536\n", "f:2:", "port" },
+		{ "lists:\n  load:\n  - name: a\n", "f:3:", "file" },
+		{ "lists:\n  load:\n  - {name: a, file: a}\n", "f:3:", "absolute" },
+		{ "lists:\n  load:\n  - {name: a, file: /a}\n  - {name: a, file: /b}\n", "f:4:",
+		  "twice" },
+		{ "window: 1s\n\tmode: judge\n", "f:", "tab" },
+		{ "window: 1s\n---\nfoo: 1\n", "f:", "document" },
+		{ "window: &x 1s\nundo: *x\n", "f:2:", "" },
+		{ "- a\n", "f:1:", "" },
+		{ "window: \"\xff\"\n", "f:", "" },
+	};
+	struct config config, before;
+	char err[ERR_LEN];
+
+	config_defaults(&config);
+	config.window_ns = 12345;
+	before = config;
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		CHECK(check, parse(bad[i].text, &config, err), "taken: %s", bad[i].text);
+		CHECK(check, !strncmp(err, bad[i].line, strlen(bad[i].line)), "not %s: %s",
+		      bad[i].line, err);
+		CHECK(check, strstr(err, bad[i].about), "\"%s\" is not in: %s", bad[i].about, err);
+	}
+	CHECK(check, !memcmp(&config, &before, sizeof(config)), "a refused file changed something");
+	check_done(check, "refused", "%zu files, each with its line", COUNT(bad));
+}
+
+/* The table of keys, and the example that ships: one says what the other says. */
+static void test_example(struct check *check)
+{
+	struct config config, defaults;
+	char err[ERR_LEN], said[CONFIG_TEXT], should[CONFIG_TEXT], line[128];
+	FILE *file = fopen(EXAMPLE, "re");
+	static char text[1 << 16];
+	size_t keys = 0;
+
+	if (!file) {
+		check_skip("the example", EXAMPLE " is not in this folder");
+		return;
+	}
+	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+	fclose(file);
+	config_defaults(&defaults);
+	CHECK(check, !config_read(EXAMPLE, &config, err), "%s", err);
+	for (const struct config_key *key = config_keys; key->name; key++, keys++) {
+		snprintf(line, sizeof(line), "%s:", key->name);
+		CHECK(check, strstr(text, line), "%s is not in it", key->name);
+		CHECK(check, key->help[0] && (!key->initial || strlen(key->initial) < sizeof(said)),
+		      "%s has no help", key->name);
+		if (!strcmp(key->section, "lists.load") || key->kind == CONFIG_MODE)
+			continue;
+		config_format(key, &config, said, sizeof(said));
+		config_format(key, &defaults, should, sizeof(should));
+		CHECK(check, !strcmp(said, should), "%s: %s in the example, %s by default", key->name,
+		      said, should);
+	}
+	check_done(check, "the example", "%zu keys, all there, with their defaults", keys);
+}
+
+int main(void)
+{
+	struct check check = { 0 };
+
+	test_defaults(&check);
+	test_values(&check);
+	test_refused(&check);
+	test_example(&check);
+	return check_exit(&check);
+}

@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The judge: who is banned and for how long, who is spared and why; without a clock. */
+#include <string.h>
+
+#include "tests/unit/check.h"
+#include "user/judge.h"
+
+#define S	1000000000ULL
+#define SECOND(n) ((n) * S + 1000 * S)
+#define UNIX	1700000000ULL
+
+static const struct judge_rules usual = {
+	.act = true, .undo_ns = 100 * S, .remember_ns = 1000 * S, .most_bans = 100000,
+	.source = { .windows = 3, .times = 2, .least_pps = 50, .ban_ns = 60 * S,
+		    .most_ns = 300 * S },
+	.network = { .sources = 8, .windows = 3, .times = 10, .least_pps = 1000,
+		     .share_permille = 50, .ban_ns = 60 * S, .most_ns = 120 * S },
+};
+
+/* A bench: a judge, the world as he is told it is, and what he said last. */
+struct bench {
+	struct judge *judge;
+	struct judge_rules rules;
+	struct entries allow, block;
+	struct prefixes own, own_networks, known;
+	struct judge_world world;
+	struct decisions said;
+	uint64_t second;
+};
+
+static struct prefix prefix_of(const char *text)
+{
+	struct prefix prefix = { 0 };
+	char err[ERR_LEN];
+
+	if (prefix_parse(text, &prefix, NULL, err))
+		printf("# %s\n", err);
+	return prefix;
+}
+
+static bool is_known(void *ctx, const struct prefix *source)
+{
+	return prefixes_overlap(&((struct bench *)ctx)->known, source, NULL);
+}
+
+static uint64_t count_known(void *ctx, const struct prefix *prefix)
+{
+	struct bench *bench = ctx;
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < prefixes_count(&bench->known); i++) {
+		struct prefix each = prefixes_at(&bench->known, i);
+
+		if (prefix_covers(prefix, &each))
+			count += each.length < 128 && prefix_is_v4(&each) ? 1 << (128 - each.length) : 1;
+	}
+	return count;
+}
+
+static void bench_open(struct bench *bench)
+{
+	*bench = (struct bench){ .judge = judge_new(), .rules = usual, .second = 1 };
+	bench->world = (struct judge_world){
+		.allow = &bench->allow, .block = &bench->block, .own = &bench->own,
+		.own_networks = &bench->own_networks, .is_known = is_known,
+		.count_known = count_known, .ctx = bench,
+		.dropped = 100000, .turned_away = 100000,
+	};
+}
+
+static void bench_close(struct bench *bench)
+{
+	judge_free(bench->judge);
+	free(bench->said.at);
+	free(bench->allow.at);
+	free(bench->block.at);
+	prefixes_free(&bench->own);
+	prefixes_free(&bench->own_networks);
+	prefixes_free(&bench->known);
+}
+
+static void begin(struct bench *bench)
+{
+	bench->said.count = bench->said.put_off = 0;
+	judge_set_rules(bench->judge, &bench->rules);
+	judge_begin(bench->judge, SECOND(bench->second++));
+}
+
+static void see(struct bench *bench, const struct prefix *source, uint64_t passed, uint64_t dropped)
+{
+	judge_source(bench->judge, &(struct judge_source){
+		.key = { .hi = source->hi, .lo = source->lo, .serial = 1 }, .prefix = *source,
+		.passed = passed, .dropped = dropped, .limit_pps = 1000 });
+}
+
+/* One window in which @source alone was seen, with these counters. Returns the decisions. */
+static size_t window(struct bench *bench, const char *source, uint64_t passed, uint64_t dropped)
+{
+	struct prefix prefix = prefix_of(source);
+
+	begin(bench);
+	see(bench, &prefix, passed, dropped);
+	judge_end(bench->judge, &bench->world, &bench->said);
+	return bench->said.count;
+}
+
+/* From nothing, @source floods for as many windows as a ban takes; the kind, or -1. */
+static int flood(struct bench *bench, const char *source)
+{
+	static uint64_t counted = 100;
+	size_t count = 0;
+
+	window(bench, source, counted / 5, counted);
+	for (uint64_t i = 0; i < usual.source.windows && !count; i++) {
+		counted += 5000;
+		count = window(bench, source, counted / 5, counted);
+	}
+	return count == 1 ? bench->said.at[0].about.kind : -1;
+}
+
+static void idle(struct bench *bench, uint64_t seconds)
+{
+	bench->second += seconds;
+	begin(bench);
+	judge_end(bench->judge, &bench->world, &bench->said);
+}
+
+static void test_windows(struct check *check)
+{
+	struct bench bench;
+
+	bench_open(&bench);
+	CHECK(check, !window(&bench, "192.0.2.1", 1000, 50000), "the first look has no window");
+	CHECK(check, !window(&bench, "192.0.2.1", 2000, 55000), "window 1");
+	CHECK(check, !window(&bench, "192.0.2.1", 3000, 60000), "window 2");
+	CHECK(check, window(&bench, "192.0.2.1", 4000, 66000) == 1, "window 3");
+	CHECK(check, bench.said.at[0].about.windows == 3 && bench.said.at[0].about.packets == 16000 &&
+	      bench.said.at[0].about.seen_pps == 7000 && bench.said.at[0].about.limit_pps == 1000 &&
+	      bench.said.at[0].about.share_permille == 60 && bench.said.at[0].ttl_ns == 60 * S,
+	      "%u windows, %llu packets, %llu pps, %u permille", bench.said.at[0].about.windows,
+	      bench.said.at[0].about.packets, bench.said.at[0].about.seen_pps,
+	      bench.said.at[0].about.share_permille);
+	CHECK(check, !window(&bench, "192.0.2.1", 5000, 72000), "banned twice");
+	bench_close(&bench);
+
+	/* Under the floor; once too little; a pause; counters that begin anew. */
+	bench_open(&bench);
+	for (uint64_t i = 0; i < 20; i++)
+		CHECK(check, !window(&bench, "192.0.2.1", 10 * i, 100 + 49 * i), "49 pps dropped");
+	bench_close(&bench);
+	bench_open(&bench);
+	for (uint64_t i = 0; i < 20; i++)
+		CHECK(check, !window(&bench, "192.0.2.1", 1000 * i, 100 + 999 * i),
+		      "less than twice the limit");
+	bench_close(&bench);
+	bench_open(&bench);
+	for (uint64_t i = 1; i < 20; i++)
+		CHECK(check, !window(&bench, "192.0.2.1", 1000, 5000 * (i - i / 3)),
+		      "a window without drops in between, %llu", (unsigned long long)i);
+	bench_close(&bench);
+	bench_open(&bench);
+	for (uint64_t i = 1; i < 20; i++)
+		CHECK(check, !window(&bench, "192.0.2.1", 1000, i % 2 ? 90000 : 80),
+		      "a bucket that was evicted");
+	bench_close(&bench);
+	check_done(check, "windows in a row", "3 of at least twice the limit and 50 pps");
+}
+
+static void test_doubling(struct check *check)
+{
+	static const uint64_t wanted[] = { 60, 120, 240, 300, 300 };
+	struct bench bench;
+
+	bench_open(&bench);
+	for (size_t i = 0; i < 5; i++) {
+		CHECK(check, flood(&bench, "192.0.2.1") == WEIR_BAN_SOURCE, "ban %zu", i);
+		CHECK(check, bench.said.count && bench.said.at[0].about.ttl_s == wanted[i] &&
+		      bench.said.at[0].about.strikes == i, "ban %zu: %llu s", i,
+		      bench.said.count ? bench.said.at[0].about.ttl_s : 0);
+		idle(&bench, wanted[i]);
+	}
+	idle(&bench, 1001);
+	flood(&bench, "192.0.2.1");
+	CHECK(check, bench.said.count && bench.said.at[0].about.ttl_s == 60,
+	      "not forgotten after `remember`");
+	bench_close(&bench);
+	check_done(check, "bans double", "60, 120, 240, 300, 300 s, and 60 s again when forgotten");
+}
+
+static void test_spared(struct check *check)
+{
+	struct prefix known = prefix_of("192.0.2.1"), own = prefix_of("192.0.2.2"),
+		      allowed = prefix_of("2001:db8::7");
+	struct bench bench;
+
+	bench_open(&bench);
+	prefixes_add(&bench.known, &known);
+	prefixes_add(&bench.own, &own);
+	entries_put(&bench.allow, &allowed, &(struct weir_entry){ 0 });
+	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_SPARED, "a known source");
+	CHECK(check, bench.said.count && !bench.said.at[0].ttl_ns &&
+	      strstr(bench.said.at[0].about.text, "known"), "it does not say why");
+	CHECK(check, flood(&bench, "192.0.2.1") == -1, "told again within the minute");
+	idle(&bench, 61);
+	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_SPARED, "a minute later");
+	CHECK(check, flood(&bench, "192.0.2.2") == WEIR_SPARED, "an own address");
+	CHECK(check, flood(&bench, "2001:db8::/64") == WEIR_SPARED, "a /64 with an allow entry");
+	CHECK(check, bench.said.count && strstr(bench.said.at[0].about.text, "2001:db8::7"),
+	      "it does not say which");
+	CHECK(check, flood(&bench, "192.0.2.3") == WEIR_BAN_SOURCE, "a stranger");
+	bench_close(&bench);
+	check_done(check, "spared", "known, own, allowed; told once a minute");
+}
+
+static void test_undone(struct check *check)
+{
+	struct weir_judgement undone = { .number = 9, .unix_s = UNIX, .kind = WEIR_UNBAN };
+	struct prefix prefix = prefix_of("192.0.2.1");
+	struct bench bench;
+
+	bench_open(&bench);
+	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_BAN_SOURCE, "at first");
+	prefix_to_key(&prefix, &undone.prefix);
+	judge_remember(bench.judge, &undone, UNIX, SECOND(bench.second - 1));
+	CHECK(check, flood(&bench, "192.0.2.1") == -1, "again at once");
+	idle(&bench, 80);
+	CHECK(check, flood(&bench, "192.0.2.1") == -1, "within `undo`");
+	idle(&bench, 100);
+	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_BAN_SOURCE && !bench.said.at[0].about.strikes,
+	      "after it, with the first deadline");
+	bench_close(&bench);
+	check_done(check, "undone by a person", "no ban for 100 s, and no strike is left");
+}
+
+static void test_restart(struct check *check)
+{
+	struct weir_judgement before = { .number = 1, .unix_s = UNIX - 130, .kind = WEIR_BAN_SOURCE,
+					 .strikes = 1, .ttl_s = 120 };
+	struct prefix prefix = prefix_of("192.0.2.1"), other = prefix_of("192.0.2.9");
+	struct entry running = { .prefix = other };
+	struct bench bench;
+
+	bench_open(&bench);
+	bench.second = 500;
+	prefix_to_key(&prefix, &before.prefix);
+	judge_set_rules(bench.judge, &bench.rules);
+	judge_remember(bench.judge, &before, UNIX, SECOND(bench.second));
+	running.value = (struct weir_entry){ .until_ns = SECOND(bench.second + 20), .strikes = 2 };
+	judge_remember_ban(bench.judge, &running);
+	CHECK(check, flood(&bench, "192.0.2.9") == -1, "a ban that runs");
+	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_BAN_SOURCE &&
+	      bench.said.at[0].about.strikes == 2 && bench.said.at[0].about.ttl_s == 240,
+	      "strikes from the ring");
+	idle(&bench, 20);
+	CHECK(check, flood(&bench, "192.0.2.9") == WEIR_BAN_SOURCE &&
+	      bench.said.at[0].about.strikes == 3 && bench.said.at[0].about.ttl_s == 300,
+	      "strikes from the entry");
+	bench_close(&bench);
+	check_done(check, "a judge who was killed", "goes on with 2 and 3 strikes");
+}
+
+static void test_judge_only(struct check *check)
+{
+	struct bench bench;
+
+	bench_open(&bench);
+	bench.rules.act = false;
+	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_WOULD_BAN_SOURCE, "judged");
+	CHECK(check, flood(&bench, "192.0.2.1") == -1, "judged again while it would be banned");
+	idle(&bench, 60);
+	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_WOULD_BAN_SOURCE &&
+	      bench.said.at[0].about.strikes == 1, "the second time");
+	bench.rules.act = true;
+	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_BAN_SOURCE &&
+	      !bench.said.at[0].about.strikes, "in earnest, at once, from the first deadline");
+	bench_close(&bench);
+	check_done(check, "judging only", "told once for each ban that would be");
+}
+
+/* @count sources 198.51.100.1... flood for as long as it takes. Returns how many decisions. */
+static size_t flood_network(struct bench *bench, uint32_t count)
+{
+	static uint64_t counted = 100;
+	size_t decided = 0;
+
+	for (uint64_t w = 0; w <= usual.source.windows; w++) {
+		counted += 10000;
+		begin(bench);
+		for (uint32_t i = 0; i < count; i++) {
+			struct prefix source = prefix_v4(0xc6336401 + i, 32);
+
+			see(bench, &source, counted / 10, counted);
+		}
+		judge_end(bench->judge, &bench->world, &bench->said);
+		decided += bench->said.count;
+		if (bench->said.count)
+			break;
+	}
+	return decided;
+}
+
+static void test_networks(struct check *check)
+{
+	struct prefix network = prefix_of("198.51.100.0/24"), half = prefix_of("198.51.100.128/28"),
+		      allowed = prefix_of("198.51.100.200");
+	struct bench bench;
+
+	bench_open(&bench);
+	flood_network(&bench, 7);
+	CHECK(check, bench.said.count == 7, "7 sources: %zu", bench.said.count);
+	bench_close(&bench);
+
+	bench_open(&bench);
+	flood_network(&bench, 8);
+	CHECK(check, bench.said.count == 1 && bench.said.at[0].about.kind == WEIR_BAN_NETWORK &&
+	      !prefix_cmp(&bench.said.at[0].prefix, &network) && bench.said.at[0].about.sources == 8,
+	      "8 sources: %zu decisions", bench.said.count);
+	bench_close(&bench);
+
+	/* 7 that run already and a new one */
+	bench_open(&bench);
+	flood_network(&bench, 7);
+	CHECK(check, flood(&bench, "198.51.100.77") == WEIR_BAN_NETWORK &&
+	      bench.said.at[0].about.sources == 8, "the eighth, later");
+	bench_close(&bench);
+
+	bench_open(&bench);
+	prefixes_add(&bench.known, &half);
+	flood_network(&bench, 8);
+	CHECK(check, bench.said.count == 9, "16 known in it: the 8 alone and a word: %zu",
+	      bench.said.count);
+	CHECK(check, flood_network(&bench, 20) == 12, "spared within the minute: %zu",
+	      bench.said.count);
+	bench_close(&bench);
+
+	bench_open(&bench);
+	entries_put(&bench.allow, &allowed, &(struct weir_entry){ 0 });
+	flood_network(&bench, 8);
+	CHECK(check, bench.said.count == 9, "an allow entry in it: %zu", bench.said.count);
+	bench_close(&bench);
+
+	bench_open(&bench);
+	prefixes_add(&bench.own_networks, &network);
+	flood_network(&bench, 8);
+	CHECK(check, bench.said.count == 9, "the host is in it: %zu", bench.said.count);
+	bench_close(&bench);
+	check_done(check, "networks by their sources",
+		   "8 sources; spared for an allow entry, 16 known ones, the host itself");
+}
+
+static size_t turn_away(struct bench *bench, const char *prefix, uint64_t dropped, uint64_t share)
+{
+	begin(bench);
+	judge_network(bench->judge, &(struct judge_network){
+		.line = 7, .prefix = prefix_of(prefix), .dropped = dropped, .share_pps = share });
+	judge_end(bench->judge, &bench->world, &bench->said);
+	return bench->said.count;
+}
+
+static void test_turned_away(struct check *check)
+{
+	struct bench bench;
+	size_t count = 0;
+
+	bench_open(&bench);
+	for (uint64_t i = 0; i < 4; i++)
+		count = turn_away(&bench, "203.0.113.0/24", 1000000 + i * 6000, 500);
+	CHECK(check, count == 1 && bench.said.at[0].about.kind == WEIR_BAN_NETWORK &&
+	      bench.said.at[0].about.seen_pps == 6000 && bench.said.at[0].about.limit_pps == 500,
+	      "12 times its share");
+	bench_close(&bench);
+	for (int i = 0; i < 3; i++) {
+		static const struct {
+			uint64_t each, share, all;
+			const char *what;
+		} calm[] = {
+			{ 4900, 500, 50000, "less than ten times its share" },
+			{ 990, 10, 10000, "less than 1000 pps" },
+			{ 6000, 500, 1000000, "less than 5 % of all" },
+		};
+
+		bench_open(&bench);
+		bench.world.turned_away = calm[i].all;
+		for (uint64_t w = 0; w < 9; w++)
+			CHECK(check, !turn_away(&bench, "203.0.113.0/24", w * calm[i].each,
+						calm[i].share), "%s", calm[i].what);
+		bench_close(&bench);
+	}
+	/* Two networks that take turns in one line are not one that goes on. */
+	bench_open(&bench);
+	for (uint64_t w = 1; w < 12; w++)
+		CHECK(check, !turn_away(&bench, w % 2 ? "203.0.113.0/24" : "192.0.2.0/24",
+					6000, 500), "taking turns");
+	bench_close(&bench);
+	check_done(check, "networks turned away by budgets", "ten times their share for 3 windows");
+}
+
+static void test_many(struct check *check)
+{
+	enum { MANY = 50000 };
+	double started;
+	struct bench bench;
+	size_t count;
+
+	bench_open(&bench);
+	bench.rules.most_bans = 40000;
+	started = clock();
+	for (uint64_t w = 0; w < 4; w++) {
+		begin(&bench);
+		for (uint32_t i = 0; i < MANY; i++) {
+			struct prefix source = prefix_v4(0x0a000001 + i * 256, 32);
+
+			see(&bench, &source, 1000 * w, 1 + (2000 + i) * w);
+		}
+		judge_end(bench.judge, &bench.world, &bench.said);
+	}
+	started = (clock() - started) / CLOCKS_PER_SEC;
+	count = bench.said.count;
+	CHECK(check, count == 40000 && bench.said.put_off == 10000, "%zu bans, %llu put off", count,
+	      (unsigned long long)bench.said.put_off);
+	CHECK(check, bench.said.at[0].weight > bench.said.at[count - 1].weight &&
+	      bench.said.at[count - 1].weight >= 2000 + MANY - 40000, "the worst go first");
+	bench_close(&bench);
+	check_done(check, "many at once", "%d offenders, 4 windows in %.0f ms of CPU time", MANY, started * 1000);
+}
+
+int main(void)
+{
+	struct check check = { 0 };
+
+	test_windows(&check);
+	test_doubling(&check);
+	test_spared(&check);
+	test_undone(&check);
+	test_restart(&check);
+	test_judge_only(&check);
+	test_networks(&check);
+	test_turned_away(&check);
+	test_many(&check);
+	return check_exit(&check);
+}
