@@ -6,17 +6,20 @@
 #include <string.h>
 
 #include "bpf/bucket.h"
+#include "user/budget.h"
 #include "user/cmd_output.h"
 #include "user/error.h"
 #include "user/format.h"
+#include "user/known.h"
 #include "user/parse.h"
 #include "user/policy.h"
 #include "user/table.h"
 
 struct question {
-	struct prefix address;
+	struct prefix address, to;	/* to: where the packet goes, if that was said */
 	struct packet_kind kind;
 	bool given, proto;	/* the address, the protocol */
+	bool known;		/* the source is a known one */
 };
 
 struct answer {
@@ -30,6 +33,13 @@ static int set_address(void *into, const char *value, char *err)
 
 	q->given = true;
 	return parse_address(value, &q->address, err);
+}
+
+static int set_to(void *into, const char *value, char *err)
+{
+	struct question *q = into;
+
+	return parse_address(value, &q->to, err);
 }
 
 static int set_proto(void *into, const char *value, char *err)
@@ -71,6 +81,7 @@ static int parse_question(char **words, struct question *q, char *err)
 		{ "syn", NULL, set_what },
 		{ "fragment", NULL, set_what },
 		{ "dport", "a port", set_dport },
+		{ "to", "an address", set_to },
 		{ "", NULL, set_address },
 		{ 0 },
 	};
@@ -104,7 +115,8 @@ static bool check_block_entries(const struct entries *block, const struct questi
 		const struct entry *entry = &block->at[i];
 
 		if (!prefix_covers(&entry->prefix, &q->address) ||
-		    (entry->value.until_ns && entry->value.until_ns <= now))
+		    (entry->value.until_ns && entry->value.until_ns <= now) ||
+		    (entry->value.spare_known && q->known))
 			continue;
 		if (!last || !entry->value.until_ns ||
 		    (last->value.until_ns && entry->value.until_ns > last->value.until_ns))
@@ -177,6 +189,53 @@ static void check_limit(const struct maps *maps, const struct weir_policy *polic
 		     sizeof(answer->rule) - 6);
 }
 
+/* As check_syn() of the data path. True: it is decided. */
+static bool check_cookies(const struct weir_policy *policy, const struct question *q, bool pressed,
+			  struct answer *answer)
+{
+	const struct weir_syn_rule *rule = &policy->syn_rule[policy->syn_rule_of[q->kind.dport]];
+	char words[128];
+
+	if (!rule->used || q->kind.what != WEIR_SYN || (!rule->always && (!pressed || q->known)) ||
+	    (q->to.hi & rule->mask_hi) != rule->hi || (q->to.lo & rule->mask_lo) != rule->lo)
+		return false;
+	format_syn(rule, words, sizeof(words));
+	answer->reason = WEIR_TX_COOKIE;
+	snprintf(answer->rule, sizeof(answer->rule), "syn protect %s", words);
+	return true;
+}
+
+/*
+ * As spend_budget() of the data path. Of a newcomer under pressure it cannot be
+ * said what luck and its network's share will do: here it passes while there is room.
+ */
+static void check_budget(const struct maps *maps, const struct weir_policy *policy,
+			 const struct question *q, struct answer *answer)
+{
+	uint32_t index = budget_lookup(policy, &q->to, &q->kind);
+	const char *name = policy->budget_spec[index].name;
+	struct weir_budget_state state = { 0 };
+	struct weir_spending spending;
+	bool pressed;
+	double used;
+
+	if (index && maps_read_budget(maps, index, &state, &spending))
+		return;
+	pressed = index && budget_is_pressed(&state);
+	if (check_cookies(policy, q, pressed, answer) || !pressed)
+		return;
+	used = budget_used(&policy->budget[index], &state);
+	if (q->known) {
+		answer->reason = used < 1 ? WEIR_PASS_KNOWN : WEIR_DROP_BUDGET;
+		snprintf(answer->rule, sizeof(answer->rule), "budget %s is used up; the source is "
+			 "known and goes first", name);
+	} else {
+		answer->reason = used < 0.5 ? WEIR_PASS_NEWCOMER : WEIR_DROP_SHED;
+		snprintf(answer->rule, sizeof(answer->rule), "budget %s is used up; the source is "
+			 "not known, and its network has a share of what is left", name);
+	}
+}
+
 static void decide(const struct maps *maps, const struct settings *settings,
 		   const struct question *q, struct answer *answer)
 {
@@ -198,6 +257,20 @@ static void decide(const struct maps *maps, const struct settings *settings,
 		return;
 	}
 	check_limit(maps, settings->policy, q, answer);
+	if (!strcmp(reason_action(answer->reason), "pass"))
+		check_budget(maps, settings->policy, q, answer);
+}
+
+static int ask_known(const struct maps *maps, struct question *q, char *err)
+{
+	struct known known;
+	int rc = known_open(maps, &known, err);
+
+	if (rc)
+		return rc;
+	q->known = known_has(&known, &q->address);
+	known_close(&known);
+	return 0;
 }
 
 enum outcome cmd_check(const struct call *call)
@@ -212,7 +285,7 @@ enum outcome cmd_check(const struct call *call)
 		return usage(call, "%s", err);
 	if (maps_open(&maps, MAPS_READ, err))
 		return failed("%s", err);
-	if (maps_read_settings(&maps, &settings, err)) {
+	if (ask_known(&maps, &question, err) || maps_read_settings(&maps, &settings, err)) {
 		maps_close(&maps);
 		return failed("%s", err);
 	}

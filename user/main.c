@@ -75,7 +75,7 @@ static const struct command commands[] = {
 	  .run = cmd_list_diff },
 	{ "list", "rollback", "NAME", "back to the previous generation", .run = cmd_list_rollback },
 	{ "list", "del", "NAME", "", .run = cmd_list_del },
-	{ "check", NULL, "ADDRESS [proto P] [syn|fragment] [dport N]",
+	{ "check", NULL, "ADDRESS [proto P] [syn|fragment] [dport N] [to ADDRESS]",
 	  "what would happen to such a packet now, and by which rule", .run = cmd_check },
 	{ "save", NULL, "", "all that a person set, as commands", .run = cmd_save },
 	{ "restore", NULL, "FILE|- [check]", "set exactly what the file says, or nothing",
