@@ -203,6 +203,9 @@ static enum outcome attach(const struct call *call, struct maps *maps, const str
 	if (datapath_attach(maps, slot, &device, w->mode, &result, err))
 		return failed("%s", err);
 	if (maps_write_device(maps, slot, &device)) {
+		if (result.replaced)
+			return failed("%s: weir's program was replaced and works, but the record of it "
+				      "is the old one; attach again", w->name);
 		datapath_detach(maps, &device, err);
 		return failed("%s: cannot record the device; detached again", w->name);
 	}

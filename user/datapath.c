@@ -31,6 +31,9 @@
 #define BUCKET_BYTES	144
 #define BUCKETS_MIN	(1U << 16)
 
+/* What every driver's XDP takes: a page less headroom, header and bookkeeping. */
+#define PAGE_MTU	3000
+
 static bool verbose_logs;
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
@@ -310,6 +313,20 @@ static int refuse_stranger(const struct weir_device *device, const struct found 
 		    found->lone, device->name);
 }
 
+/* 0 where it cannot be told. */
+static int mtu_of(const struct weir_device *device)
+{
+	int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), mtu = 0;
+	struct ifreq request = { 0 };
+
+	if (sock < 0)
+		return 0;
+	if (if_indextoname(device->ifindex, request.ifr_name) && !ioctl(sock, SIOCGIFMTU, &request))
+		mtu = request.ifr_mtu;
+	close(sock);
+	return mtu;
+}
+
 static int explain(const struct weir_device *device, enum xdp_attach_mode mode, int rc, char *err)
 {
 	char why[128];
@@ -317,6 +334,11 @@ static int explain(const struct weir_device *device, enum xdp_attach_mode mode, 
 	libxdp_strerror(rc, why, sizeof(why));
 	if (rc == -EPERM)
 		return fail(err, EPERM, "%s: not permitted (weir needs root)", device->name);
+	if (mode == XDP_MODE_NATIVE && mtu_of(device) > PAGE_MTU)
+		return fail(err, -rc, "%s: cannot attach in native mode: %s; with its MTU of %d a frame "
+			    "takes more than one page, which drivers refuse: `ip link set dev %s mtu %d` "
+			    "(on a veth that of its peer too), or attach with mode skb", device->name,
+			    why, mtu_of(device), device->name, PAGE_MTU);
 	return fail(err, -rc, "%s: cannot attach in %s mode: %s (-v shows more)", device->name,
 		    mode_name(mode), why);
 }
