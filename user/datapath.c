@@ -313,20 +313,6 @@ static int refuse_stranger(const struct weir_device *device, const struct found 
 		    found->lone, device->name);
 }
 
-/* 0 where it cannot be told. */
-static int mtu_of(const struct weir_device *device)
-{
-	int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), mtu = 0;
-	struct ifreq request = { 0 };
-
-	if (sock < 0)
-		return 0;
-	if (if_indextoname(device->ifindex, request.ifr_name) && !ioctl(sock, SIOCGIFMTU, &request))
-		mtu = request.ifr_mtu;
-	close(sock);
-	return mtu;
-}
-
 static int explain(const struct weir_device *device, enum xdp_attach_mode mode, int rc, char *err)
 {
 	char why[128];
