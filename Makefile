@@ -31,8 +31,9 @@ BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I. \
 
 # The pure part of the user side: no libbpf, no root, so unit tests and
 # fuzzers link it as it is.
-PURE := user/prefix.c user/parse.c user/format.c user/policy.c user/settings.c user/words.c user/syn.c \
-	user/blockset.c user/listfile.c user/judge.c user/config.c
+PURE := user/prefix.c user/parse.c user/format.c user/policy.c user/policy_match.c \
+	user/policy_compile.c user/settings.c user/words.c user/syn.c user/blockset.c \
+	user/listfile.c user/judge.c user/config.c
 USER := $(sort $(wildcard user/*.c))
 USER_OBJ := $(USER:%.c=$(B)/%.o)
 PURE_OBJ := $(PURE:%.c=$(B)/%.o)
