@@ -21,7 +21,7 @@ comma  := ,
 SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 VERSION := $(shell sed -n 's/^New in version //p' NEWS | head -n 1)
 CFLAGS := -std=gnu11 -O2 -g $(WARN) $(SANFLAGS) -I. -I$(B) -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"'
-LIBS   := -lxdp -lbpf -ljansson -lcyaml -lyaml
+LIBS   := -lxdp -lbpf -ljansson -lcyaml -lyaml -lncursesw -ltinfo
 # UAPI headers only; the multiarch folder holds <asm/types.h>. The blocks of a
 # loop stay in order: rearranged, its end may fall through into its beginning,
 # which Linux 6.1 refuses ("back-edge"); it takes a loop that jumps back.

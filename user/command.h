@@ -109,12 +109,20 @@ enum outcome cmd_show_source(const struct call *call);
 /* cmd_monitor.c, cmd_capture.c */
 enum outcome cmd_monitor(const struct call *call);
 enum outcome cmd_capture(const struct call *call);
+/* cmd_top.c */
+enum outcome cmd_top(const struct call *call);
 
 /*
  * The command whose name @words begins with, stepped over. NULL with @err: there
  * is none, or it takes no words and some follow. main.c
  */
 const struct command *find_command(char ***words, char *err);
+
+/*
+ * Runs a command that changes settings, as if it had been typed: @words from its
+ * object on, ends with NULL. @said: what it says, of success or failure. main.c
+ */
+enum outcome edit_by_words(char **words, char said[ERR_LEN]);
 
 /* To stderr, with the program's name; return the outcome. */
 enum outcome usage(const struct call *call, const char *format, ...)

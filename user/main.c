@@ -101,6 +101,8 @@ static const struct command commands[] = {
 	  .run = cmd_metrics },
 	{ "capture", NULL, "[reason R]... [from PREFIX] [passed] [count N] [seconds S] write FILE|-",
 	  "samples of dropped packets, with the reason of each, as pcapng", .run = cmd_capture },
+	{ "top", NULL, "", "rates by reason, budgets, and who is dropped most, on a terminal",
+	  .run = cmd_top },
 	{ 0 },
 };
 
@@ -154,66 +156,92 @@ void remark(const struct call *call, const char *format, ...)
 /* ---- changes of the settings ---- */
 
 /* Against empty settings: whether the words are right can be told without any maps. */
-static enum outcome rehearse(const struct call *call)
+static enum outcome rehearse(const struct command *command, char **words, char *said)
 {
 	static const struct prefixes nobody;
-	struct edit edit = { .words = call->words, .own = &nobody };
+	struct edit edit = { .words = words, .own = &nobody };
 	struct settings empty;
 	enum outcome outcome;
 
-	if (settings_init(&empty))
-		return failed("out of memory");
+	if (settings_init(&empty)) {
+		fail(said, ENOMEM, "out of memory");
+		return FAILED;
+	}
 	edit.settings = &empty;
-	outcome = call->command->edit(&edit);
+	outcome = command->edit(&edit);
 	settings_free(&empty);
-	return outcome == USAGE ? usage(call, "%s", edit.err) : DONE;
+	snprintf(said, ERR_LEN, "%s", edit.err);
+	return outcome == USAGE ? USAGE : DONE;
 }
 
-static enum outcome edit_maps(const struct call *call, struct maps *maps, const struct prefixes *own)
+static enum outcome edit_maps(const struct command *command, char **words, struct maps *maps,
+			      const struct prefixes *own, char *said)
 {
 	struct settings was, is;
-	struct edit edit = { .words = call->words, .settings = &is, .own = own,
-			     .now_ns = now_ns(), .now_unix_s = time(NULL) };
+	struct edit edit = { .words = words, .settings = &is, .own = own, .now_ns = now_ns(),
+			     .now_unix_s = time(NULL) };
 	enum outcome outcome;
 
-	if (maps_read_settings(maps, &was, edit.err))
-		return failed("%s", edit.err);
+	if (maps_read_settings(maps, &was, said))
+		return FAILED;
 	if (settings_copy(&is, &was)) {
 		settings_free(&was);
-		return failed("out of memory");
+		fail(said, ENOMEM, "out of memory");
+		return FAILED;
 	}
 	entries_expire(&is.block, edit.now_ns);
-	outcome = call->command->edit(&edit);
+	outcome = command->edit(&edit);
 	if (outcome == DONE && edit.changed &&
 	    (policy_compile(is.policy, edit.err) ||
 	     maps_write_settings(maps, &was, &is, false, edit.err) ||
 	     judgements_note_undone(maps, &was, &is, edit.err)))
 		outcome = FAILED;
-	if (outcome != DONE)
-		failed("%s", edit.err);
-	else if (edit.said[0])
-		remark(call, "%s", edit.said);
+	snprintf(said, ERR_LEN, "%s", outcome == DONE ? edit.said : edit.err);
 	settings_free(&is);
 	settings_free(&was);
 	return outcome;
 }
 
-static enum outcome run_edit(const struct call *call)
+static enum outcome do_edit(const struct command *command, char **words, char *said)
 {
-	enum outcome outcome = rehearse(call);
+	enum outcome outcome = rehearse(command, words, said);
 	struct prefixes own = { 0 };
 	struct maps maps;
-	char err[ERR_LEN];
 
 	if (outcome != DONE)
 		return outcome;
-	if (open_maps(&maps, call->command->needs == MAKES_MAPS ? MAPS_CREATE : MAPS_WRITE, err))
-		return failed("%s", err);
-	outcome = own_addresses(&own) ? failed("cannot read this host's addresses") :
-					edit_maps(call, &maps, &own);
+	if (open_maps(&maps, command->needs == MAKES_MAPS ? MAPS_CREATE : MAPS_WRITE, said))
+		return FAILED;
+	if (own_addresses(&own)) {
+		fail(said, EIO, "cannot read this host's addresses");
+		outcome = FAILED;
+	} else {
+		outcome = edit_maps(command, words, &maps, &own, said);
+	}
 	prefixes_free(&own);
 	close_maps(&maps, outcome);
 	return outcome;
+}
+
+static enum outcome run_edit(const struct call *call)
+{
+	char said[ERR_LEN] = "";
+	enum outcome outcome = do_edit(call->command, call->words, said);
+
+	if (outcome == USAGE)
+		return usage(call, "%s", said);
+	if (outcome == FAILED)
+		return failed("%s", said);
+	if (said[0])
+		remark(call, "%s", said);
+	return DONE;
+}
+
+enum outcome edit_by_words(char **words, char said[ERR_LEN])
+{
+	const struct command *command = find_command(&words, said);
+
+	return command && command->edit ? do_edit(command, words, said) : USAGE;
 }
 
 /* ---- the command line ---- */

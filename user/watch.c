@@ -112,7 +112,7 @@ bool watch_reader_left(int fd)
 {
 	struct pollfd reader = { .fd = fd };
 
-	return poll(&reader, 1, 0) > 0 && reader.revents & POLLERR;
+	return poll(&reader, 1, 0) > 0 && reader.revents & (POLLERR | POLLHUP);
 }
 
 void watch_die_of_pipe(void)
@@ -175,7 +175,7 @@ int watch_open(struct watch *watch, const struct watch_words *w, listen_each eac
 		wanted.reasons = reasons_of_action(w->passed ? "pass" : "drop");
 	catch_signals();
 	rc = listen_open(&watch->listener, &watch->maps, &wanted, each, arg, err);
-	if (rc) {
+	if (rc && !(rc == -EBUSY && watch->may_be_deaf)) {
 		maps_close(&watch->maps);
 		return rc;
 	}
@@ -184,6 +184,13 @@ int watch_open(struct watch *watch, const struct watch_words *w, listen_each eac
 	if (w->seconds)
 		watch->end_ns = now_ns() + w->seconds * NS_PER_S;
 	return 0;
+}
+
+static int wait_for_packets(struct watch *watch, int wait_ms)
+{
+	if (watch->listener)
+		return listen_poll(watch->listener, wait_ms);
+	return poll(NULL, 0, wait_ms) < 0 ? -errno : 0;
 }
 
 enum watch_end watch_run(struct watch *watch)
@@ -201,7 +208,7 @@ enum watch_end watch_run(struct watch *watch)
 			next_tick = now + TICK_NS;
 		}
 		if (!watch->end)
-			rc = listen_poll(watch->listener, POLL_MS);
+			rc = wait_for_packets(watch, POLL_MS);
 		if (watch->flush)
 			watch->flush(watch);
 		if (watch->end)
@@ -217,7 +224,7 @@ enum watch_end watch_run(struct watch *watch)
 		if (now >= next_attached)
 			next_attached = now + ATTACHED_NS;
 	}
-	if (watch->end != WATCH_ENOUGH && !listen_poll(watch->listener, 0) && watch->flush)
+	if (watch->end != WATCH_ENOUGH && !wait_for_packets(watch, 0) && watch->flush)
 		watch->flush(watch);	/* what came last */
 	return watch->end;
 }

@@ -34,6 +34,7 @@ struct watch {
 	uint64_t unix_offset_ns;	/* from CLOCK_MONOTONIC to the time of day */
 	uint64_t end_ns;		/* 0: never */
 	bool attached;			/* to any interface */
+	bool may_be_deaf;		/* goes on without a slot when all are taken: no listener */
 	enum watch_end end;		/* may be set by the command, to end it */
 	/* Both may be NULL. Four times a second; at most every 100 ms when something was told. */
 	void (*tick)(struct watch *watch);
@@ -56,7 +57,7 @@ const char *event_action(const struct weir_event *event);
 
 /* Whether a signal asks us to end: then writing fails for no other reason. */
 bool watch_is_signalled(void);
-/* Whether @fd is a pipe that nobody reads any more: then nothing is to be done. */
+/* Whether @fd is a pipe that nobody reads any more, or a terminal that is gone. */
 bool watch_reader_left(int fd);
 /* SIGPIPE's own end, for a command that has tidied up. */
 void watch_die_of_pipe(void);
