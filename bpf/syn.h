@@ -20,6 +20,7 @@
 #define WEIR_SYN_H
 
 #include "bpf/budget.h"
+#include "bpf/verifier.h"
 
 #define TCP_FIN		0x01
 #define TCP_SYN		0x02
@@ -102,6 +103,12 @@ static __always_inline __u32 load_headers(struct xdp_md *ctx, const struct packe
 	return len;
 }
 
+/* @at: proved to be in the header, which a verifier sees only of a mask that is there. */
+static __always_inline __u8 option_byte(const struct syn_headers *headers, __u32 at)
+{
+	return headers->tcp_byte[weir_opaque(at) & 63];
+}
+
 /*
  * Global, so that the verifier proves one option and not all sequences of them.
  * Reads that at @at; returns where the next one is, 0: there is none.
@@ -113,23 +120,23 @@ __noinline int read_option(struct syn_headers *headers, struct syn_options *opti
 
 	if (!headers || !options || len > TCP_HEADER_MAX || at + 1 >= len)
 		return 0;
-	kind = headers->tcp_byte[at & 63];
+	kind = option_byte(headers, at);
 	if (kind == TCP_OPTION_END)
 		return 0;
 	if (kind == TCP_OPTION_NOP)
 		return at + 1;
-	size = headers->tcp_byte[(at + 1) & 63];
+	size = option_byte(headers, at + 1);
 	if (size < 2 || at + size > len)
 		return 0;
 	if (kind == TCP_OPTION_WSCALE && size == 3) {
 		options->wscale = 1;
-		options->shift = headers->tcp_byte[(at + 2) & 63];
+		options->shift = option_byte(headers, at + 2);
 	} else if (kind == TCP_OPTION_SACK && size == 2) {
 		options->sack = 1;
 	} else if (kind == TCP_OPTION_TIMESTAMPS && size == 10) {
 		options->timestamps = 1;
 		for (int n = 0; n < 4; n++)
-			options->time[n] = headers->tcp_byte[(at + 2 + n) & 63];
+			options->time[n] = option_byte(headers, at + 2 + n);
 	}
 	return at + size;
 }
