@@ -210,7 +210,7 @@ enum outcome cmd_show_bans(const struct call *call)
 
 /* ---- ban-log ---- */
 
-static json_t *judgement_json(const struct weir_judgement *j, const char *prefix)
+json_t *judgement_json(const struct weir_judgement *j, const char *prefix)
 {
 	char why[384];
 

@@ -9,6 +9,7 @@
 
 #include "user/bans.h"
 #include "user/cmd_output.h"
+#include "user/judgements.h"
 #include "user/parse.h"
 #include "user/table.h"
 #include "user/watch.h"
@@ -145,15 +146,6 @@ static void tell_packet(const struct weir_event *event, void *arg)
 
 /* ---- judgements ---- */
 
-static const char *const judgement_kinds[] = {
-	[WEIR_BAN_SOURCE] = "ban-source",
-	[WEIR_BAN_NETWORK] = "ban-network",
-	[WEIR_WOULD_BAN_SOURCE] = "would-ban-source",
-	[WEIR_WOULD_BAN_NETWORK] = "would-ban-network",
-	[WEIR_UNBAN] = "unban",
-	[WEIR_SPARED] = "spared",
-};
-
 static bool concerns(const struct monitor *monitor, const struct prefix *prefix)
 {
 	const struct prefix *from = &monitor->words.wanted.from;
@@ -162,38 +154,27 @@ static bool concerns(const struct monitor *monitor, const struct prefix *prefix)
 	       prefix_covers(prefix, from);
 }
 
-static json_t *judgement_json(const struct weir_judgement *judgement, const char *kind,
-			      const char *prefix)
+static json_t *judgement_event(const struct weir_judgement *judgement, const char *prefix)
 {
-	return json_pack("{s:s, s:I, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:i, s:i, s:s}",
-			 "event", "judgement", "time_ns", (json_int_t)(judgement->unix_s * NS_PER_S),
-			 "kind", kind, "prefix", prefix, "strikes", judgement->strikes, "windows",
-			 judgement->windows, "ttl_seconds", (json_int_t)judgement->ttl_s, "packets",
-			 (json_int_t)judgement->packets, "limit_pps",
-			 (json_int_t)judgement->limit_pps, "seen_pps",
-			 (json_int_t)judgement->seen_pps, "sources", judgement->sources,
-			 "share_permille", judgement->share_permille, "text", judgement->text);
+	json_t *json = judgement_json(judgement, prefix);
+
+	json_object_set_new(json, "event", json_string("judgement"));
+	json_object_set_new(json, "time_ns", json_integer(judgement->unix_s * NS_PER_S));
+	return json;
 }
 
-static void print_judgement(const struct weir_judgement *judgement, const char *kind,
-			    const char *prefix)
+static void print_judgement(const struct weir_judgement *judgement, const char *prefix)
 {
-	char line[LINE_LEN], ttl[FORMAT_LEN + 8] = "", duration[FORMAT_LEN];
+	char line[LINE_LEN], why[384];
 
-	if (judgement->ttl_s) {
-		format_duration(judgement->ttl_s, duration);
-		snprintf(ttl, sizeof(ttl), " ttl %s", duration);
-	}
-	snprintf(line, sizeof(line), "judgement: %s %s%s: %" PRIu64 " packets dropped in %u windows, "
-		 "%" PRIu64 " pps seen, %" PRIu64 " pps allowed%s%.63s", kind, prefix, ttl,
-		 (uint64_t)judgement->packets, judgement->windows, (uint64_t)judgement->seen_pps,
-		 (uint64_t)judgement->limit_pps, *judgement->text ? ": " : "", judgement->text);
+	judgement_explain(judgement, why, sizeof(why));
+	snprintf(line, sizeof(line), "judgement: %s %s: %s", judgement_name(judgement->kind), prefix,
+		 why);
 	put_text(judgement->unix_s * NS_PER_S, line);
 }
 
 static void tell_judgement(struct monitor *monitor, const struct weir_judgement *judgement)
 {
-	const char *kind = judgement->kind <= WEIR_SPARED ? judgement_kinds[judgement->kind] : "?";
 	char text[PREFIX_STRLEN];
 	struct prefix prefix;
 
@@ -202,9 +183,9 @@ static void tell_judgement(struct monitor *monitor, const struct weir_judgement 
 		return;
 	prefix_format(&prefix, text);
 	if (monitor->call->json)
-		put_json(monitor, judgement_json(judgement, kind, text));
+		put_json(monitor, judgement_event(judgement, text));
 	else
-		print_judgement(judgement, kind, text);
+		print_judgement(judgement, text);
 	end_if_enough(monitor);
 }
 
@@ -217,14 +198,14 @@ static bool read_judgement(const struct monitor *monitor, uint64_t number,
 /* What was judged before we came is not told. */
 static void find_last_judgement(struct monitor *monitor)
 {
-	struct weir_judgement judgement;
+	struct weir_judgement *last;
+	char ignored[ERR_LEN];
+	size_t count;
 
-	for (uint64_t slot = 0; slot < WEIR_JUDGEMENTS; slot++) {
-		if (!read_judgement(monitor, slot, &judgement))
-			continue;
-		if (judgement.number > monitor->judged)
-			monitor->judged = judgement.number;
-	}
+	if (judgements_read(&monitor->watch.maps, 1, &last, &count, ignored))
+		return;
+	monitor->judged = count ? last->number : 0;
+	free(last);
 }
 
 static void look_for_judgements(struct monitor *monitor)

@@ -35,6 +35,9 @@ json_t *budget_json(const struct weir_budget_spec *spec, const struct weir_limit
 /* The words of `syn protect` that make this rule; cmd_syn.c. */
 void format_syn(const struct weir_syn_rule *rule, char *text, size_t size);
 
+/* What a judgement was and why; cmd_daemon.c. */
+json_t *judgement_json(const struct weir_judgement *judgement, const char *prefix);
+
 /* `list load` in two steps, for restore: the words; the file, checked. cmd_list.c. */
 int parse_list_load(char ***words, struct list_change *change, char *err);
 int plan_list_load(struct list_change *change, const struct settings *settings, bool quiet,

@@ -261,21 +261,13 @@ static bool open_screen(struct top *top)
 	return true;
 }
 
-/* Buckets tell of rate-limit what samples would: the others share the events. */
-static struct watch_words words_of_top(void)
-{
-	uint64_t rate = 1ULL << WEIR_DROP_RATE;
-
-	return (struct watch_words){ .wanted.reasons = reasons_of_action("drop") & ~rate };
-}
-
 static enum outcome run_top(const struct call *call, struct top *top)
 {
-	struct watch_words words = words_of_top();
+	static const struct watch_words drops;
 	enum watch_end end;
 	char err[ERR_LEN];
 
-	if (watch_open(&top->watch, &words, note_packet, top, err))
+	if (watch_open(&top->watch, &drops, note_packet, top, err))
 		return failed("%s", err);
 	top->screen.deaf = !top->watch.listener;
 	if (!open_screen(top)) {

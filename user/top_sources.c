@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who is dropped. Sources with a bucket are counted there, exactly; networks in
- * their sketch; all others (blocked, banned, shed, malformed) are estimated from
- * the packets that the data path tells.
+ * Who is dropped. Sources with a bucket are counted there, exactly, and found by
+ * going through all buckets or, sooner, by packets of theirs that the data path
+ * tells; networks are counted in their sketch; all others (blocked, banned, shed,
+ * malformed) are estimated from the packets that are told.
  */
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "bpf/hash.h"
+#include "user/policy.h"
 #include "user/top.h"
 
 #define NS_PER_S	1e9
@@ -38,6 +42,7 @@ struct remembered {
 struct tally {
 	uint64_t hi, lo;
 	uint8_t reason;
+	struct packet_kind kind;	/* of the last one */
 	uint32_t samples[SLICES];
 	uint64_t weight[SLICES], total;
 };
@@ -194,16 +199,25 @@ static void take_found(struct top_sources *sources)
 	sources->candidates = all;
 }
 
+/* Of the CPU, by us. */
+static uint64_t spent_ns(void)
+{
+	struct timespec spent;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+	return spent.tv_sec * 1000000000ULL + spent.tv_nsec;
+}
+
 static void search_buckets(struct top_sources *sources, const struct maps *maps)
 {
-	uint64_t start = now_ns(), took;
+	uint64_t start = now_ns(), spent = spent_ns(), took;
 
 	if (start < sources->next_search_ns || size_memory(sources))
 		return;
 	sources->buckets = sources->found_count = sources->least_score = 0;
 	maps_each_bucket(maps, look_at, sources);
 	take_found(sources);
-	took = now_ns() - start;
+	took = spent_ns() - spent;
 	sources->next_search_ns = start + (took * SEARCH_SHARE > SEARCH_NS ? took * SEARCH_SHARE :
 									     SEARCH_NS);
 }
@@ -283,10 +297,16 @@ static uint16_t *find_tally(struct top_sources *sources, uint64_t hi, uint64_t l
 	}
 }
 
-/* One IPv6 source is a /64. What is no IP packet has none. */
+static bool has_bucket(enum weir_reason reason)
+{
+	return reason == WEIR_DROP_RATE || reason == WEIR_DROP_CONTENDED;
+}
+
+/* One IPv6 source is a /64, unless its limit says otherwise. What is no IP packet has none. */
 void top_note_packet(struct top_sources *sources, const struct weir_event *event)
 {
-	uint64_t hi = event->hi, lo = event->hi ? 0 : event->lo;
+	uint64_t hi = event->hi;
+	uint64_t lo = event->hi && !has_bucket(event->reason) ? 0 : event->lo;
 	struct tally *tally;
 	uint16_t *index;
 
@@ -301,6 +321,9 @@ void top_note_packet(struct top_sources *sources, const struct weir_event *event
 		*index = sources->tallies;
 	}
 	tally = &sources->tally[*index - 1];
+	tally->kind = (struct packet_kind){
+		.proto = event->proto == IPPROTO_ICMPV6 ? IPPROTO_ICMP : event->proto,
+		.what = event->what, .dport = event->dport };
 	tally->samples[sources->slice]++;
 	tally->weight[sources->slice] += event->weight;
 	tally->total += event->weight;
@@ -382,9 +405,48 @@ static void add_tallies(const struct top_sources *sources, struct top_rows *rows
 				       .reason = tally->reason, .sampled = weight != samples,
 				       .dropped_pps = weight / seconds, .dropped = tally->total };
 
-		if (samples >= SAMPLES_MIN || !row.sampled)
+		if (!has_bucket(tally->reason) && (samples >= SAMPLES_MIN || !row.sampled))
 			add_row(rows, &row);
 	}
+}
+
+/* The bucket of who was told several times; one that is quiet makes room. */
+static void take_told(struct top_sources *sources, const struct maps *maps,
+		      const struct weir_policy *policy, const struct tally *tally)
+{
+	struct prefix source = { tally->hi, tally->lo, 128 };
+	const struct weir_limit *limit = &policy->limit[policy_lookup(policy, &source, &tally->kind)];
+	struct candidate new = { .key.serial = limit->serial, .read_ns = now_ns(),
+				 .active_ns = now_ns() };
+	struct weir_bucket bucket;
+	size_t at = 0;
+
+	source.length = prefix_is_v4(&source) ? 96 + limit->v4_bits : limit->v6_bits;
+	prefix_mask(&source);
+	new.key.hi = source.hi;
+	new.key.lo = source.lo;
+	if (find_candidate(sources->candidate, sources->candidates, &new) ||
+	    maps_read_bucket(maps, &new.key, &bucket))
+		return;
+	new.passed = bucket.passed;
+	new.dropped = bucket.dropped;
+	if (sources->candidates < TOP_ROWS)
+		at = sources->candidates++;
+	else
+		for (size_t i = 1; i < TOP_ROWS; i++)
+			if (sources->candidate[i].dropped_pps < sources->candidate[at].dropped_pps)
+				at = i;
+	sources->candidate[at] = new;
+	qsort(sources->candidate, sources->candidates, sizeof(new), by_key);
+}
+
+static void find_by_samples(struct top_sources *sources, const struct maps *maps,
+			    const struct weir_policy *policy)
+{
+	for (size_t i = 0; i < sources->tallies; i++)
+		if (has_bucket(sources->tally[i].reason) &&
+		    samples_of(&sources->tally[i]) >= SAMPLES_MIN)
+			take_told(sources, maps, policy, &sources->tally[i]);
 }
 
 void top_read_sources(struct top_sources *sources, const struct maps *maps,
@@ -392,6 +454,7 @@ void top_read_sources(struct top_sources *sources, const struct maps *maps,
 {
 	read_candidates(sources, maps);
 	search_buckets(sources, maps);
+	find_by_samples(sources, maps, policy);
 	rows->count = 0;
 	for (size_t i = 0; i < sources->candidates; i++)
 		add_candidate(&sources->candidate[i], policy, rows);

@@ -192,7 +192,7 @@ def test_monitor_tells_judgements(lab):
     run("bpftool", "map", "update", "pinned", PINS / "judgements", "key", 1, 0, 0, 0, "value",
         *judgement)
     event = reader.wait().events()[0]
-    check((event["event"], event["kind"], event["prefix"], event["ttl_seconds"], event["text"]) ==
+    check((event["event"], event["verdict"], event["prefix"], event["ttl_seconds"], event["text"]) ==
           ("judgement", "ban-network", "198.51.100.0/24", 600, "test"),
           "monitor: judgements are told", event)
 
