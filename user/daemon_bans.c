@@ -13,6 +13,7 @@
 #include "user/format.h"
 #include "user/host.h"
 #include "user/judgements.h"
+#include "user/listen.h"
 #include "user/known.h"
 #include "user/log.h"
 
@@ -392,6 +393,7 @@ static int act(struct rotation *rotation, const struct drops *before, char *err)
 
 	if (rc)
 		return rc;
+	listen_reap(&maps);
 	rc = maps_read_settings(&maps, &was, err);
 	if (rc) {
 		maps_close(&maps);
