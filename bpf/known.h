@@ -4,8 +4,9 @@
  * distributed flood they go first.
  *
  * A source becomes known when it was seen in WEIR_KNOWN_SCORE different
- * minutes and kept to its limit; going over it in calm times starts it anew. Two
- * generations of the table take turns every 19.5 hours: who is still
+ * minutes and kept to its limit; going over it on the way starts it anew. Who is
+ * known stays so when he goes over it: anybody could send that in his name, and his
+ * limit holds it. Two generations of the table take turns every 19.5 hours: who is still
  * there when they do is carried over, who is not is forgotten with the generation
  * after. A line of an older epoch counts as empty, so nothing has to be cleared.
  *
@@ -116,8 +117,10 @@ static __always_inline void known_note(struct weir_known_line *line, __u64 key, 
 		score = least;
 	if (score > WEIR_KNOWN_SCORE)
 		score = WEIR_KNOWN_SCORE;
+	if (!good && (fresh ? least : line->state[slot] & 15) < WEIR_KNOWN_SCORE)
+		score = 0;
 	line->key[slot] = key;
-	line->state[slot] = mark | (good ? score : 0);
+	line->state[slot] = mark | score;
 }
 
 #ifdef __bpf__

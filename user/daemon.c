@@ -143,7 +143,7 @@ static int meet_maps(struct daemon *daemon, const struct maps *maps)
 	return 0;
 }
 
-static void look(struct daemon *daemon)
+static void look(struct daemon *daemon, uint64_t began)
 {
 	char err[ERR_LEN];
 	struct maps maps;
@@ -159,9 +159,10 @@ static void look(struct daemon *daemon)
 		log_line(LOG_ERR, "out of memory");
 	else if (rotation_look(daemon->rotation, &maps, &daemon->config, err))
 		log_line(LOG_ERR, "%s", err);
-	maps_close(&maps);
 	folders_look(daemon->folders, &daemon->config);
 	keeper_look(daemon->keeper, &daemon->config);
+	maps_note_loop(&maps, began);
+	maps_close(&maps);
 }
 
 /* With millions of sources over their limit a look takes long: then it is taken less often. */
@@ -169,7 +170,7 @@ static void look_and_pace(struct daemon *daemon)
 {
 	uint64_t began = now_ns(), took, window = daemon->config.window_ns;
 
-	look(daemon);
+	look(daemon, began);
 	took = now_ns() - began;
 	daemon->next_ns = began + (took * BUSY_PART > window ? took * BUSY_PART : window);
 }

@@ -60,10 +60,9 @@ int judgements_read(const struct maps *maps, uint64_t most, struct weir_judgemen
 
 bool judgements_reached(const struct maps *maps, uint64_t number)
 {
-	__u32 slot = number % WEIR_JUDGEMENTS;
 	struct weir_judgement judgement;
 
-	return !bpf_map_lookup_elem(maps->fd[MAP_judgements], &slot, &judgement) &&
+	return !maps_read_judgement(maps, number % WEIR_JUDGEMENTS, &judgement) &&
 	       judgement.number >= number;
 }
 

@@ -1,100 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The daemon: whom it bans and whom not, and that it may be killed at any time."""
-import os
-import pathlib
 import re
 import signal
-import socket
-import subprocess
-import tempfile
 import time
 
-from lab import (FAR4, NEAR4, NEAR6, WEIR, Receiver, check, demand, run_tests, send_udp, wait_for)
-
-STRANGE_MAC = "02:00:00:00:00:99"   # of nobody: weir sees the frame, the stack drops it at once
-FLOODER = "198.51.100.7"
-QUICK = {"sources": {"windows": 2, "ban": "2s", "longest": "8s"}, "state": {"known": '""',
-         "settings": '""'}, "http": {"port": 0}}
-IN_TIME = 6     # seconds from the first packet to the ban: 2 windows, the first look, a busy machine
-
-
-def yaml(settings):
-    """Two levels are all there is."""
-    lines = []
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            lines += [f"{key}:", *(f"  {name}: {each}" for name, each in value.items())]
-        else:
-            lines.append(f"{key}: {value}")
-    return "\n".join(lines) + "\n"
-
-
-class Daemon:
-    """A running `weir daemon` with settings of its own."""
-
-    def __init__(self, lab, *words, env=None, **settings):
-        self.lab, self.folder = lab, pathlib.Path(tempfile.mkdtemp(prefix="weir-daemon-"))
-        self.settings = self.folder / "weir.yaml"
-        self.configure(**settings)
-        self.start(*words, env=env)
-
-    def configure(self, **settings):
-        merged = {key: dict(value) if isinstance(value, dict) else value
-                  for key, value in QUICK.items()}
-        for key, value in settings.items():
-            merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
-        self.settings.write_text(yaml(merged))
-
-    def start(self, *words, env=None):
-        self.log = self.folder / f"log-{time.monotonic_ns()}"
-        with open(self.log, "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen(
-                self.lab.near.command(WEIR, "daemon", "config", self.settings, *words),
-                stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})
-        self.lab.children.append(self.process)
-        demand(wait_for(lambda: self.says("weir daemon, process") or self.ended(), 10) and
-               not self.ended(), f"the daemon did not start: {self.text()}")
-
-    def text(self):
-        return self.log.read_text(encoding="utf-8")
-
-    def says(self, pattern):
-        """Lines of its log."""
-        return [line for line in self.text().splitlines() if re.search(pattern, line)]
-
-    def ended(self):
-        return self.process.poll() is not None
-
-    def reload(self, **settings):
-        self.configure(**settings)
-        self.kill(signal.SIGHUP)
-
-    def kill(self, number):
-        self.process.send_signal(number)
-
-    def stop(self, number=signal.SIGTERM):
-        self.kill(number)
-        return self.process.wait(timeout=20)
-
-
-def bans(lab):
-    return {ban["prefix"]: ban for ban in lab.read("show", "bans")["bans"]}
-
-
-def judged(lab, verdict):
-    return [each for each in lab.read("ban-log", "last", 4096)["judgements"]
-            if each["verdict"] == verdict]
-
-
-def start_flood(lab, source=FLOODER, *words, pps=5000, seconds=30):
-    prefix = source if "/" in source else f"{source}/32"
-    return lab.start_flood("to", NEAR4, "from", prefix, "pps", pps, "seconds", seconds, "mac",
-                           STRANGE_MAC, *words)
-
-
-def prepare(lab, rate="100pps", burst=20):
-    lab.weir("limit", "set", "rate", rate, "burst", burst)
-    lab.attach()
+from daemon import FLOODER, IN_TIME, STRANGE_MAC, Daemon, bans, judged, prepare, start_flood
+from lab import NEAR4, NEAR6, Receiver, check, demand, run_tests, send_udp, wait_for
 
 
 def test_source_is_banned_and_bans_double(lab):
@@ -146,10 +57,8 @@ def test_judging_only(lab):
 
 
 def test_spared(lab):
-    """Under a flood that uses a budget up: in calm times a source over its limit is known no more."""
     known, allowed, stranger = "198.51.100.10", "198.51.100.11", "198.51.100.12"
     prepare(lab)
-    lab.weir("budget", "set", "all", "rate", "100pps", "burst", 20)
     daemon = Daemon(lab)
     (daemon.folder / "known").write_text(f"{known}\n")
     lab.weir("known", "import", daemon.folder / "known")
@@ -245,125 +154,6 @@ def test_undone(lab):
     check(FLOODER not in saved, "a ban of the daemon's is not saved as a person's", saved.strip())
 
 
-def test_lists(lab):
-    prepare(lab)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-lists-"))
-    by_hand, named = folder / "hand.txt", folder / "named.txt"
-    by_hand.write_text("203.0.113.0/28\n")
-    named.write_text("203.0.113.64/28\n")
-    lab.weir("list", "load", "hand", "file", by_hand)
-    daemon = Daemon(lab, lists={"settle": "1s", "load": f"[{{name: named, file: {named}}}]"})
-
-    def blocked(*prefixes):
-        return all(lab.weir("block", "test", prefix, expect=None).status == 0
-                   for prefix in prefixes)
-    check(wait_for(lambda: blocked("203.0.113.0/28", "203.0.113.64/28"), 5),
-          "a list of the settings file is loaded", daemon.says("list named"))
-    (folder / "new").write_text("203.0.113.0/28\n203.0.113.16/28\n")
-    os.rename(folder / "new", by_hand)
-    started = time.monotonic()
-    check(wait_for(lambda: blocked("203.0.113.16/28"), 8), "a changed file is loaded again",
-          f"after {time.monotonic() - started:.1f} s")
-    by_hand.write_text("203.0.113.0/28\nnonsense\n")
-    check(wait_for(lambda: daemon.says("^<3>list hand stays as it was: .*:2:"), 8) and
-          blocked("203.0.113.0/28", "203.0.113.16/28"),
-          "a broken one is refused with its line, and the old generation stays",
-          daemon.says("stays")[:1])
-    by_hand.write_text("0.0.0.0/0\n")
-    check(wait_for(lambda: daemon.says("stays as it was: .*everybody"), 8),
-          "the guards hold for the daemon too", daemon.says("everybody")[:1])
-    by_hand.write_text("203.0.113.32/28\n")
-    check(wait_for(lambda: blocked("203.0.113.32/28"), 8) and not blocked("203.0.113.0/28"),
-          "and a good one afterwards is loaded", daemon.says("list hand: "))
-
-
-def test_settings_file(lab):
-    prepare(lab)
-    daemon = Daemon(lab)
-    bad = daemon.folder / "bad.yaml"
-    bad.write_text("sources:\n  windows: 3\n  widnows: 4\n")
-    said = lab.weir("daemon", "check", "config", bad, expect=1)
-    check(f"{bad}:3: " in said.err and "widnows" in said.err, "check: an unknown key and its line",
-          said)
-    said = lab.weir("daemon", "config", bad, expect=1)
-    check(f"{bad}:3: " in said.err, "the daemon does not start with it", said)
-    said = lab.weir("daemon", "check", "config", daemon.settings)
-    check("sources.windows: 2" in said.out and "remember: 1d" in said.out,
-          "check: what holds, defaults and all", f"{len(said.out.splitlines())} keys")
-    good = daemon.settings.read_text()
-    daemon.settings.write_text("mode: judge\nfoo: 1\n")
-    daemon.kill(signal.SIGHUP)
-    check(wait_for(lambda: daemon.says(r"^<3>.*weir\.yaml:2: .*stay in force"), 3),
-          "SIGHUP with a broken file is told with its line", daemon.says("<3>"))
-    flood = start_flood(lab)
-    check(wait_for(lambda: bans(lab), IN_TIME), "and the settings from before stay in force",
-          list(bans(lab)))
-    flood.stop()
-    daemon.settings.write_text(good + "mode: judge\n")
-    daemon.kill(signal.SIGHUP)
-    check(wait_for(lambda: daemon.says("judging only"), 3), "SIGHUP with a good one counts",
-          daemon.says("judging only"))
-
-
-def test_state_over_a_reboot(lab):
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-state-"))
-    state = {"known": folder / "deep/known", "settings": folder / "deep/settings"}
-    prepare(lab)
-    daemon = Daemon(lab, state=state)
-    (folder / "customers").write_text("203.0.113.0/28\n2001:db8:7::/64\n")
-    lab.weir("known", "import", folder / "customers")
-    lab.weir("allow", "add", "203.0.113.77", "comment", "mine")
-    saved = lab.weir("save").out
-    daemon.stop()
-    check(all(path.exists() for path in state.values()), "known sources and settings are saved",
-          ", ".join(f"{path.name}: {path.stat().st_size} bytes" for path in state.values()))
-    lab.weir("detach", "all")
-    daemon.start()
-    counted = lab.read("known", "show")["known"]
-    check(counted == 17 and lab.weir("save").out == saved,
-          "and are there again when the maps are fresh", f"{counted} known, {len(saved)} bytes set")
-    lab.weir("limit", "flush")
-    daemon.stop(signal.SIGKILL)
-    daemon.start()
-    check("limit set" not in lab.weir("save").out, "what was taken away since is not brought back",
-          daemon.says("restored"))
-    daemon.stop()
-    lab.weir("detach", "all", expect=None)
-    state["settings"].write_text("limit set rate nonsense\n")
-    os.utime(state["settings"], (1, 1))
-    daemon.start()
-    check(daemon.says("^<3>cannot restore"), "a broken file is told", daemon.says("<3>"))
-    daemon.stop()
-    check("nonsense" in state["settings"].read_text(), "and is not overwritten",
-          state["settings"].read_text().strip())
-
-
-def test_service(lab):
-    """What systemd hears."""
-    prepare(lab)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-notify-"))
-    heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    heard.bind(str(folder / "notify"))
-    heard.settimeout(5)
-    daemon = Daemon(lab, env={"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "1000000"})
-    messages = [heard.recv(4096).decode() for _ in range(4)]
-    check(messages[0] == "READY=1" and messages[1:] == ["WATCHDOG=1"] * 3,
-          "READY=1, then WATCHDOG=1 in time", messages)
-    daemon.kill(signal.SIGHUP)
-    time.sleep(0.5)
-    daemon.stop()
-    heard.setblocking(False)
-    rest = []
-    try:
-        while True:
-            rest.append(heard.recv(4096).decode())
-    except BlockingIOError:
-        pass
-    rest = [message.splitlines()[0] for message in rest if message != "WATCHDOG=1"]
-    check(rest == ["RELOADING=1", "READY=1", "STOPPING=1"], "RELOADING=1, READY=1 and STOPPING=1",
-          rest)
-
-
 def test_pins_removed_under_it(lab):
     prepare(lab)
     daemon = Daemon(lab)
@@ -389,7 +179,10 @@ def test_many_offenders(lab):
     wait_for(lambda: len(bans(lab)) == 50000, 15)
     shown, lines = len(bans(lab)), daemon.says("<4>ban-source")
     flood.stop()
-    check(shown == 50000, "50,000 sources are banned", f"{shown} bans; {daemon.says('look took')}")
+    longest = re.search(r"^weir_daemon_loop_duration_highest_seconds (.*)", lab.weir("metrics").out,
+                        re.M).group(1)
+    check(shown == 50000, "50,000 sources are banned",
+          f"{shown} bans, the longest loop took {float(longest):.2f} s")
     check(0 < len(lines) <= 50 * len(daemon.says("more judgements")) + 50 and
           daemon.says("more judgements"), "a flood is not one of lines",
           f"{len(lines)} lines, {daemon.says('more judgements')[:2]}")

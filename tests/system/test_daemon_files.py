@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The daemon: lists that change, its settings file, what it keeps, and what systemd hears."""
+import os
+import pathlib
+import signal
+import socket
+import tempfile
+import time
+
+from daemon import IN_TIME, Daemon, bans, prepare, start_flood
+from lab import check, run_tests, wait_for
+
+
+def test_lists(lab):
+    prepare(lab)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-lists-"))
+    by_hand, named = folder / "hand.txt", folder / "named.txt"
+    by_hand.write_text("203.0.113.0/28\n")
+    named.write_text("203.0.113.64/28\n")
+    lab.weir("list", "load", "hand", "file", by_hand)
+    daemon = Daemon(lab, lists={"settle": "1s", "load": f"[{{name: named, file: {named}}}]"})
+
+    def blocked(*prefixes):
+        return all(lab.weir("block", "test", prefix, expect=None).status == 0
+                   for prefix in prefixes)
+    check(wait_for(lambda: blocked("203.0.113.0/28", "203.0.113.64/28"), 5),
+          "a list of the settings file is loaded", daemon.says("list named"))
+    (folder / "new").write_text("203.0.113.0/28\n203.0.113.16/28\n")
+    os.rename(folder / "new", by_hand)
+    started = time.monotonic()
+    check(wait_for(lambda: blocked("203.0.113.16/28"), 8), "a changed file is loaded again",
+          f"after {time.monotonic() - started:.1f} s")
+    by_hand.write_text("203.0.113.0/28\nnonsense\n")
+    check(wait_for(lambda: daemon.says("^<3>list hand stays as it was: .*:2:"), 8) and
+          blocked("203.0.113.0/28", "203.0.113.16/28"),
+          "a broken one is refused with its line, and the old generation stays",
+          daemon.says("stays")[:1])
+    by_hand.write_text("0.0.0.0/0\n")
+    check(wait_for(lambda: daemon.says("stays as it was: .*everybody"), 8),
+          "the guards hold for the daemon too", daemon.says("everybody")[:1])
+    by_hand.write_text("203.0.113.32/28\n")
+    check(wait_for(lambda: blocked("203.0.113.32/28"), 8) and not blocked("203.0.113.0/28"),
+          "and a good one afterwards is loaded", daemon.says("list hand: "))
+
+
+def test_settings_file(lab):
+    prepare(lab)
+    daemon = Daemon(lab)
+    bad = daemon.folder / "bad.yaml"
+    bad.write_text("sources:\n  windows: 3\n  widnows: 4\n")
+    said = lab.weir("daemon", "check", "config", bad, expect=1)
+    check(f"{bad}:3: " in said.err and "widnows" in said.err, "check: an unknown key and its line",
+          said)
+    said = lab.weir("daemon", "config", bad, expect=1)
+    check(f"{bad}:3: " in said.err, "the daemon does not start with it", said)
+    said = lab.weir("daemon", "check", "config", daemon.settings)
+    check("sources.windows: 2" in said.out and "remember: 1d" in said.out,
+          "check: what holds, defaults and all", f"{len(said.out.splitlines())} keys")
+    good = daemon.settings.read_text()
+    daemon.settings.write_text("mode: judge\nfoo: 1\n")
+    daemon.kill(signal.SIGHUP)
+    check(wait_for(lambda: daemon.says(r"^<3>.*weir\.yaml:2: .*stay in force"), 3),
+          "SIGHUP with a broken file is told with its line", daemon.says("<3>"))
+    flood = start_flood(lab)
+    check(wait_for(lambda: bans(lab), IN_TIME), "and the settings from before stay in force",
+          list(bans(lab)))
+    flood.stop()
+    daemon.settings.write_text(good + "mode: judge\n")
+    daemon.kill(signal.SIGHUP)
+    check(wait_for(lambda: daemon.says("judging only"), 3), "SIGHUP with a good one counts",
+          daemon.says("judging only"))
+
+
+def test_state_over_a_reboot(lab):
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-state-"))
+    state = {"known": folder / "deep/known", "settings": folder / "deep/settings"}
+    prepare(lab)
+    daemon = Daemon(lab, state=state)
+    (folder / "customers").write_text("203.0.113.0/28\n2001:db8:7::/64\n")
+    lab.weir("known", "import", folder / "customers")
+    lab.weir("allow", "add", "203.0.113.77", "comment", "mine")
+    saved = lab.weir("save").out
+    daemon.stop()
+    check(all(path.exists() for path in state.values()), "known sources and settings are saved",
+          ", ".join(f"{path.name}: {path.stat().st_size} bytes" for path in state.values()))
+    lab.weir("detach", "all")
+    daemon.start()
+    counted = lab.read("known", "show")["known"]
+    check(counted == 17 and lab.weir("save").out == saved,
+          "and are there again when the maps are fresh", f"{counted} known, {len(saved)} bytes set")
+    lab.weir("limit", "flush")
+    daemon.stop(signal.SIGKILL)
+    daemon.start()
+    check("limit set" not in lab.weir("save").out, "what was taken away since is not brought back",
+          daemon.says("restored"))
+    daemon.stop()
+    lab.weir("detach", "all", expect=None)
+    state["settings"].write_text("limit set rate nonsense\n")
+    os.utime(state["settings"], (1, 1))
+    daemon.start()
+    check(daemon.says("^<3>cannot restore"), "a broken file is told", daemon.says("<3>"))
+    daemon.stop()
+    check("nonsense" in state["settings"].read_text(), "and is not overwritten",
+          state["settings"].read_text().strip())
+
+
+def test_service(lab):
+    """What systemd hears."""
+    prepare(lab)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-notify-"))
+    heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    heard.bind(str(folder / "notify"))
+    heard.settimeout(5)
+    daemon = Daemon(lab, env={"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "1000000"})
+    messages = [heard.recv(4096).decode() for _ in range(4)]
+    check(messages[0] == "READY=1" and messages[1:] == ["WATCHDOG=1"] * 3,
+          "READY=1, then WATCHDOG=1 in time", messages)
+    daemon.kill(signal.SIGHUP)
+    time.sleep(0.5)
+    daemon.stop()
+    heard.setblocking(False)
+    rest = []
+    try:
+        while True:
+            rest.append(heard.recv(4096).decode())
+    except BlockingIOError:
+        pass
+    rest = [message.splitlines()[0] for message in rest if message != "WATCHDOG=1"]
+    check(rest == ["RELOADING=1", "READY=1", "STOPPING=1"], "RELOADING=1, READY=1 and STOPPING=1",
+          rest)
+
+
+run_tests(__name__)

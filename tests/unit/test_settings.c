@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Entries that cover one another: when the trie's answer ends, and whom it lets through. */
+#include <string.h>
+
+#include "tests/unit/check.h"
+#include "user/settings.h"
+
+#define ROUNDS	2000
+
+static void put(struct entries *entries, const char *text, uint64_t until_ns, bool spare)
+{
+	struct weir_entry value = { .until_ns = until_ns, .spare_known = spare };
+	struct prefix prefix;
+	char err[ERR_LEN];
+
+	if (!prefix_parse(text, &prefix, NULL, err))
+		entries_put(entries, &prefix, &value);
+}
+
+static const struct weir_entry *at(const struct entries *entries, const char *text)
+{
+	struct prefix prefix;
+	char err[ERR_LEN];
+
+	prefix_parse(text, &prefix, NULL, err);
+	return &entries_find(entries, &prefix)->value;
+}
+
+static void test_spare(struct check *check)
+{
+	struct entries e = { 0 };
+
+	put(&e, "192.0.2.0/24", 100, true);		/* the daemon's */
+	put(&e, "192.0.2.0/28", 50, false);		/* a person's, inside */
+	put(&e, "192.0.2.7", 200, true);		/* inside both */
+	put(&e, "192.0.2.128/25", 300, true);
+	put(&e, "198.51.100.0/24", 0, false);		/* for good */
+	put(&e, "198.51.100.0/28", 100, true);
+	entries_resolve(&e);
+	CHECK(check, at(&e, "192.0.2.0/24")->effective_spare, "alone");
+	CHECK(check, !at(&e, "192.0.2.0/28")->effective_spare, "its own word counts");
+	CHECK(check, !at(&e, "192.0.2.7")->effective_spare, "a person's ban around it does not spare");
+	CHECK(check, at(&e, "192.0.2.128/25")->effective_spare &&
+	      at(&e, "192.0.2.128/25")->effective_ns == 300, "both spare");
+	CHECK(check, !at(&e, "198.51.100.0/28")->effective_spare &&
+	      !at(&e, "198.51.100.0/28")->effective_ns, "inside one that is for good");
+	entries_expire(&e, 60);
+	entries_resolve(&e);
+	CHECK(check, at(&e, "192.0.2.7")->effective_spare, "the person's ban has ended");
+	free(e.at);
+	check_done(check, "bans that spare known sources", "only where all that cover them do");
+}
+
+/* Against the definition, on random nested prefixes. */
+static void test_random(struct check *check)
+{
+	unsigned long long state = check_seed();
+	size_t compared = 0;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		struct entries e = { 0 };
+
+		for (int i = 0; i < 12; i++) {
+			uint64_t r = check_random(&state);
+			struct prefix prefix = prefix_v4(0xc0000200 | (r & 0xff), 24 + r % 9);
+			struct weir_entry value = { .until_ns = r >> 8 & 3,
+						    .spare_known = r >> 16 & 1 };
+
+			prefix_mask(&prefix);
+			entries_put(&e, &prefix, &value);
+		}
+		entries_resolve(&e);
+		for (size_t i = 0; i < e.count; i++, compared++) {
+			bool spare = true, for_good = false;
+			uint64_t end = 0;
+
+			for (size_t n = 0; n < e.count; n++) {
+				const struct weir_entry *value = &e.at[n].value;
+
+				if (!prefix_covers(&e.at[n].prefix, &e.at[i].prefix))
+					continue;
+				spare &= value->spare_known;
+				for_good |= !value->until_ns;
+				if (value->until_ns > end)
+					end = value->until_ns;
+			}
+			CHECK(check, e.at[i].value.effective_spare == spare &&
+			      e.at[i].value.effective_ns == (for_good ? 0 : end),
+			      "round %d, entry %zu", round, i);
+		}
+		free(e.at);
+	}
+	check_done(check, "entries against their definition", "%zu compared", compared);
+}
+
+static void test_inside(struct check *check)
+{
+	struct prefix wide, narrow, beside;
+	struct entries e = { 0 };
+	char err[ERR_LEN];
+
+	put(&e, "192.0.2.64/26", 0, false);
+	put(&e, "2001:db8::1", 0, false);
+	prefix_parse("192.0.2.0/24", &wide, NULL, err);
+	prefix_parse("192.0.2.64/27", &narrow, NULL, err);
+	prefix_parse("192.0.2.0/26", &beside, NULL, err);
+	CHECK(check, entries_inside(&e, &wide) == &e.at[0], "inside a wider one");
+	CHECK(check, entries_inside(&e, &e.at[0].prefix) == &e.at[0], "itself");
+	CHECK(check, !entries_inside(&e, &narrow), "a wider one is not inside");
+	CHECK(check, !entries_inside(&e, &beside), "beside");
+	free(e.at);
+	check_done(check, "entries inside a prefix", "4 cases");
+}
+
+int main(void)
+{
+	struct check check = { 0 };
+
+	test_spare(&check);
+	test_random(&check);
+	test_inside(&check);
+	return check_exit(&check);
+}
