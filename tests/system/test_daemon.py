@@ -169,11 +169,11 @@ def test_pins_removed_under_it(lab):
 def test_many_offenders(lab):
     """50,000 sources over their limit at once: IPv6, where there are as many to document."""
     lab.use_ipv6()
-    lab.weir("limit", "set", "from", "2001:db8::/32", "rate", "1pps", "burst", 1, "per", 128)
+    lab.weir("limit", "set", "from", "2001:db8::/32", "rate", "2/min", "burst", 1, "per", 128)
     lab.attach()
     daemon = Daemon(lab, sources={"least": 1, "ban": "60s", "longest": "60s"},
                     networks={"sources": 1000000})
-    flood = lab.start_flood("to", NEAR6, "from", "2001:db8:1::/64", "sources", 50000, "pps", 250000,
+    flood = lab.start_flood("to", NEAR6, "from", "2001:db8:1::/64", "sources", 50000, "pps", 200000,
                             "seconds", 20, "mac", STRANGE_MAC)
     wait_for(lambda: lab.stats()["ban"] > 1000, 15)
     wait_for(lambda: len(bans(lab)) == 50000, 15)
