@@ -226,14 +226,19 @@ static bool put_key(void *ctx, const struct key *key)
 	return false;
 }
 
-static void put_filter_bit(struct weir_line *filter, uint32_t top)
+static void put_filter_bits(struct weir_line *lines, uint32_t top)
 {
-	uint32_t bit = weir_set_filter_bit(top);
+	uint64_t hash = weir_set_filter_hash(top);
+	struct weir_line *line = &lines[weir_set_filter_line(hash)];
 
-	filter[bit >> 9].word[bit >> 6 & 7] |= 1ULL << (bit & 63);
+	for (int n = 0; n < WEIR_SET_FILTER_KEYS; n++) {
+		uint32_t bit = weir_set_filter_bit(hash, n);
+
+		line->word[bit >> 6] |= 1ULL << (bit & 63);
+	}
 }
 
-static void put_filter(struct weir_line *filter, const struct prefixes *set)
+static void put_filter(struct weir_line *lines, const struct prefixes *set)
 {
 	uint64_t wide = 0; /* /32s in prefixes shorter than that */
 
@@ -241,7 +246,8 @@ static void put_filter(struct weir_line *filter, const struct prefixes *set)
 		if (set->v6[i].length < 32)
 			wide += 1ULL << (32 - set->v6[i].length);
 	if (wide >= FILTER_TIRED) {
-		memset(filter, 0xff, WEIR_SET_FILTER_LINES * sizeof(*filter));
+		memset(lines + WEIR_SET_FILTER_LINE, 0xff,
+		       WEIR_SET_FILTER_LINES * sizeof(*lines));
 		return;
 	}
 	for (size_t i = 0; i < set->v6_count; i++) {
@@ -249,7 +255,7 @@ static void put_filter(struct weir_line *filter, const struct prefixes *set)
 		uint32_t count = set->v6[i].length < 32 ? 1U << (32 - set->v6[i].length) : 1;
 
 		while (count--)
-			put_filter_bit(filter, top++);
+			put_filter_bits(lines, top++);
 	}
 }
 
@@ -392,7 +398,7 @@ int blockset_compile(const struct prefixes *set, uint64_t seed, uint64_t generat
 			    layout.lines * sizeof(*layout.line) >> 20);
 	put_head(&layout, generation);
 	put_v4(&writer, set);
-	put_filter(layout.line + WEIR_SET_FILTER_LINE, set);
+	put_filter(layout.line, set);
 	each_key(&layout, put_key, &layout);
 	return 0;
 }
