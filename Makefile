@@ -22,6 +22,8 @@ SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(comma)undefined -fno-san
 VERSION := $(shell sed -n 's/^New in version //p' NEWS | head -n 1)
 CFLAGS := -std=gnu11 -O2 -g $(WARN) $(SANFLAGS) -I. -I$(B) -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"'
 LIBS   := -lxdp -lbpf -ljansson -lcyaml -lyaml -lncursesw -ltinfo
+# What the page needs beside its own files; built into the binary.
+CHART_JS ?= /usr/share/javascript/chart.js/chart.min.js
 # UAPI headers only; the multiarch folder holds <asm/types.h>. The blocks of a
 # loop stay in order: rearranged, its end may fall through into its beginning,
 # which Linux 6.1 refuses ("back-edge"); it takes a loop that jumps back.
@@ -37,8 +39,9 @@ PURE := user/prefix.c user/parse.c user/format.c user/policy.c user/policy_match
 USER := $(sort $(wildcard user/*.c))
 USER_OBJ := $(USER:%.c=$(B)/%.o)
 PURE_OBJ := $(PURE:%.c=$(B)/%.o)
-# What tools and benches may use: all of the tool but its command line and its daemon.
-LIB_OBJ := $(filter-out $(B)/user/main.o $(B)/user/cmd_% $(B)/user/daemon%,$(USER_OBJ))
+# What tools and benches may use: all of the tool but its command line, and the
+# daemon, whose web page asks the commands.
+LIB_OBJ := $(filter-out $(addprefix $(B)/user/,main.o cmd_% daemon% http.o web.o),$(USER_OBJ))
 
 TOOL_BPF := $(wildcard tests/*/*.bpf.c)
 TOOL_SKEL := $(TOOL_BPF:%.bpf.c=$(B)/%.skel.h)
@@ -51,6 +54,7 @@ help:
 	@sed -n 's/^# make/make/p' Makefile
 	@echo 'make test-kernels  the tests that depend on the kernel, on Linux 6.1 and 6.12,'
 	@echo '               emulated (root; the first run downloads them to build/kernels)'
+	@echo 'make test-web  metrics and the page, with Prometheus and Chromium (root; installs them)'
 	@echo 'make bench     cost per packet, others beside it, goodput, loading (root); bench-full: longer'
 	@echo 'make record    the recorded size of the BPF program becomes the present one (root)'
 	@echo 'make fuzz      fuzz the parsers, FUZZ_SECONDS=60 each'
@@ -71,6 +75,13 @@ demo: setup
 test: setup
 	$(Q)$(MAKE) --no-print-directory all tools units
 	$(Q)scripts/run-tests $(TIERS)
+
+# A browser and a Prometheus are too much to install for every `make test`; where
+# they are, it runs these as well.
+test-web:
+	$(Q)scripts/setup web
+	$(Q)$(MAKE) --no-print-directory \
+		TIERS='$(patsubst %,tests/system/test_%.py,metrics web examples)' test
 
 test-kernels:
 	$(Q)$(MAKE) --no-print-directory TIERS=kernels test
@@ -101,12 +112,15 @@ units: $(UNITS)
 
 $(B)/weir: $(USER_OBJ)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS) -lmicrohttpd -lpthread
 
 $(B)/user/%.o: user/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(DEPS) -c -o $@ $<
+
+$(B)/user/web.o: $(wildcard user/web/*) $(CHART_JS)
+$(B)/user/web.o: CFLAGS += -DWEIR_CHART_JS='"$(CHART_JS)"'
 
 # Only datapath.c includes the skeleton; the dependency files say so after the
 # first build, this line says it before.
@@ -140,4 +154,4 @@ clean:
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all print-pure help setup demo test test-kernels check record bench bench-full fuzz lint tools units clean
+.PHONY: all print-pure help setup demo test test-web test-kernels check record bench bench-full fuzz lint tools units clean

@@ -44,6 +44,10 @@ enum outcome print_json(const struct call *call, json_t *root)
 {
 	if (!root)
 		return failed("out of memory");
+	if (call->answer) {
+		*call->answer = root;
+		return DONE;
+	}
 	if (call->json) {
 		json_dumpf(root, stdout, call->pretty ? JSON_INDENT(2) : JSON_COMPACT);
 		putchar('\n');

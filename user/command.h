@@ -3,6 +3,7 @@
 #ifndef WEIR_COMMAND_H
 #define WEIR_COMMAND_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "user/maps.h"
@@ -18,6 +19,7 @@ struct call {
 	const struct command *command;
 	char **words;		/* ends with NULL */
 	bool json, pretty, quiet, verbose;
+	json_t **answer;	/* where the JSON goes; NULL: to standard output */
 };
 
 /*
@@ -99,7 +101,9 @@ enum outcome cmd_ban_log(const struct call *call);
 enum outcome cmd_check(const struct call *call);
 enum outcome cmd_save(const struct call *call);
 enum outcome cmd_restore(const struct call *call);
-/* cmd_metrics.c */
+/* cmd_health.c, cmd_metrics.c, cmd_network.c */
+enum outcome cmd_show_health(const struct call *call);
+enum outcome cmd_show_networks(const struct call *call);
 enum outcome cmd_metrics(const struct call *call);
 /* cmd_show.c */
 enum outcome cmd_show_status(const struct call *call);
@@ -123,6 +127,12 @@ const struct command *find_command(char ***words, char *err);
  * object on, ends with NULL. @said: what it says, of success or failure. main.c
  */
 enum outcome edit_by_words(char **words, char said[ERR_LEN]);
+
+/*
+ * What a read command prints with -j, for the HTTP server: @line is its words with single
+ * spaces between. 0 with *@answer, or -errno with @err. main.c
+ */
+int command_answer(const char *line, json_t **answer, char *err);
 
 /* To stderr, with the program's name; return the outcome. */
 enum outcome usage(const struct call *call, const char *format, ...)

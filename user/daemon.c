@@ -14,6 +14,7 @@
 
 #include "user/daemon.h"
 #include "user/error.h"
+#include "user/http.h"
 #include "user/log.h"
 #include "user/notify.h"
 
@@ -31,6 +32,8 @@ struct daemon {
 	struct keeper *keeper;
 	uint64_t seed;		/* of the maps that were seen last; 0: none */
 	bool idle_said;
+	char http_address[CONFIG_TEXT];	/* served now */
+	uint64_t http_port;		/* 0: nothing is */
 	uint64_t next_ns, watchdog_ns, watchdog_next_ns;
 	bool stopping;
 };
@@ -96,6 +99,31 @@ static void say_mode(const struct daemon *daemon)
 		 "judging only: nothing is banned; `weir ban-log` shows what would have been");
 }
 
+/* Where nobody can be served, weir filters and bans all the same. */
+static void serve(struct daemon *daemon)
+{
+	const struct config *config = &daemon->config;
+	char err[ERR_LEN];
+
+	if (config->http_port == daemon->http_port &&
+	    !strcmp(config->http_address, daemon->http_address))
+		return;
+	http_stop();
+	daemon->http_port = 0;
+	if (!config->http_port)
+		return;
+	if (http_start(config->http_address, config->http_port, err)) {
+		log_line(LOG_ERR, "%s; going on without metrics and web page", err);
+		return;
+	}
+	daemon->http_port = config->http_port;
+	memcpy(daemon->http_address, config->http_address, sizeof(daemon->http_address));
+	log_line(LOG_INFO, "metrics and web page on http://%s%s%s:%llu/",
+		 strchr(config->http_address, ':') ? "[" : "", config->http_address,
+		 strchr(config->http_address, ':') ? "]" : "",
+		 (unsigned long long)config->http_port);
+}
+
 /* A broken file changes nothing. */
 static void reload(struct daemon *daemon)
 {
@@ -109,6 +137,7 @@ static void reload(struct daemon *daemon)
 		daemon->config = config;
 		log_line(LOG_INFO, "settings read again");
 		say_mode(daemon);
+		serve(daemon);
 	}
 	notify("READY=1");
 }
@@ -228,10 +257,12 @@ int daemon_run(const struct daemon_options *options, char *err)
 	if (!rc) {
 		log_line(LOG_INFO, "weir daemon, process %d", getpid());
 		say_mode(&daemon);
+		serve(&daemon);
 		notify("READY=1");
 		while (!daemon.stopping)
 			wait_and_handle(&daemon);
 		notify("STOPPING=1");
+		http_stop();
 		keeper_finish(daemon.keeper, &daemon.config);
 		log_line(LOG_INFO, "stopped; limits and bans stay in force");
 	}

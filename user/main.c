@@ -93,6 +93,10 @@ static const struct command commands[] = {
 	{ "daemon", NULL, "[config FILE] [monitor]",
 	  "ban by itself, keep lists in step; in the foreground, `monitor`: only judge",
 	  .run = cmd_daemon },
+	{ "show", "networks", "[top N]", "of whose newcomers budgets turned most away, worst first",
+	  .run = cmd_show_networks },
+	{ "show", "health", "", "how full the tables are, how the daemon does",
+	  .run = cmd_show_health },
 	{ "show", "known", "[ADDRESS...]", "as `known show`", .run = cmd_known_show },
 	{ "monitor", NULL, "[reason R]... [from PREFIX] [passed] [count N] [seconds S]",
 	  "dropped packets, judgements and bans as they happen, until interrupted",
@@ -129,11 +133,19 @@ enum outcome usage(const struct call *call, const char *format, ...)
 	return USAGE;
 }
 
+/* Where the calling thread's failures are written to; NULL: to standard error. */
+static __thread char *failure;
+
 enum outcome failed(const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
+	if (failure) {
+		vsnprintf(failure, ERR_LEN, format, args);
+		va_end(args);
+		return FAILED;
+	}
 	fprintf(stderr, "weir: ");
 	vfprintf(stderr, format, args);
 	fprintf(stderr, "\n");
@@ -353,6 +365,28 @@ static enum outcome run_command(struct call *call)
 		return unknown_command(object, err);
 	datapath_verbose(call->verbose);
 	return call->command->edit ? run_edit(call) : call->command->run(call);
+}
+
+#define ANSWER_WORDS	8
+#define ANSWER_LINE	64
+
+int command_answer(const char *line, json_t **answer, char *err)
+{
+	char copy[ANSWER_LINE], *words[ANSWER_WORDS + 1] = { 0 }, *rest = NULL;
+	struct call call = { .words = words, .json = true, .quiet = true, .answer = answer };
+	enum outcome outcome;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (size_t i = 0; i < ANSWER_WORDS; i++)
+		words[i] = strtok_r(i ? NULL : copy, " ", &rest);
+	*answer = NULL;
+	call.command = find_command(&call.words, err);
+	if (!call.command || !call.command->run)
+		return fail(err, EINVAL, "%s is no read command", line);
+	failure = err;
+	outcome = call.command->run(&call);
+	failure = NULL;
+	return outcome == DONE && *answer ? 0 : -EIO;
 }
 
 int main(int argc, char **argv)

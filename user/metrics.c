@@ -185,32 +185,20 @@ static void print_devices(struct exposition *out, const struct snapshot *snapsho
 
 static void print_tables(struct exposition *out, const struct snapshot *snapshot)
 {
-	const struct weir_tally *tally = &snapshot->tally;
-	uint64_t block = tally->block[0][0] + tally->block[0][1] + tally->block[1][0] +
-			 tally->block[1][1];
-	const struct {
-		const char *name;
-		uint64_t entries, most, capacity;
-	} tables[] = {
-		{ "buckets", snapshot->buckets.entries, tally->most_buckets,
-		  snapshot->buckets.capacity },
-		{ "known", snapshot->known.entries, tally->most_known, snapshot->known.capacity },
-		{ "allow", tally->allow, tally->most_allow, WEIR_ENTRIES },
-		{ "block", block, tally->most_block, WEIR_ENTRIES },
-	};
-	size_t count = sizeof(tables) / sizeof(*tables);
+	struct snapshot_table tables[SNAPSHOT_TABLES];
 
+	snapshot_tables(snapshot, tables);
 	family(out, GAUGE, "weir_table_entries",
 	       "Entries in use. Buckets (sources near or over a limit) beyond 8000 are estimated from "
 	       "a part of the table to 2 percent at a million, known sources from 1/256.");
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < SNAPSHOT_TABLES; i++)
 		sample(out, LABELS({ "table", tables[i].name }), tables[i].entries);
 	family(out, GAUGE, "weir_table_entries_highest",
 	       "The most entries that there ever were; of buckets and known, when somebody scraped.");
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < SNAPSHOT_TABLES; i++)
 		sample(out, LABELS({ "table", tables[i].name }), tables[i].most);
 	family(out, GAUGE, "weir_table_capacity", "Entries for which the table has room.");
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < SNAPSHOT_TABLES; i++)
 		sample(out, LABELS({ "table", tables[i].name }), tables[i].capacity);
 	single(out, GAUGE, "weir_gate_saturation_ratio", snapshot->gate_share,
 	       "Share of the gate's cells that owe anything, estimated from 1/16 of them. Near 1 the "

@@ -111,8 +111,10 @@ int snapshot_read(struct snapshot *snapshot, char *err)
 	int rc = maps_open(&maps, MAPS_READ, err);
 
 	*snapshot = (struct snapshot){ 0 };
-	if (rc == -ENOENT)
+	if (rc == -ENOENT) {
+		snprintf(snapshot->why_not, sizeof(snapshot->why_not), "%s", err);
 		return 0;
+	}
 	if (rc)
 		return rc;
 	snapshot->in_use = true;
@@ -130,4 +132,19 @@ void snapshot_free(struct snapshot *snapshot)
 	free(snapshot->budgets);
 	free(snapshot->lists);
 	*snapshot = (struct snapshot){ 0 };
+}
+
+void snapshot_tables(const struct snapshot *snapshot, struct snapshot_table tables[SNAPSHOT_TABLES])
+{
+	const struct weir_tally *tally = &snapshot->tally;
+	uint64_t block = (uint64_t)tally->block[0][0] + tally->block[0][1] + tally->block[1][0] +
+			 tally->block[1][1];
+
+	tables[0] = (struct snapshot_table){ "buckets", snapshot->buckets.entries,
+					     tally->most_buckets, snapshot->buckets.capacity };
+	tables[1] = (struct snapshot_table){ "known", snapshot->known.entries, tally->most_known,
+					     snapshot->known.capacity };
+	tables[2] = (struct snapshot_table){ "allow", tally->allow, tally->most_allow,
+					     WEIR_ENTRIES };
+	tables[3] = (struct snapshot_table){ "block", block, tally->most_block, WEIR_ENTRIES };
 }

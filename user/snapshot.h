@@ -21,6 +21,7 @@ struct snapshot_budget {
 
 struct snapshot {
 	bool in_use;			/* false: no maps, and nothing else here is set */
+	char why_not[ERR_LEN];
 	struct snapshot_device *devices;
 	size_t device_count;
 	struct snapshot_budget *budgets;
@@ -39,6 +40,14 @@ struct snapshot {
 /* 0, or -errno with @err; to be freed in the first case. */
 int snapshot_read(struct snapshot *snapshot, char *err);
 void snapshot_free(struct snapshot *snapshot);
+
+/* How full the tables are that have an end. */
+#define SNAPSHOT_TABLES	4
+struct snapshot_table {
+	const char *name;
+	uint64_t entries, most, capacity;
+};
+void snapshot_tables(const struct snapshot *snapshot, struct snapshot_table tables[SNAPSHOT_TABLES]);
 
 /* A daemon that finished no loop for so long is dead or stuck. */
 #define DAEMON_SILENT_S	10
