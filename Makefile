@@ -57,6 +57,8 @@ help:
 	@echo 'make test-web  metrics and the page, with Prometheus and Chromium (root; installs them)'
 	@echo 'make bench     cost per packet, others beside it, goodput, loading (root); bench-full: longer'
 	@echo 'make record    the recorded size of the BPF program becomes the present one (root)'
+	@echo 'make lab       floods against a real server, without weir and with it (root, ten minutes);'
+	@echo '               LAB="3 5" plays only these, LAB="seconds 6" each for so long'
 	@echo 'make fuzz      fuzz the parsers, FUZZ_SECONDS=60 each'
 	@echo 'make lint      shellcheck, clang-format in check mode'
 	@echo 'make clean     remove build/'
@@ -99,6 +101,10 @@ bench bench-full:
 	$(Q)scripts/setup bench
 	$(Q)$(MAKE) --no-print-directory all tools
 	$(Q)scripts/bench $(if $(filter bench-full,$@),full)
+
+lab: setup
+	$(Q)$(MAKE) --no-print-directory all tools
+	$(Q)/usr/bin/python3 tests/lab/run.py $(LAB)
 
 fuzz: setup
 	$(Q)scripts/fuzz

@@ -28,7 +28,7 @@
 
 #define REQUEST_LEN	64
 #define REPLY_LEN	512
-#define CLIENTS_MAX	1000
+#define CLIENTS_MAX	10000
 #define EVENTS		64
 #define NS_PER_MS	1000000LL
 #define NS_PER_S	1000000000LL
@@ -39,7 +39,7 @@ enum outcome { DONE, FAILED, USAGE };
 
 struct options {
 	const char *host, *port, *from;
-	uint64_t seconds, clients, interval_ms, pace;
+	uint64_t seconds, clients, each, interval_ms, pace;
 	bool connect_each, json;
 };
 
@@ -69,9 +69,11 @@ static volatile sig_atomic_t stopped;
 static const char usage_text[] =
 	"usage: transact serve ADDR PORT\n"
 	"       transact run ADDR PORT seconds S [clients N] [interval MS] [pace N]\n"
-	"                [connect] [from ADDR] [json]\n"
+	"                [connect] [from ADDR [each LEN]] [json]\n"
 	"  connect: a new connection for each transaction\n"
-	"  pace: transactions per second of all clients together\n";
+	"  pace: transactions per second of all clients together\n"
+	"  each: every client has an address, and a prefix of so many bits, of its own: from\n"
+	"  that of ADDR on. What is sent to them must be routed to this host: ip route add local\n";
 
 static __attribute__((format(printf, 1, 2))) enum outcome failed(const char *format, ...)
 {
@@ -281,6 +283,48 @@ static void ask(struct run *run, struct client *client)
 		give_up(run, client, now_ns() + RETRY_NS);
 }
 
+/* Adds @n << @shift to a number in network order. */
+static void add_to_address(uint8_t *at, int len, uint64_t n, unsigned int shift)
+{
+	uint64_t sum = 0;
+
+	for (int i = len - 1; i >= 0; i--) {
+		unsigned int bit = (len - 1 - i) * 8;
+
+		if (bit + 8 > shift && bit < shift + 64)
+			sum += (bit >= shift ? n >> (bit - shift) : n << (shift - bit)) & 0xff;
+		sum += at[i];
+		at[i] = sum;
+		sum >>= 8;
+	}
+}
+
+static struct sockaddr_storage address_of(const struct run *run, uint64_t number)
+{
+	struct sockaddr_storage from = run->from;
+	uint64_t each = run->options->each;
+
+	if (each && from.ss_family == AF_INET)
+		add_to_address((uint8_t *)&((struct sockaddr_in *)&from)->sin_addr, 4, number,
+			       32 - each);
+	else if (each)
+		add_to_address((uint8_t *)&((struct sockaddr_in6 *)&from)->sin6_addr, 16, number,
+			       128 - each);
+	return from;
+}
+
+/* Addresses that are only routed here, not this host's, may be bound to. */
+static bool bind_to(const struct run *run, int fd, uint64_t number)
+{
+	struct sockaddr_storage from = address_of(run, number);
+
+	if (run->options->each && from.ss_family == AF_INET)
+		set(fd, IPPROTO_IP, IP_FREEBIND, 1);
+	else if (run->options->each)
+		set(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+	return !bind(fd, (struct sockaddr *)&from, run->from_len);
+}
+
 static bool open_connection(struct run *run, struct client *client)
 {
 	client->fd = socket(run->to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -289,7 +333,7 @@ static bool open_connection(struct run *run, struct client *client)
 	set(client->fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	/* The port is chosen by connect(), which may give it to several destinations. */
 	set(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-	if (run->from_len && bind(client->fd, (struct sockaddr *)&run->from, run->from_len))
+	if (run->from_len && !bind_to(run, client->fd, client - run->clients))
 		return false;
 	return watch(run->epoll, client->fd, EPOLL_CTL_ADD, EPOLLOUT, client) &&
 	       (!connect(client->fd, (struct sockaddr *)&run->to, run->to_len) ||
@@ -380,9 +424,12 @@ static void report(const struct run *run, bool total, double at, double seconds,
 {
 	double rate = seconds > 0 ? done / seconds : 0;
 
+	/* "monotonic": when that was, by the clock that other processes have too. */
 	if (run->options->json)
-		printf("{\"%s\":%.1f,\"transactions\":%lu,\"per_second\":%.0f,\"failed\":%lu}\n",
-		       total ? "seconds" : "t", at, done, rate, failures);
+		printf("{\"%s\":%.1f,\"transactions\":%lu,\"per_second\":%.0f,\"failed\":%lu,"
+		       "\"monotonic\":%.3f}\n",
+		       total ? "seconds" : "t", at, done, rate, failures,
+		       (double)now_ns() / NS_PER_S);
 	else
 		printf("%s=%.1f transactions=%lu per_second=%.0f failed=%lu\n",
 		       total ? "total seconds" : "t", at, done, rate, failures);
@@ -445,13 +492,13 @@ static void run_clients(struct run *run)
 static bool has_address(const struct run *run)
 {
 	int fd = socket(run->from.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int rc = bind(fd, (struct sockaddr *)&run->from, run->from_len);
+	bool good = bind_to(run, fd, 0);
 
-	if (rc)
+	if (!good)
 		failed("from %s: %s; give one of this host's addresses", run->options->from,
 		       strerror(errno));
 	close(fd);
-	return !rc;
+	return good;
 }
 
 static enum outcome start_clients(const struct options *options)
@@ -463,6 +510,10 @@ static enum outcome start_clients(const struct options *options)
 		return USAGE;
 	if (run.from_len && run.from.ss_family != run.to.ss_family) {
 		failed("from %s: not of the family of %s", options->from, options->host);
+		return USAGE;
+	}
+	if (options->each && (!run.from_len || (run.from.ss_family == AF_INET && options->each > 32))) {
+		failed("each: needs `from`, and is at most 32 with IPv4");
 		return USAGE;
 	}
 	if (run.from_len && !has_address(&run))
@@ -489,6 +540,7 @@ static int parse_word(const char *word, const char *value, struct options *optio
 	} numbers[] = {
 		{ "seconds", &options->seconds, 1, 3600 },
 		{ "clients", &options->clients, 1, CLIENTS_MAX },
+		{ "each", &options->each, 1, 128 },
 		{ "interval", &options->interval_ms, 10, 60000 },
 		{ "pace", &options->pace, 1, 1000000 },
 	};

@@ -1,0 +1,338 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""The laboratory: what floods do to a server's users, without weir, with limits, and
+with all of it. usage: run.py [seconds N] [SCENARIO...]
+
+Each run has a fresh world: two seconds to settle, three of calm, then the flood. The
+figures go to build/lab.json, where those of other scenarios stay, and the table of
+all of them to build/lab.txt.
+"""
+import contextlib
+import ipaddress
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from scenarios import LIMIT, SCENARIOS
+from world import (BUILD, DAEMON, KNOWN, NEWCOMERS, SENDER_CPU, SERVER_CPU, WATCHER, WINDOW_MS,
+                   Attack, Users, World, become)
+from lab import ROOT, WEIR, demand, enter_private_mounts, wait_for
+
+SETTLE_S, CALM_S, FLOOD_S = 2, 3, 12
+IN_TIME_S = 5           # after so long it must be well again
+WELL = 0.95             # of calm
+SEED = 20240917
+MODES = {"none": "no weir", "limits": "limits only", "complete": "complete", "cookies": "and cookies"}
+DAEMON_SETTINGS = """mode: enforce
+state:
+  known: ""
+  settings: ""
+http:
+  port: 0
+"""
+
+
+@dataclass
+class Group:
+    """Users of one kind."""
+    name: str
+    first: str
+    each: int
+    clients: int
+    pace: int           # requests a second of all of them
+
+
+def groups_of(scenario):
+    family = scenario.family
+    groups = [Group("known", *KNOWN[family], 200, 400), Group("newcomers", *NEWCOMERS[family], 100, 200)]
+    if scenario.neighbours:     # those of the attackers are multiples of 4
+        groups[1].first = "198.19.0.9"
+        groups += [Group("known, neighbours", "198.18.0.5", 24, 30, 60),
+                   Group("newcomers, neighbours", "198.18.0.6", 24, 30, 60)]
+    if scenario.crowd:
+        groups.append(Group("crowd", "10.1.0.9", 26, *scenario.crowd))
+    return groups
+
+
+# ---- weir ----
+
+def set_up_weir(world, scenario, mode, users):
+    for line in LIMIT + (scenario.budgets if mode != "limits" else ()):
+        world.weir(*line.format(server=world.server).split())
+    if mode == "cookies":
+        world.weir("syn", "protect", "dport", 80, "when-over-budget", "set-sysctl")
+    world.attach_weir()
+    if mode == "limits":
+        return None
+    known = world.folder / "customers"
+    known.write_text("".join(f"{address}\n" for name, group in users.items()
+                             if name.startswith("known") for address in group.addresses))
+    world.weir("known", "import", known)
+    return start_daemon(world)
+
+
+def start_daemon(world):
+    """On the server's core, where it has to do its work during the flood."""
+    if "weir daemon" not in world.weir("help").out:
+        return None
+    settings, log = world.folder / "weir.yaml", world.folder / "daemon.log"
+    settings.write_text(DAEMON_SETTINGS)
+    with open(log, "w", encoding="utf-8") as out:
+        daemon = subprocess.Popen(
+            world.near.command(*become(SERVER_CPU, DAEMON, WEIR, "daemon", "config", settings)),
+            stderr=out, stdin=subprocess.DEVNULL)
+    world.children.append(daemon)
+    demand(wait_for(lambda: "weir daemon, process" in log.read_text() or daemon.poll() is not None)
+           and daemon.poll() is None, f"the daemon did not start: {log.read_text()}")
+    return daemon
+
+
+def bans_of(world):
+    return world.read("show", "bans")["bans"]
+
+
+def false_bans(bans, users):
+    """Users that a ban keeps out, by group; a ban of a network spares known ones."""
+    networks = [(ipaddress.ip_network(ban["prefix"]), ban["spare_known"]) for ban in bans]
+    return {name: sum(any(address in network and not (spares and name.startswith("known"))
+                          for network, spares in networks) for address in group.addresses)
+            for name, group in users.items()}
+
+
+@contextlib.contextmanager
+def privileged():
+    """We only look on, but must not be late; and not on the server's core."""
+    cpus, policy, priority = os.sched_getaffinity(0), os.sched_getscheduler(0), os.sched_getparam(0)
+    os.sched_setaffinity(0, {SENDER_CPU})
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(WATCHER))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
+        os.sched_setaffinity(0, cpus)
+
+
+# ---- one run ----
+
+class Count:
+    """What all counters said at a moment."""
+
+    def __init__(self, world, weir):
+        self.at = time.monotonic()
+        self.users = world.sent_by_users()
+        self.arrived, self.no_room = world.arrived()
+        self.stats = world.stats() if weir else None
+        self.budgets = world.read("budget", "show")["budgets"] if weir else []
+
+    def passed(self):
+        return self.stats.packets - self.stats.dropped() if self.stats else self.arrived
+
+    def drops(self, before):
+        """By reason, since @before."""
+        if not self.stats:
+            return {}
+        return {name: self.stats[name] - before.stats[name]
+                for name, reason in self.stats.reasons.items()
+                if reason["action"] == "drop" and self.stats[name] > before.stats[name]}
+
+
+def flood(world, scenario, users, seconds):
+    """Returns how many packets were sent. Pulses: the same, several times."""
+    on, off, times = scenario.pulses or (seconds, 0, 1)
+    sent = 0
+    for turn in range(times):
+        words = [f"{attack} seed {SEED + turn} seconds 100".split() for attack in scenario.attacks]
+        attacks = [Attack(world, each) for each in words]
+        if scenario.crowd and not turn:
+            users["crowd"].start()
+        time.sleep(on)
+        sent += sum(attack.stop() for attack in attacks)
+        if turn < times - 1:
+            time.sleep(off)
+    return sent
+
+
+def run(scenario, mode, seconds):
+    with contextlib.closing(World(scenario.family)) as world:
+        world.place()
+        world.start_server()
+        users = {group.name: Users(world, group.first, group.each, group.clients, group.pace)
+                 for group in groups_of(scenario)}
+        daemon = set_up_weir(world, scenario, mode, users) if mode != "none" else None
+        for name, group in users.items():
+            if name != "crowd":
+                group.start()
+        time.sleep(SETTLE_S)
+        calm_from = time.monotonic()
+        time.sleep(CALM_S)
+        before = Count(world, mode != "none")
+        sent = flood(world, scenario, users, seconds)
+        after = Count(world, mode != "none")
+        time.sleep(WINDOW_MS / 1000)
+        result = judge(users, calm_from, before, after)
+        result.update(sent=sent, daemon=daemon is not None)
+        if daemon:
+            bans = bans_of(world)
+            result.update(bans=len(bans), false_bans=false_bans(bans, users))
+        for group in users.values():
+            group.stop()
+        if mode != "none":
+            result.update(sums=add_up(world))
+        return result
+
+
+def judge(users, calm_from, before, after):
+    """What is left of calm: from IN_TIME_S on, and how soon it is back."""
+    late = before.at + IN_TIME_S
+    groups = {}
+    for name, group in users.items():
+        calm = group.rate(calm_from, before.at) if name != "crowd" else group.pace
+        groups[name] = {"calm": calm, "flood": group.rate(late, after.at),
+                        "first": group.rate(before.at, late),
+                        "back_after": group.back_after(before.at, after.at, calm * WELL)}
+    admitted = after.passed() - before.passed() - (after.users - before.users)
+    return {"users": groups, "seconds": after.at - before.at,
+            "arrived": after.arrived - before.arrived, "no_room": after.no_room - before.no_room,
+            "admitted": max(0, admitted), "drops": after.drops(before),
+            "budgets": spent(before, after)}
+
+
+def add_up(world):
+    """Whether every packet is under one reason, and as many as the driver saw; the sums."""
+    wait_for(lambda: len(set(world.sums_here().values())) == 1, 3)
+    sums = world.sums_here()
+    return {"good": len(set(sums.values())) == 1, **sums}
+
+
+# What CPUs had in hand of a budget before, and that two counters are not read at one moment.
+BUDGET_SLACK = 1.02
+
+
+def spent(before, after):
+    """
+    Of each budget: packets let through in the meantime and the most that there may be; and,
+    of known sources under pressure, how many passed and how many found it used up.
+    """
+    return {then["name"]: {"most": then["burst_packets"] + then["rate_packets"] * (after.at - before.at),
+                           **{what: now[what] - then[what] for what in ("passed", "known", "over")}}
+            for then, now in zip(before.budgets, after.budgets)}
+
+
+# ---- the table ----
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        model = next((line.split(":")[1].strip() for line in info if "model name" in line), "?")
+    commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"],
+                            capture_output=True, text=True, check=False).stdout.strip()
+    return {"cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(),
+            "machine": platform.machine(), "commit": commit, "date": time.strftime("%Y-%m-%d")}
+
+
+def short(number):
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.0f}"
+
+
+def percent(group):
+    return f"{group['flood'] / group['calm']:.0%}" if group["calm"] else "-"
+
+
+def verdict(scenario, result):
+    """Of the complete mode: what its goals say."""
+    known, newcomers = result["users"]["known"], result["users"]["newcomers"]
+    missed = []
+    if not result["sums"]["good"]:
+        missed.append("sums")
+    if any(count for name, count in result.get("false_bans", {}).items()
+           if name.startswith("known") or scenario.goal == "nobody banned"):
+        missed.append("false bans")
+    if any(budget["passed"] > BUDGET_SLACK * budget["most"] for budget in result["budgets"].values()):
+        missed.append("budgets")
+    if scenario.goal == "nobody banned" and result.get("bans"):
+        missed.append("bans")
+    if scenario.goal != "bounded" and known["flood"] < WELL * known["calm"]:
+        missed.append("known")
+    if scenario.goal == "known and newcomers" and newcomers["flood"] < 0.5 * newcomers["calm"]:
+        missed.append("newcomers")
+    return "missed: " + ", ".join(missed) if missed else "met"
+
+
+HEAD = ("", "known", "newc.", "back", "sent/s", "no room", "admitted", "bans", "false")
+WIDTHS = (15, 7, 7, 7, 8, 8, 9, 6, 6)
+
+
+def row(cells):
+    return "".join(f"{cell:<{width}}" if not at else f"{cell:>{width}}"
+                   for at, (cell, width) in enumerate(zip(cells, WIDTHS)))
+
+
+def cells(mode, result):
+    known, newcomers = result["users"]["known"], result["users"]["newcomers"]
+    back = known["back_after"]
+    offered = result["arrived"] + result["no_room"]
+    return (f"  {MODES[mode]}", percent(known), percent(newcomers),
+            "never" if back is None else f"{back:.1f} s", short(result["sent"] / result["seconds"]),
+            f"{result['no_room'] / max(1, offered):.0%}",
+            short(result["admitted"] / result["seconds"]) + "/s",
+            str(result.get("bans", "")), str(sum(result.get("false_bans", {}).values())))
+
+
+def table(report):
+    where = report["machine"]
+    lines = [f"{where['cpu']}, {where['cpus']} CPUs, Linux {where['kernel']}, {where['commit']}, "
+             f"{where['date']}", "", row(HEAD)]
+    for scenario in SCENARIOS:
+        runs = report["scenarios"].get(scenario.number)
+        if not runs:
+            continue
+        calm = next(iter(runs.values()))["users"]
+        lines += ["", f"{scenario.number}. {scenario.name}: {scenario.about}",
+                  "  calm: " + ", ".join(f"{name} {group['calm']:.0f}/s"
+                                         for name, group in calm.items())]
+        for mode, result in runs.items():
+            lines.append(row(cells(mode, result)))
+            others = [f"{name} {percent(group)}" for name, group in result["users"].items()
+                      if name not in ("known", "newcomers")]
+            lines += ["    " + "; ".join(others)] if others else []
+        for mode in ("complete", "cookies"):
+            if mode in runs:
+                lines.append(f"  {MODES[mode]}: goals {verdict(scenario, runs[mode])}")
+    return "\n".join(lines) + "\n"
+
+
+def play(scenario, seconds, results):
+    results[scenario.number] = runs = {}
+    for mode in scenario.modes:
+        print(f"{scenario.number}. {scenario.name}: {MODES[mode]}", end="", flush=True)
+        runs[mode] = run(scenario, mode, seconds)
+        print(":" + " ".join(cells(mode, runs[mode])[1:]), runs[mode]["drops"], flush=True)
+
+
+def main():
+    words, seconds = sys.argv[1:], FLOOD_S
+    if words[:1] == ["seconds"]:
+        seconds, words = int(words[1]), words[2:]
+    path = BUILD / "lab.json"
+    report = json.loads(path.read_text()) if path.exists() and words else {"scenarios": {}}
+    report["machine"] = machine()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    enter_private_mounts()
+    with privileged():
+        for scenario in SCENARIOS:
+            if not words or scenario.number in words:
+                play(scenario, seconds, report["scenarios"])
+                path.write_text(json.dumps(report, indent=1))
+    (BUILD / "lab.txt").write_text(table(report))
+    print(table(report))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where the floods happen: a server behind one veth, its users and its attackers
+at the other end, and which core does what.
+
+The generator has a core to itself. The server, the daemon and what takes packets in
+share the other, and so do the users: on the generator's core they would interrupt it
+each time that they send, and find room in a ring that is full for anybody else. The
+NAPI that takes packets in is a thread, since a softirq would run on the core that
+sends; it goes before the server, as a softirq goes before every process. Users go
+before it: it is not their machine that is flooded. All of it is real-time, so that
+figures do not depend on what else runs, as long as that is not much.
+
+Both directions go through one queue each, as on a NIC with one, and without
+segmentation offload, which would let TCP past the queue that the flood fills.
+"""
+import ipaddress
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
+from lab import (BUILD, FAR4, FAR6, FLOOD, NEAR4, NEAR6, Lab, demand, run,  # noqa: E402
+                 wait_for)
+
+TRANSACT = BUILD / "tests/tools/transact"
+SERVER_CPU, SENDER_CPU = 0, 1
+PORT = 80
+WINDOW_MS = 250         # in which answers are counted
+AT_LEAST = 2            # seconds that it must be well again, to count as well
+
+# Users, each an address of its own, or in IPv6 a /64 of its own: where the first one
+# is, and how long the prefix is that each has to itself.
+KNOWN = {4: ("203.0.113.1", 32), 6: ("2001:db8:c::9", 64)}
+NEWCOMERS = {4: ("198.18.0.9", 24), 6: ("2001:db8:1000::9", 48)}
+VOID4, VOID6 = "169.254.9.9", "fe80::9"     # the gateway to everybody else: swallows all
+
+
+# Real-time priorities.
+ATTACKER, DAEMON, SERVICE, WATCHER, NAPI, USER, USER_NAPI = 5, 9, 10, 20, 50, 60, 61
+
+
+def become(cpu, priority, *words):
+    """A command on one core, which ends with us. Round robin: its threads take turns."""
+    return ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(cpu), "chrt", "-r",
+            str(priority), *map(str, words)]
+
+
+def addresses(first, each, count):
+    """Of users: see KNOWN."""
+    first = ipaddress.ip_address(first)
+    return [first + (n << first.max_prefixlen - each) for n in range(count)]
+
+
+class Users:
+    """Clients that ask over real TCP, each request on a connection of its own."""
+
+    def __init__(self, world, first, each, clients, pace):
+        self.addresses = addresses(first, each, clients)
+        world.bring_home(self.addresses)
+        self.world, self.pace = world, pace
+        self.windows = []       # (when it ended, answered in it, failed in it)
+        self.words = become(SERVER_CPU, USER, TRANSACT, "run", world.server, PORT, "seconds", 110,
+                            "clients", clients, "pace", pace, "interval", WINDOW_MS, "connect",
+                            "json", "from", first, "each", each)
+
+    def start(self):
+        self.process = subprocess.Popen(self.world.far.command(*self.words),
+                                        stdout=subprocess.PIPE, text=True)
+        self.world.children.append(self.process)
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            window = json.loads(line)
+            if "t" in window:
+                self.windows.append((window["monotonic"], window["transactions"], window["failed"]))
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+        self.thread.join()
+
+    def rate(self, start, end):
+        """Answered a second between two moments."""
+        counts = [done for at, done, _ in self.windows if start < at <= end]
+        return sum(counts) * 1000 / WINDOW_MS / len(counts) if counts else 0.0
+
+    def back_after(self, start, end, wanted):
+        """Seconds from @start until @wanted a second are answered for as long as AT_LEAST; or None."""
+        for at, _, _ in self.windows:
+            begin = at - WINDOW_MS / 1000
+            if start <= begin and begin + AT_LEAST <= end and \
+                    self.rate(begin, begin + AT_LEAST + 0.01) >= wanted:
+                return max(0.0, begin - start)
+        return None
+
+
+class Attack:
+    """A running generator. What near's ring had no room for is part of what it sent."""
+
+    def __init__(self, world, words):
+        self.process = subprocess.Popen(
+            world.far.command(*become(SENDER_CPU, ATTACKER, FLOOD, "dev", world.far_dev, "mac", world.mac,
+                                      "to", world.server, *words, "json")),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        world.children.append(self.process)
+        self.packets = 0
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+        out, err = self.process.communicate(timeout=60)
+        demand(self.process.returncode == 0 or "ring was full" in err, f"flood: {err.strip()}")
+        self.packets = json.loads(out)["packets"]
+        return self.packets
+
+
+class World(Lab):
+    """One server, IPv4 or IPv6; weir in front of it or not."""
+
+    def __init__(self, family=4):
+        self.family = family
+        self.server = NEAR4 if family == 4 else NEAR6
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-lab-"))
+        super().__init__()
+
+    def join(self):
+        """A device's name is also its NAPI thread's, so it has our numbers."""
+        self.near_dev, self.far_dev = (f"{end}{os.getpid()}x{Lab.number}" for end in "nf")
+        self.near.run("ip", "link", "add", self.near_dev, "type", "veth", "peer", "name",
+                      self.far_dev, "netns", self.far.name)
+        self.mac = self.near.link(self.near_dev)["address"]
+        for namespace, dev, address4, address6 in (
+                (self.near, self.near_dev, NEAR4, NEAR6), (self.far, self.far_dev, FAR4, FAR6)):
+            namespace.set("ipv6/conf/all/disable_ipv6", 0 if self.family == 6 else 1)
+            namespace.set("ipv6/conf/all/accept_dad", 0)
+            namespace.set(f"ipv6/conf/{dev}/accept_dad", 0)
+            namespace.set("ipv4/conf/all/rp_filter", 0)
+            namespace.set(f"ipv4/conf/{dev}/rp_filter", 0)
+            namespace.run("ip", "address", "add", f"{address4}/24", "dev", dev)
+            namespace.run("ethtool", "-K", dev, "gro", "on", "tso", "off")
+            namespace.run("ip", "link", "set", "lo", "up")
+            if self.family == 6:
+                namespace.run("ip", "address", "add", f"{address6}/64", "dev", dev, "nodad")
+        self.up()
+
+    def up(self):
+        """
+        Only users are behind far. What the server answers to attackers goes through the whole
+        stack, and then into a veth whose other end is down.
+        """
+        for namespace, dev in ((self.near, self.near_dev), (self.far, self.far_dev)):
+            namespace.run("ip", "link", "set", dev, "up")
+        self.near.run("ip", "link", "add", "void0", "type", "veth", "peer", "name", "void1")
+        self.near.run("ip", "link", "set", "void0", "up")
+        for gateway in (VOID4, VOID6)[:1 + (self.family == 6)]:
+            self.near.run("ip", "neigh", "add", gateway, "lladdr", "02:00:00:00:00:99", "dev", "void0")
+            self.near.run("ip", "route", "add", "default", "via", gateway, "dev", "void0", "onlink")
+
+    def bring_home(self, users):
+        """The way to them, and to far they are its own."""
+        gateway = FAR4 if self.family == 4 else FAR6
+        for namespace, line in ((self.near, f"route replace {{}} via {gateway}"),
+                                (self.far, "route replace local {} dev lo")):
+            batch = self.folder / "routes"
+            batch.write_text("".join(line.format(user) + "\n" for user in users))
+            namespace.run("ip", f"-{self.family}", "-batch", batch)
+
+    def place(self):
+        """Again after each change of XDP, which makes new threads."""
+        for namespace, dev, priority in ((self.near, self.near_dev, NAPI),
+                                         (self.far, self.far_dev, USER_NAPI)):
+            namespace.run("unshare", "--mount", "sh", "-c",
+                          f"mount -t sysfs sysfs /sys && echo 1 >/sys/class/net/{dev}/threaded")
+            threads = []
+            wait_for(lambda: threads.extend(napi_threads(dev)) or threads)
+            demand(threads, f"{dev}: no NAPI thread")
+            for pid in threads:
+                run("taskset", "-pc", SERVER_CPU, pid)
+                run("chrt", "-f", "-p", priority, pid)
+
+    def start_server(self):
+        process = subprocess.Popen(
+            self.near.command(*become(SERVER_CPU, SERVICE, TRANSACT, "serve", self.server, PORT)),
+            stdout=subprocess.PIPE, text=True)
+        self.children.append(process)
+        demand(process.stdout.readline() == "ready\n", "the server did not start")
+
+    def attach_weir(self):
+        self.weir("attach", "dev", self.near_dev, "mode", "native")
+        self.place()
+        # Nobody sends yet: from here on weir counts what the driver counts.
+        self.before_weir = self.arrived()[0] - self.stats().packets
+
+    def detach_weir(self):
+        self.weir("detach", "all")
+        self.place()
+
+    def sent_by_users(self):
+        """TCP segments that left far by its stack; the generator's do not."""
+        with self.far:
+            lines = [line.split() for line in
+                     pathlib.Path("/proc/thread-self/net/snmp").read_text().splitlines()
+                     if line.startswith("Tcp:")]
+        return int(dict(zip(*lines))["OutSegs"])
+
+    def arrived(self):
+        """Packets that the interface took, and those for which its ring had no room."""
+        received = self.near.link(self.near_dev)["stats64"]["rx"]
+        return received["packets"], received["dropped"]
+
+    def sums_here(self):
+        """What weir and the driver counted since the attach, which came late."""
+        stats = self.stats()
+        return {"by reason": sum(reason["packets"] for reason in stats.reasons.values()),
+                "in all": stats.packets, "by the driver": self.arrived()[0] - self.before_weir}
+
+    def close(self):
+        super().close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def napi_threads(dev):
+    for comm in pathlib.Path("/proc").glob("[0-9]*/comm"):
+        try:
+            if comm.read_text().startswith(f"napi/{dev}-"):
+                yield int(comm.parent.name)
+        except OSError:
+            pass
