@@ -35,7 +35,6 @@
 #define TCP_OPTION_SACK	4
 #define TCP_OPTION_TIMESTAMPS	8
 #define TCP_HEADER_MAX	60
-#define FRAME_LEAST	60	/* without FCS */
 #define WINDOW		64240	/* what the kernel offers first; unscaled */
 
 #define BEAT_SHIFT	30	/* 2^30 ns */
@@ -243,17 +242,18 @@ static __always_inline void finish_v6(struct syn_headers *headers, __u32 len)
 	headers->tcp.check = fold(bpf_csum_diff(NULL, 0, headers->tcp_word, len, sum));
 }
 
-/* Puts the answer in place of the question; the frame keeps its tags. */
+/*
+ * Puts the answer in place of the question; the frame keeps its tags and its length,
+ * and what is left behind the answer is padding. A program that changes the length of
+ * frames is refused under libxdp's dispatcher, from Linux 6.12 on. A question too short
+ * for the answer (a SYN with no option at all, over IPv6) gets none.
+ */
 static __always_inline int store_answer(struct xdp_md *ctx, const struct packet *pkt,
 					struct syn_headers *headers, __u32 len)
 {
-	__u32 size = pkt->l4_at + len;
 	__u8 mac[12], swapped[12];
 
-	if (size < FRAME_LEAST)
-		size = FRAME_LEAST;
-	if (bpf_xdp_load_bytes(ctx, 0, mac, sizeof(mac)) ||
-	    bpf_xdp_adjust_tail(ctx, (int)(size - pkt->bytes)))
+	if (pkt->l4_at + len > pkt->bytes || bpf_xdp_load_bytes(ctx, 0, mac, sizeof(mac)))
 		return -1;
 	__builtin_memcpy(swapped, mac + 6, 6);
 	__builtin_memcpy(swapped + 6, mac, 6);

@@ -56,7 +56,11 @@ def check_both(lab, what, expected, weir=True, companion=True):
     """That both act on real packets. The limit was not used up before."""
     names = programs(lab)
     check(sorted(names) == sorted(expected), f"{what}: on the interface", ", ".join(names) or "none")
+    if not companion:   # so that none of its packets falls to the limit
+        lab.weir("limit", "flush")
     dropped = arrived(lab, COMPANIONS_PORT, 5)
+    if not companion:
+        set_limit(lab)
     check((dropped == 0) == companion, f"{what}: the other program "
           f"{'works' if companion else 'is gone'}", f"{dropped} of 5 arrived")
     if weir:
