@@ -14,6 +14,7 @@ from machine import describe  # noqa: E402
 
 RECEIVER_CPU = 0
 SENDER_CPU = 1 if os.cpu_count() > 1 else 0
+FIRST_S = 20    # at most, for a flood to have come from all its sources
 STRIDE = 16     # between a list's addresses: none is merged with the next
 SIZES = {"1k": 1000, "10k": 10000, "100k": 100000, "1M": 1000000}
 
@@ -60,13 +61,14 @@ class Bench(lab.Lab):
         return sum(int((thread / "schedstat").read_text().split()[0])
                    for thread in self.threads if thread.exists()) / 1e9
 
-    def measure(self, flood, seconds, warm=2):
+    def measure(self, flood, seconds, warm=2, first=0):
         """Returns what near's driver took of @flood, packets a second, and how many of them
         its core would take if it did nothing else: a sender that gets no whole core of
-        a shared machine lowers only the first."""
-        running = self.start_flood(*flood, "cpu", SENDER_CPU, "seconds", warm + seconds + 10)
+        a shared machine lowers only the first. @first: so many packets come before."""
+        running = self.start_flood(*flood, "cpu", SENDER_CPU, "seconds", warm + seconds + FIRST_S + 10)
         lab.run("renice", "-n", "-19", "-p", running.process.pid)
         time.sleep(warm)
+        lab.wait_for(lambda: self.received() >= first, FIRST_S)
         lab.demand(running.process.poll() is None, "the flood ended early")
         start, packets, busy = time.monotonic(), self.received(), self.busy_s()
         time.sleep(seconds)

@@ -30,7 +30,8 @@
 
 #define ROUNDS_DEFAULT	7
 #define ROUNDS_MAX	64
-#define PACKETS		4000000U
+#define PACKETS_DEFAULT	4000000
+#define PACKETS_MAX	100000000
 
 enum list { LIST_NONE, LIST_1K, LIST_100K, LIST_1M };
 
@@ -131,6 +132,8 @@ static const struct row rows[] = {
 #pragma GCC diagnostic pop
 
 #define ROWS (sizeof(rows) / sizeof(*rows))
+
+static uint32_t packets = PACKETS_DEFAULT;	/* of a run */
 
 static void die(const char *what, int rc)
 {
@@ -248,6 +251,7 @@ static void write_list(struct maps *maps, enum list list)
 
 static void write_policy(struct maps *maps, const struct row *row)
 {
+	static enum list in_force = LIST_NONE;
 	struct settings none, settings;
 	char err[ERR_LEN];
 
@@ -258,7 +262,10 @@ static void write_policy(struct maps *maps, const struct row *row)
 		die(err, -EIO);
 	settings_free(&none);
 	settings_free(&settings);
-	write_list(maps, row->list);
+	if (row->list != in_force) {
+		write_list(maps, row->list);
+		in_force = row->list;
+	}
 }
 
 /* ---- the runs ---- */
@@ -301,7 +308,7 @@ static size_t build_frame(uint8_t *frame, const struct row *row)
  * RCU and for whoever else wants the core. The kernel's own figure is in whole
  * nanoseconds.
  */
-static double run(int prog_fd, uint8_t *frame, size_t size, uint32_t packets)
+static double run(int prog_fd, uint8_t *frame, size_t size)
 {
 	uint8_t out[FRAME_ROOM];
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = size,
@@ -393,13 +400,13 @@ static void measure(struct cost_bpf *skel, const struct row *row, int rounds, js
 	size_t size = build_frame(frame, row);
 
 	set_draw(skel, row);
-	run(program, frame, size, PACKETS);	/* tables and caches as in steady state */
+	run(program, frame, size);	/* tables and caches as in steady state */
 	for (int i = 0; i < rounds; i++) {
 		double draw;
 
-		empty[i] = run(bpf_program__fd(skel->progs.bench_empty), frame, size, PACKETS);
-		draw = run(bpf_program__fd(skel->progs.bench_draw), frame, size, PACKETS);
-		cost[i] = run(program, frame, size, PACKETS) - draw;
+		empty[i] = run(bpf_program__fd(skel->progs.bench_empty), frame, size);
+		draw = run(bpf_program__fd(skel->progs.bench_draw), frame, size);
+		cost[i] = run(program, frame, size) - draw;
 		ratio[i] = cost[i] / empty[i];
 	}
 	report(rows_json, row, sum_up(empty, rounds), sum_up(cost, rounds), sum_up(ratio, rounds));
@@ -434,7 +441,7 @@ static void write_json(const char *path, const char *about, int rounds, json_t *
 	if (!root)
 		die(error.text, -EINVAL);
 	if (json_object_set_new(root, "rounds", json_integer(rounds)) ||
-	    json_object_set_new(root, "packets", json_integer(PACKETS)) ||
+	    json_object_set_new(root, "packets", json_integer(packets)) ||
 	    json_object_set(root, "cost", rows_json) ||
 	    json_dump_file(root, path, JSON_INDENT(1) | JSON_REAL_PRECISION(5)))
 		die(path, 0);
@@ -452,6 +459,8 @@ int main(int argc, char **argv)
 	for (int i = 1; i + 1 < argc; i += 2) {
 		if (!strcmp(argv[i], "rounds"))
 			rounds = atoi(argv[i + 1]);
+		else if (!strcmp(argv[i], "packets"))
+			packets = atoi(argv[i + 1]);
 		else if (!strcmp(argv[i], "row"))
 			only = argv[i + 1];
 		else if (!strcmp(argv[i], "json"))
@@ -461,9 +470,10 @@ int main(int argc, char **argv)
 		else
 			rounds = 0;
 	}
-	if (rounds < 1 || rounds > ROUNDS_MAX || argc % 2 == 0) {
-		fprintf(stderr, "usage: cost [rounds 1..%d] [row PART-OF-NAME] [json FILE] "
-				"[about FILE]\n", ROUNDS_MAX);
+	if (rounds < 1 || rounds > ROUNDS_MAX || !packets || packets > PACKETS_MAX ||
+	    argc % 2 == 0) {
+		fprintf(stderr, "usage: cost [rounds 1..%d] [packets 1..%d] [row PART-OF-NAME] "
+				"[json FILE] [about FILE]\n", ROUNDS_MAX, PACKETS_MAX);
 		return 2;
 	}
 	skel = cost_bpf__open_and_load();

@@ -115,8 +115,10 @@ def flood_words(sources):
     return words if sources == "random" else [*words, "stride", STRIDE]
 
 
-def measure(arrange, path, flood, seconds):
+def measure(arrange, path, sources, seconds):
     """Returns packets a second, packets a second of the core's time, why not."""
+    flood = flood_words(sources)
+    first = SIZES.get(sources, 0) * (BURST + 1)     # from then on all are over the limit
     with contextlib.closing(Bench()) as bench:
         try:
             if arrange in (weir_limit, weir_list, xdp_filter_list):
@@ -126,29 +128,30 @@ def measure(arrange, path, flood, seconds):
                 bench.up()
                 arrange(bench, path)
             bench.place()
-            return (*bench.measure(flood, seconds), None)
+            return (*bench.measure(flood, seconds, first=first), None)
         except (Absent, lab.Failed) as why:
             return None, None, str(why)
 
 
-def table(kind, arrangements, columns, path_of, seconds, only):
-    rows, notes = [], []
+def table(rows, kind, arrangements, columns, path_of, seconds, only):
+    """Adds to @rows, and saves them each time: a run that is cut short has measured too."""
+    notes = []
     print(f"\n{kind:24}" + "".join(f"{column:>13}" for column in columns))
     for name, arrange in arrangements.items():
         if only and only not in name:
             continue
         print(f"{name:24}", end="", flush=True)
         for column in columns:
-            pps, core, why = measure(arrange, path_of(column), flood_words(column), seconds)
+            pps, core, why = measure(arrange, path_of(column), column, seconds)
             rows.append({"kind": kind, "name": name, "column": column, "pps": pps and round(pps),
                          "pps_core": core and round(core), "absent": why})
             print(f"{pps / 1e6:6.2f} {core / 1e6:6.2f}" if pps else f"{'absent':>13}", end="", flush=True)
             if why and (name, why) not in notes:
                 notes.append((name, why))
         print()
+        save("others", rows)
     for name, why in notes:
         print(f"  {name}, absent: {why}")
-    return rows
 
 
 def main():
@@ -162,9 +165,9 @@ def main():
             path = pathlib.Path(folder, size)
             return path if path.exists() else write_file(path, addresses(SIZES[size]))
 
-        rows = table("limit, sources:", LIMITERS, SOURCES, lambda _: None, seconds, only)
-        rows += table("list, entries:", LISTERS, LISTS, list_of, seconds, only)
-    save("others", rows)
+        rows = []
+        table(rows, "limit, sources:", LIMITERS, SOURCES, lambda _: None, seconds, only)
+        table(rows, "list, entries:", LISTERS, LISTS, list_of, seconds, only)
 
 
 main()
