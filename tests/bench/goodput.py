@@ -64,6 +64,7 @@ def measure(arrange, pps, seconds):
             flood = bench.start_flood("to", lab.NEAR4, "from", "198.51.100.0/24", "sources", 20,
                                       "proto", "syn", "dport", 80, "sport", "random", *pace,
                                       "cpu", SENDER_CPU, "seconds", seconds + 20)
+            lab.run("renice", "-n", "-10", "-p", flood.process.pid)
         time.sleep(2)
         users = spawn(bench, bench.far, SENDER_CPU, "run", lab.NEAR4, 80, "seconds", seconds,
                       "connect", "pace", PACE, "json")
