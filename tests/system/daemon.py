@@ -12,9 +12,10 @@ from lab import NEAR4, WEIR, demand, wait_for
 
 STRANGE_MAC = "02:00:00:00:00:99"   # of nobody: weir sees the frame, the stack drops it at once
 FLOODER = "198.51.100.7"
-QUICK = {"sources": {"windows": 2, "ban": "2s", "longest": "8s"}, "state": {"known": '""',
+QUICK = {"sources": {"windows": 2, "ban": "60s", "longest": "60s"}, "state": {"known": '""',
          "settings": '""'}, "http": {"port": 0}}
-IN_TIME = 6     # seconds from the first packet to the ban: 2 windows, the first look, a busy machine
+SHORT = {"ban": "2s", "longest": "8s"}
+IN_TIME = 10    # seconds from the first packet to the ban: 2 windows, the first look, a busy machine
 
 
 def yaml(settings):
@@ -85,7 +86,7 @@ def judged(lab, verdict):
             if each["verdict"] == verdict]
 
 
-def start_flood(lab, source=FLOODER, *words, pps=5000, seconds=30):
+def start_flood(lab, source=FLOODER, *words, pps=12000, seconds=30):
     prefix = source if "/" in source else f"{source}/32"
     return lab.start_flood("to", NEAR4, "from", prefix, "pps", pps, "seconds", seconds, "mac",
                            STRANGE_MAC, *words)
