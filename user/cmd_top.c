@@ -14,6 +14,8 @@
 #include "user/top.h"
 #include "user/watch.h"
 
+#include <term.h>	/* last: it defines names such as lines */
+
 #define REFRESH_NS	1000000000ULL
 #define FIRST_NS	300000000ULL
 #define MESSAGE_NS	6000000000ULL
@@ -245,11 +247,22 @@ static void flush(struct watch *watch)
 
 /* ---- the command ---- */
 
+/* Asked first: newterm() loses memory when it does not know the terminal. */
+static bool knows_terminal(void)
+{
+	int found;
+
+	if (setupterm(NULL, STDOUT_FILENO, &found) != OK)
+		return false;
+	del_curterm(cur_term);
+	return true;
+}
+
 static bool open_screen(struct top *top)
 {
 	setlocale(LC_CTYPE, "");
 	top->screen.ascii = strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
-	if (!newterm(NULL, stdout, stdin))
+	if (!knows_terminal() || !newterm(NULL, stdout, stdin))
 		return false;
 	set_escdelay(25);
 	cbreak();

@@ -69,7 +69,7 @@ void top_sources_free(struct top_sources *sources);
 void top_note_packet(struct top_sources *sources, const struct weir_event *event);
 /*
  * Known buckets are read each time; the whole table is searched for new ones so
- * seldom that it takes at most a twentieth of the time.
+ * seldom that it takes at most a fiftieth of the time.
  */
 void top_read_sources(struct top_sources *sources, const struct maps *maps,
 		      const struct weir_policy *policy, struct top_rows *rows);

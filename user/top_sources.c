@@ -17,7 +17,7 @@
 
 #define NS_PER_S	1e9
 #define SEARCH_NS	1000000000ULL
-#define SEARCH_SHARE	20		/* a search may take one part in so many */
+#define SEARCH_SHARE	50		/* a search may take one part in so many */
 #define MEMORY_MIN	(1U << 16)
 #define MEMORY_MAX	(1U << 22)
 #define TALLY_MAX	8192		/* a power of two; over SLICES seconds there are fewer */

@@ -72,8 +72,8 @@ def nobody_listens():
 
 
 def limited(lab, *words):
-    """Nine of ten packets of a flood at 10,000 pps will be dropped."""
-    lab.weir("limit", "set", "rate", "1000pps", "burst", 100)
+    """So little that the flood of a slow machine is above it too."""
+    lab.weir("limit", "set", "rate", "100pps", "burst", 10)
     lab.attach(*words)
 
 

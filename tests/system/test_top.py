@@ -32,7 +32,7 @@ def words_of(lines, start):
     return next(line.split() for line in lines if line.startswith(start))
 
 
-def flood(lab, source, pps, seconds=30, **words):
+def flood(lab, source, pps, seconds=100, **words):
     extra = [word for pair in words.items() for word in pair]
     return lab.start_flood("to", NEAR4, "from", source, "pps", pps, "seconds", seconds, "mac",
                            STRANGE_MAC, *extra)
