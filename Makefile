@@ -60,7 +60,7 @@ help:
 	@echo 'make lab       floods against a real server, without weir and with it (root, ten minutes);'
 	@echo '               LAB="3 5" plays only these, LAB="seconds 6" each for so long'
 	@echo 'make fuzz      fuzz the parsers, FUZZ_SECONDS=60 each'
-	@echo 'make lint      shellcheck, clang-format in check mode'
+	@echo 'make lint      shellcheck, lines and blanks'
 	@echo 'make clean     remove build/'
 	@echo 'Variables: V=1 shows commands, SAN=1 builds with ASan and UBSan into build/san'
 

@@ -57,23 +57,12 @@ enum outcome edit_budget_del(struct edit *edit)
 
 /* ---- show ---- */
 
-static void format_to(const struct weir_limit_spec *spec, char to[PREFIX_STRLEN])
-{
-	struct prefix prefix;
-
-	prefix_from_key(&spec->from, &prefix);
-	if (is_default(&spec->from))
-		snprintf(to, PREFIX_STRLEN, "any");
-	else
-		prefix_format(&prefix, to);
-}
-
 json_t *budget_json(const struct weir_budget_spec *spec, const struct weir_limit *budget,
 		    const struct weir_budget_state *state, const struct weir_spending *sum)
 {
 	char to[PREFIX_STRLEN], class[FORMAT_LEN];
 
-	format_to(&spec->limit, to);
+	format_end(&spec->limit.from, to);
 	format_class(&spec->limit, class);
 	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:I, s:I, s:I, s:I, "
 			 "s:I, s:I, s:I, s:I}",
@@ -105,7 +94,7 @@ static void print_budget(const struct weir_budget_spec *spec, const struct weir_
 	char class[FORMAT_LEN], to[PREFIX_STRLEN], what[FORMAT_LEN + PREFIX_STRLEN + 8];
 	bool both = spec->limit.rate_packets && spec->limit.rate_bits_per_s;
 
-	format_to(&spec->limit, to);
+	format_end(&spec->limit.from, to);
 	format_class(&spec->limit, class);
 	snprintf(what, sizeof(what), "%s%s%s", class, strcmp(to, "any") ? " to " : "",
 		 strcmp(to, "any") ? to : "");

@@ -85,22 +85,11 @@ size_t limits_in_order(const struct weir_policy *policy, uint32_t order[WEIR_LIM
 	return count;
 }
 
-static void format_from(const struct weir_limit_spec *spec, char from[PREFIX_STRLEN])
-{
-	struct prefix prefix;
-
-	prefix_from_key(&spec->from, &prefix);
-	if (is_default(&spec->from))
-		snprintf(from, PREFIX_STRLEN, "any");
-	else
-		prefix_format(&prefix, from);
-}
-
 static json_t *limit_json(const struct weir_limit_spec *spec, const struct weir_limit *limit)
 {
 	char from[PREFIX_STRLEN], class[FORMAT_LEN];
 
-	format_from(spec, from);
+	format_end(&spec->from, from);
 	format_class(spec, class);
 	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:i}", "from", from, "class", class,
 			 "rate_packets", (json_int_t)spec->rate_packets, "per_seconds",
@@ -120,7 +109,7 @@ static void print_limit(const struct weir_limit_spec *spec, const struct weir_li
 {
 	char from[PREFIX_STRLEN], class[FORMAT_LEN], rate[FORMAT_LEN], burst[FORMAT_LEN], per[16];
 
-	format_from(spec, from);
+	format_end(&spec->from, from);
 	format_class(spec, class);
 	snprintf(per, sizeof(per), "/%u /%u", limit->v4_bits, limit->v6_bits);
 	if (spec->rate_packets) {

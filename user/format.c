@@ -79,6 +79,17 @@ int is_default(const struct weir_prefix *from)
 	return from->prefixlen == 0;
 }
 
+void format_end(const struct weir_prefix *end, char text[PREFIX_STRLEN])
+{
+	struct prefix prefix;
+
+	prefix_from_key(end, &prefix);
+	if (is_default(end))
+		snprintf(text, PREFIX_STRLEN, "any");
+	else
+		prefix_format(&prefix, text);
+}
+
 /* @end: "from" or "to". */
 static void add_match(const struct weir_limit_spec *spec, const char *end, char *text, size_t size)
 {

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bpf/weir.h"
+#include "user/prefix.h"
 
 #define FORMAT_LEN 96
 
@@ -23,6 +23,8 @@ void format_limit(const struct weir_limit_spec *spec, const struct weir_limit *l
 		  size_t size);
 /* The words of `budget set` behind the name. */
 void format_budget(const struct weir_limit_spec *spec, char *text, size_t size);
+/* "any", or the prefix that a limit is from or a budget to. */
+void format_end(const struct weir_prefix *end, char text[PREFIX_STRLEN]);
 /* Whether @from is everybody. */
 int is_default(const struct weir_prefix *from);
 
