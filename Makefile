@@ -20,7 +20,7 @@ SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(comma)undefined -fno-omi
 comma  := ,
 SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 VERSION := $(shell sed -n 's/^New in version //p' NEWS | head -n 1)
-CFLAGS := -std=gnu11 -O2 -g $(WARN) $(SANFLAGS) -I. -I$(B) -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"'
+CFLAGS := -std=gnu11 -O2 -g $(WARN) $(SANFLAGS) $(HARDEN) -I. -I$(B) -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"'
 LIBS   := -lxdp -lbpf -ljansson -lcyaml -lyaml -lncursesw -ltinfo
 # What the page needs beside its own files; built into the binary.
 CHART_JS ?= /usr/share/javascript/chart.js/chart.min.js
@@ -61,6 +61,11 @@ help:
 	@echo '               LAB="3 5" plays only these, LAB="seconds 6" each for so long'
 	@echo 'make fuzz      fuzz the parsers, FUZZ_SECONDS=60 each'
 	@echo 'make lint      shellcheck, lines and blanks'
+	@echo 'make man       the man pages, into build/man'
+	@echo 'make install   into $$(DESTDIR)$$(PREFIX); PREFIX is /usr/local unless said'
+	@echo 'make uninstall what make install put there'
+	@echo 'make deb       a Debian package, into build/deb'
+	@echo 'make test-deb  lintian, and the package in a fresh Debian (root, network)'
 	@echo 'make clean     remove build/'
 	@echo 'Variables: V=1 shows commands, SAN=1 builds with ASan and UBSan into build/san'
 
@@ -155,6 +160,8 @@ $(UNITS): $(B)/%: %.c $(PURE_OBJ)
 
 clean:
 	$(Q)rm -rf build
+
+include packaging/install.mk
 
 -include $(USER_OBJ:.o=.d) $(TOOLS:=.d) $(UNITS:=.d) $(B)/bpf/weir.bpf.d $(TOOL_BPF:%.c=$(B)/%.d)
 

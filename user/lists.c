@@ -255,10 +255,10 @@ static int make_folder(const char *name)
 {
 	char path[PATH_LEN];
 
-	if (mkdir(LISTS_DIR, 0700) && errno != EEXIST)
-		return -errno;
+	int rc = maps_make_folder(LISTS_DIR);
+
 	list_path(path, name, NULL);
-	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
+	return rc ? rc : maps_make_folder(path);
 }
 
 static void drop_pin(const char *name, const char *which)
@@ -286,7 +286,7 @@ static int pin_next(const struct list_change *change, struct view *view)
 
 	list_path(path, change->name, "next");
 	unlink(path);
-	return bpf_obj_pin(view->fd, path) ? -errno : 0;
+	return maps_pin(view->fd, path);
 }
 
 static int prepare_load(const struct list_change *change, uint64_t generation)

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -27,6 +28,10 @@
 
 #define BPFFS		"/sys/fs/bpf"
 #define LOCK_WAIT_MS	10000
+#define SIDES		WEIR_PIN_ROOT "/sides"
+#define INNER_TRIES	50
+#define SERVICE_GROUP	"weir"
+#define SYSTEM_GROUPS	1000	/* below this: not people's */
 
 const char *const map_names[MAP_COUNT] = {
 #define M(name) [MAP_##name] = #name,
@@ -95,10 +100,31 @@ static int check_owner(int fd, char *err)
 
 	if (fstat(fd, &st))
 		return fail(err, errno, "cannot stat " WEIR_PIN_ROOT ": %s", strerror(errno));
-	if (st.st_uid != geteuid())
+	if (st.st_uid && st.st_uid != geteuid())
 		return fail(err, EPERM, WEIR_PIN_ROOT " belongs to user %u, not to you: remove it "
 			    "by hand if that is not meant", st.st_uid);
 	return 0;
+}
+
+/*
+ * Where the system has a group for the daemon, it may use the maps: then the
+ * daemon need not be root. A group of people is not meant, whatever its name.
+ */
+static void open_to_group(const char *path)
+{
+	const struct group *group = getgrnam(SERVICE_GROUP);
+
+	if (!group || group->gr_gid >= SYSTEM_GROUPS || geteuid())
+		return;
+	if (!chown(path, -1, group->gr_gid))
+		chmod(path, 02770);
+}
+
+static bool is_open_to_group(void)
+{
+	struct stat st;
+
+	return !stat(WEIR_PIN_ROOT, &st) && st.st_mode & S_IWGRP;
 }
 
 /* Whether @fd is still the folder of that name: the last writer may have removed it. */
@@ -111,19 +137,24 @@ static bool is_pin_root(int fd)
 }
 
 /*
- * One writer at a time, by a lock on the folder of the pins, which only root can
- * open. @create: make the folder first. -ENOENT with an empty @err: there is none.
+ * One writer at a time, by a lock on the folder of the pins, which only root and
+ * the daemon can open. @create: make the folder first. -ENOENT with an empty @err: there is none.
  */
 static int take_lock(struct maps *maps, bool create, char *err)
 {
 	for (int waited = 0; waited < LOCK_WAIT_MS; waited += 20) {
-		if (create && mkdir(WEIR_PIN_ROOT, 0700) && errno != EEXIST)
+		if (create && !mkdir(WEIR_PIN_ROOT, 0700))
+			open_to_group(WEIR_PIN_ROOT);
+		else if (create && errno != EEXIST)
 			return fail(err, errno, "cannot make " WEIR_PIN_ROOT ": %s%s",
 				    strerror(errno), errno == EACCES || errno == EPERM ?
 				    " (weir needs root)" : "");
 		maps->lock = open(WEIR_PIN_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (maps->lock < 0 && errno == ENOENT && !create)
-			return -ENOENT;
+		if (maps->lock < 0 && errno == ENOENT) {
+			if (!create)
+				return -ENOENT;
+			continue;	/* the last writer was removing it */
+		}
 		if (maps->lock < 0)
 			return fail(err, errno, "cannot open " WEIR_PIN_ROOT ": %s%s",
 				    strerror(errno), errno == EACCES ? " (weir needs root)" : "");
@@ -144,6 +175,21 @@ static int take_lock(struct maps *maps, bool create, char *err)
 static void pin_path(char *path, size_t size, const char *name)
 {
 	snprintf(path, size, WEIR_PIN_ROOT "/%s", name);
+}
+
+/* The group comes from the folder. */
+int maps_pin(int fd, const char *path)
+{
+	if (bpf_obj_pin(fd, path))
+		return -errno;
+	return is_open_to_group() && chmod(path, 0660) ? -errno : 0;
+}
+
+int maps_make_folder(const char *path)
+{
+	if (mkdir(path, 0700))
+		return errno == EEXIST ? 0 : -errno;
+	return is_open_to_group() && chmod(path, 02770) ? -errno : 0;
 }
 
 static void close_fds(struct maps *maps)
@@ -229,21 +275,90 @@ int maps_create_inner(enum map_id outer, uint32_t entries)
 	}
 }
 
+/* ---- inner maps ---- */
+
+/*
+ * They are pinned too, by who holds the lock: whoever is not root may open a pin but no number. The pin
+ * is changed first; where it is not what the outer map has, the number decides.
+ */
+static void side_path(char *path, size_t size, enum map_id outer, uint32_t side, const char *more)
+{
+	snprintf(path, size, SIDES "/%s-%u%s", map_names[outer], side, more);
+}
+
+static int pin_inner(enum map_id outer, uint32_t side, int fd)
+{
+	char path[96], aside[96];
+	int rc = maps_make_folder(SIDES);
+
+	side_path(path, sizeof(path), outer, side, "");
+	side_path(aside, sizeof(aside), outer, side, "-next");
+	unlink(aside);
+	if (!rc)
+		rc = maps_pin(fd, aside);
+	if (!rc && rename(aside, path))
+		rc = -errno;
+	return rc;
+}
+
+static int open_pinned_inner(enum map_id outer, uint32_t side, uint32_t id)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 size = sizeof(info);
+	char path[96];
+	int fd;
+
+	side_path(path, sizeof(path), outer, side, "");
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -errno;
+	if (!bpf_obj_get_info_by_fd(fd, &info, &size) && info.id == id)
+		return fd;
+	close(fd);
+	return -ESTALE;
+}
+
 /* An fd of what stands in the outer map's slot for @side, or -errno. */
 int maps_open_inner(const struct maps *maps, enum map_id outer, uint32_t side)
 {
+	int fd = -ENOENT;
 	__u32 id;
-	int fd;
 
-	if (bpf_map_lookup_elem(maps->fd[outer], &side, &id))
-		return -errno;
-	fd = bpf_map_get_fd_by_id(id);
-	return fd < 0 ? -errno : fd;
+	for (int i = 0; i < INNER_TRIES && fd < 0; i++) {
+		if (bpf_map_lookup_elem(maps->fd[outer], &side, &id))
+			return -errno;
+		fd = open_pinned_inner(outer, side, id);
+		if (fd >= 0)
+			return fd;
+		fd = bpf_map_get_fd_by_id(id);
+		if (fd < 0) {	/* gone, or not ours to ask for: the writer is about to finish */
+			fd = -errno;
+			usleep(2000);
+		}
+	}
+	if (fd >= 0 && maps->lock >= 0)
+		pin_inner(outer, side, fd);
+	return fd;
 }
 
 int maps_put_inner(const struct maps *maps, enum map_id outer, uint32_t side, int fd)
 {
+	int rc = maps->lock >= 0 ? pin_inner(outer, side, fd) : 0;
+
+	if (rc)
+		return rc;
 	return bpf_map_update_elem(maps->fd[outer], &side, &fd, BPF_ANY) ? -errno : 0;
+}
+
+void maps_remove_inner(const struct maps *maps, enum map_id outer, uint32_t side)
+{
+	char path[96];
+
+	bpf_map_delete_elem(maps->fd[outer], &side);
+	if (maps->lock < 0)
+		return;
+	side_path(path, sizeof(path), outer, side, "");
+	unlink(path);
 }
 
 int maps_put_policy(const struct maps *maps, uint32_t side, struct weir_policy *policy, char *err)
@@ -353,8 +468,9 @@ static int create_pins(struct maps *maps, char *err)
 		rc = fill_first_side(maps, err);
 	for (int i = 0; i < MAP_COUNT && !rc; i++) {
 		pin_path(path, sizeof(path), map_names[i]);
-		if (bpf_obj_pin(maps->fd[i], path))
-			rc = fail(err, errno, "cannot pin %s: %s", path, strerror(errno));
+		rc = maps_pin(maps->fd[i], path);
+		if (rc)
+			fail(err, -rc, "cannot pin %s: %s", path, strerror(-rc));
 	}
 	if (rc) {
 		char ignored[ERR_LEN];

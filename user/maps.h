@@ -98,6 +98,10 @@ int maps_clear_budget(const struct maps *maps, uint32_t slot);
 int maps_create_inner(enum map_id outer, uint32_t entries);
 int maps_open_inner(const struct maps *maps, enum map_id outer, uint32_t side);
 int maps_put_inner(const struct maps *maps, enum map_id outer, uint32_t side, int fd);
+void maps_remove_inner(const struct maps *maps, enum map_id outer, uint32_t side);
+/* In the folder of the pins, and open to the daemon where that is; 0 or -errno. */
+int maps_pin(int fd, const char *path);
+int maps_make_folder(const char *path);
 int maps_put_policy(const struct maps *maps, uint32_t side, struct weir_policy *policy, char *err);
 
 /* The daemon's judgement in a slot of its ring; 0 or -errno. */

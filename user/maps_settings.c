@@ -347,7 +347,7 @@ static void clear_side(const struct maps *maps, uint32_t side)
 					     MAP_blockset };
 
 	for (size_t i = 0; i < sizeof(outer) / sizeof(*outer); i++)
-		bpf_map_delete_elem(maps->fd[outer[i]], &side);
+		maps_remove_inner(maps, outer[i], side);
 }
 
 static int write_other_side(const struct maps *maps, struct settings *is, int set_fd, char *err)

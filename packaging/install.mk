@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Installing and packaging; a part of the Makefile.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+
+MAN := $(patsubst packaging/man/%.scd,$(B)/man/%,$(wildcard packaging/man/*.scd))
+UNITS_OF_SYSTEMD := $(patsubst packaging/systemd/%.in,$(B)/systemd/%,$(wildcard packaging/systemd/*.in))
+
+man: $(MAN)
+
+$(B)/man/%: packaging/man/%.scd
+	$(call say,MAN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)scdoc <$< >$@.tmp && mv $@.tmp $@
+
+$(B)/systemd/%: packaging/systemd/%.in FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|g' $< >$@
+
+# What is installed: mode, file, where below DESTDIR.
+define INSTALLED
+755 $(B)/weir $(PREFIX)/sbin/weir
+755 packaging/systemd/weir-restore $(PREFIX)/libexec/weir/restore
+644 packaging/bash-completion/weir $(PREFIX)/share/bash-completion/completions/weir
+$(foreach page,$(MAN),644 $(page) $(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))
+)$(foreach unit,$(UNITS_OF_SYSTEMD),644 $(unit) $(UNITDIR)/$(notdir $(unit))
+)644 packaging/systemd/sysusers.conf $(PREFIX)/lib/sysusers.d/weir.conf
+644 packaging/systemd/weir.yaml $(PREFIX)/share/doc/weir/examples/weir.yaml
+644 README.md $(PREFIX)/share/doc/weir/README.md
+644 DESIGN.md $(PREFIX)/share/doc/weir/DESIGN.md
+endef
+export INSTALLED
+
+install: all man $(UNITS_OF_SYSTEMD)
+	$(Q)echo "$$INSTALLED" | while read -r mode file to; do \
+		[ -z "$$mode" ] || install -D -m "$$mode" "$$file" "$(DESTDIR)$$to" || exit 1; done
+
+uninstall:
+	$(Q)echo "$$INSTALLED" | while read -r mode file to; do rm -f "$(DESTDIR)$$to"; done
+	$(Q)rmdir --ignore-fail-on-non-empty -p $(DESTDIR)$(PREFIX)/share/doc/weir/examples \
+		$(DESTDIR)$(PREFIX)/libexec/weir 2>/dev/null || true
+
+deb: setup
+	$(Q)scripts/setup package
+	$(Q)packaging/debian/build $(VERSION) $(B)/deb
+
+test-deb: deb
+	$(Q)scripts/setup package
+	$(Q)packaging/debian/test $(B)/deb
+
+FORCE:
+.PHONY: FORCE man install uninstall deb test-deb

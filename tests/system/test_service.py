@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What runs as a service: without root, hardened, and with settings that may be broken."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+from lab import BPFFS, FAR4, NEAR4, PINS, ROOT, WEIR, check, run, run_tests, skip, wait_for
+
+SYSTEMD = ROOT / "packaging/systemd"
+MOST_EXPOSED = 2.5
+UID, GID = 64998, 997
+CAPS = "-all,+bpf,+net_admin,+perfmon"
+
+
+def have_group():
+    """A system group "weir", in this test's mount namespace only."""
+    if f"weir:x:{GID}:" in pathlib.Path("/etc/group").read_text():
+        return
+    with tempfile.NamedTemporaryFile("w", delete=False) as file:
+        file.write("".join(line + "\n" for line in pathlib.Path("/etc/group").read_text().splitlines()
+                           if not line.startswith("weir:")) + f"weir:x:{GID}:\n")
+    os.chmod(file.name, 0o644)
+    run("mount", "--bind", file.name, "/etc/group")
+    os.unlink(file.name)
+
+
+class Service:
+    """Runs weir as weir.service does: its own user, three capabilities and no more."""
+
+    def __init__(self, lab, folder, caps=CAPS, gid=GID):
+        os.chmod(folder, 0o755)
+        self.weir = shutil.copy(WEIR, folder)
+        self.lab, self.caps, self.gid = lab, caps, gid
+
+    def command(self, *words):
+        return self.lab.near.command("setpriv", f"--reuid={UID}", f"--regid={self.gid}",
+                                     "--clear-groups", f"--inh-caps={self.caps}",
+                                     f"--ambient-caps={self.caps}", f"--bounding-set={self.caps}",
+                                     self.weir, *words)
+
+    def __call__(self, *words, expect=0):
+        return run(*self.command(*words), expect=expect)
+
+
+def test_exposure(lab):
+    if not shutil.which("systemd-analyze"):
+        skip("the unit's exposure", "systemd-analyze is not installed")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for source in SYSTEMD.glob("*.in"):
+            unit = pathlib.Path(folder, source.stem.replace("@", "@eth0"))
+            unit.write_text(source.read_text().replace("@PREFIX@", "/usr"))
+            done = run("systemd-analyze", "security", "--offline=true", "--no-pager", unit, expect=None)
+            figure = re.search(r"exposure level for \S+: ([0-9.]+)", done.out)
+            figure = float(figure[1]) if figure else None
+            if unit.name == "weir.service":
+                check(figure is not None and figure <= MOST_EXPOSED,
+                      f"{unit.name}: systemd-analyze security", f"{figure}, at most {MOST_EXPOSED}")
+            else:
+                check(figure is not None, f"{unit.name}: systemd-analyze security, a root helper",
+                      figure if figure else done)
+
+
+def test_without_root(lab):
+    have_group()
+    os.chmod(BPFFS, 0o711)
+    lab.weir("limit", "set", "rate", "1000pps")
+    lab.attach()
+    mode = PINS.stat()
+    check((mode.st_gid, mode.st_mode & 0o7777) == (GID, 0o2770), "the folder of the pins is the group's",
+          f"{mode.st_gid}, {mode.st_mode & 0o7777:o}")
+    with tempfile.TemporaryDirectory() as folder:
+        service = Service(lab, folder)
+        path = pathlib.Path(folder, "list")
+        path.write_text("203.0.113.0/24\n")
+        for words in (("show", "status"), ("show", "stats"), ("limit", "show"), ("save",),
+                      ("block", "add", "198.51.100.1", "ttl", "10m"),
+                      ("limit", "set", "from", "198.51.100.0/24", "rate", "5pps"),
+                      ("list", "load", "drop", "file", path), ("list", "show"),
+                      ("check", "203.0.113.9")):
+            done = service(*words, expect=None)
+            check(done.status == 0, f"{' '.join(map(str, words[:2]))} without root", done)
+        check('"attached":true' in service("-j", "show", "status").out, "attached: known without root",
+              "true")
+        check("rule" in service("-j", "check", "203.0.113.9").out and
+              lab.weir("save").out == service("save").out, "root and the service see the same",
+              f"{len(service('save').out.splitlines())} lines")
+        saved = lab.weir("save").out
+        file = pathlib.Path(folder, "saved")
+        file.write_text(saved)
+        service("restore", file)
+        check(lab.weir("save").out == saved, "restore without root", f"{len(saved)} bytes")
+        path.write_text("203.0.113.0/25\n")
+        lab.weir("list", "load", "drop", "file", path)
+        lab.weir("limit", "set", "rate", "900pps")
+        check("900pps" in service("save").out, "the service sees what root writes afterwards", "900pps")
+        lab.flood("to", NEAR4, "from", f"{FAR4}/32", "count", 1000, "pps", 5000)
+        done = service("attach", "dev", "near0", expect=None)
+        check(done.status == 1, "attach needs root", done)
+        stranger = Service(lab, folder, gid=65534)
+        done = stranger("show", "status", expect=None)
+        check(done.status == 1 and "root" in done.err, "who is not in the group sees nothing", done)
+    lab.weir("detach", "all")
+    check(not PINS.exists(), "detach all removes what the service pinned", "nothing left")
+
+
+def test_daemon_without_root(lab):
+    """It bans, writes what it keeps, and reloads: with three capabilities."""
+    have_group()
+    os.chmod(BPFFS, 0o711)
+    os.makedirs("/run/weir", exist_ok=True)
+    run("mount", "-t", "tmpfs", "-o", f"uid={UID},gid={GID},mode=0755", "tmpfs", "/run/weir")
+    lab.weir("limit", "set", "rate", "10pps")
+    lab.attach()
+    with tempfile.TemporaryDirectory() as folder:
+        service = Service(lab, folder)
+        state = pathlib.Path(folder, "state")
+        state.mkdir()
+        os.chown(state, UID, GID)
+        config = pathlib.Path(folder, "weir.yaml")
+        config.write_text(f"sources:\n  windows: 2\n  least: 10\nhttp:\n  port: 0\nstate:\n"
+                          f"  known: {state}/known\n  settings: {state}/settings\n")
+        with open(f"{folder}/log", "w+") as log:
+            daemon = subprocess.Popen(service.command("daemon", "config", config), stderr=log)
+            lab.children.append(daemon)
+            flood = lab.start_flood("to", NEAR4, "from", "198.51.100.9/32", "pps", 500, "seconds", 8)
+            banned = wait_for(lambda: lab.read("show", "bans")["bans"], 10)
+            flood.wait()
+            daemon.terminate()
+            daemon.wait()
+            log.seek(0)
+            said = log.read().strip().splitlines()
+        bans = lab.read("show", "bans")["bans"]
+        check(banned and bans[0]["prefix"] == "198.51.100.9/32", "the daemon bans without root",
+              bans or said)
+        kept = {path.name for path in state.iterdir() if path.stat().st_size}
+        check("settings" in kept, "and writes what it keeps", f"{kept}; {said[-1] if said else ''}")
+        wrong = [line for line in said if "ermission" in line or "ermitted" in line or "root" in line]
+        check(not wrong, "nothing was refused to it", wrong or f"{len(said)} lines in its log")
+
+
+# ---- weir-restore ----
+
+def restore(lab, folder, expect=0):
+    return lab.near.run("sh", SYSTEMD / "weir-restore", expect=expect,
+                        env={"WEIR": str(WEIR), "WEIR_POLICY": f"{folder}/policy",
+                             "WEIR_KEPT": f"{folder}/kept"})
+
+
+def test_restore(lab):
+    with tempfile.TemporaryDirectory() as folder:
+        policy, kept = pathlib.Path(folder, "policy"), pathlib.Path(folder, "kept")
+        restore(lab, folder)
+        check((PINS / "meta").exists() and not lab.read("limit", "show")["limits"],
+              "without any file weir starts empty", "no limits")
+        policy.write_text("limit set rate 100pps\n")
+        restore(lab, folder)
+        check("100pps" in lab.weir("save").out, "the policy file is in force", "100pps")
+        policy.write_text("limit set rate 200pps\nlimit set rate nonsense\n")
+        done = restore(lab, folder, expect=1)
+        check("100pps" in lab.weir("save").out and f"{policy}:2" in done.err,
+              "a broken policy leaves the one in force", done.err.splitlines()[0])
+        lab.weir("detach", "all")
+        kept.write_text("limit set rate 300pps\n")
+        done = restore(lab, folder, expect=1)
+        check("300pps" in lab.weir("save").out and "last" in done.err,
+              "at boot a broken policy gives way to what was last in force",
+              done.err.splitlines()[-1])
+        policy.unlink()
+        lab.weir("limit", "set", "rate", "400pps")
+        restore(lab, folder)
+        check("400pps" in lab.weir("save").out, "without a policy file nothing is touched at run time",
+              "400pps")
+        lab.weir("detach", "all")
+        restore(lab, folder)
+        check("300pps" in lab.weir("save").out, "and at boot what was kept comes back", "300pps")
+        lab.weir("detach", "all")
+        kept.write_text("nonsense\n")
+        done = restore(lab, folder, expect=1)
+        check((PINS / "meta").exists() and str(kept) in done.err,
+              "a broken one too is told, and weir starts empty", done.err.splitlines()[-1])
+
+
+run_tests(__name__)
