@@ -46,20 +46,29 @@ static __always_inline void fill_event(struct xdp_md *ctx, struct weir_event *ev
 		event->snap = snap;
 }
 
-/* Global. @passed: 1 when the packet goes on. */
-__noinline int tell(struct xdp_md *ctx, struct packet *pkt, __u32 reason, __u32 passed)
+/*
+ * Global. @passed: 1 when the packet goes on. @slots: a bit for each that is in
+ * use. The ring is looked up for the few packets that are told, not for all.
+ */
+__noinline int tell(struct xdp_md *ctx, struct packet *pkt, __u32 reason, __u32 passed, __u32 slots)
 {
 	for (__u32 slot = 0; slot < WEIR_LISTENERS; slot++) {
-		__u32 index = slot;
-		struct weir_listener *listener = bpf_map_lookup_elem(&listeners, &index);
-		void *ring = bpf_map_lookup_elem(&events, &index);
+		struct weir_listener *listener;
 		struct weir_event *event;
+		__u32 index = slot;
 		__u64 weight;
+		void *ring;
 
-		if (!pkt || !listener || !ring)
+		if (!pkt || !(slots >> slot & 1))
+			continue;
+		listener = bpf_map_lookup_elem(&listeners, &index);
+		if (!listener)
 			continue;
 		weight = weight_for(listener, pkt, reason);
 		if (!weight)
+			continue;
+		ring = bpf_map_lookup_elem(&events, &index);
+		if (!ring)
 			continue;
 		event = bpf_ringbuf_reserve(ring, sizeof(*event), 0);
 		if (!event) {

@@ -55,7 +55,7 @@ static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, stru
 	at->own->reason[index].packets++;
 	at->own->reason[index].bytes += pkt->bytes;
 	if (at->hints->listeners)
-		tell(ctx, pkt, index, spared || action != XDP_DROP);
+		tell(ctx, pkt, index, spared || action != XDP_DROP, at->hints->listeners);
 	if (spared) {
 		at->own->monitored[index].packets++;
 		at->own->monitored[index].bytes += pkt->bytes;

@@ -25,7 +25,14 @@ int watch_set_passed(void *into, const char *value, char *err);
 int watch_set_count(void *into, const char *value, char *err);
 int watch_set_seconds(void *into, const char *value, char *err);
 
-enum watch_end { WATCH_GOES_ON, WATCH_SIGNAL, WATCH_ENOUGH, WATCH_TIME, WATCH_DETACHED, WATCH_FAILED };
+enum watch_end {
+	WATCH_GOES_ON,
+	WATCH_SIGNAL,
+	WATCH_ENOUGH,
+	WATCH_TIME,
+	WATCH_DETACHED,
+	WATCH_FAILED,
+};
 
 struct watch {
 	struct maps maps;
