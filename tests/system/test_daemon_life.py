@@ -6,7 +6,7 @@ import time
 
 from daemon import (FLOODER, IN_TIME, SHORT, STRANGE_MAC, Daemon, bans, judged, prepare,
                     start_flood)
-from lab import NEAR6, check, demand, run_tests, wait_for
+from lab import NEAR6, check, demand, run_tests, skip, wait_for
 
 
 def test_killed_and_started_again(lab):
@@ -70,11 +70,14 @@ def test_many_offenders(lab):
     daemon = Daemon(lab, sources={"least": 1},
                     networks={"sources": 1000000})
     flood = lab.start_flood("to", NEAR6, "from", "2001:db8:1::/64", "sources", 50000, "pps", 200000,
-                            "seconds", 20, "mac", STRANGE_MAC)
-    wait_for(lambda: lab.stats()["ban"] > 1000, 15)
-    wait_for(lambda: len(bans(lab)) == 50000, 15)
+                            "seconds", 40, "mac", STRANGE_MAC)
+    wait_for(lambda: lab.stats()["ban"] > 1000, 20)
+    wait_for(lambda: lab.read("show", "status")["block"] >= 50000, 20)
     shown, lines = len(bans(lab)), daemon.says("<4>ban-source")
     flood.stop()
+    if flood.packets < 3 * 50000 * flood.seconds and shown < 50000:
+        skip("50,000 sources are banned", f"this machine is too busy: {flood}, {shown} bans")
+        return
     longest = re.search(r"^weir_daemon_loop_duration_highest_seconds (.*)", lab.weir("metrics").out,
                         re.M).group(1)
     check(shown == 50000, "50,000 sources are banned",
