@@ -4,8 +4,10 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 
 from lab import BPFFS, FAR4, NEAR4, PINS, ROOT, WEIR, check, run, run_tests, skip, wait_for
 
@@ -105,6 +107,64 @@ def test_without_root(lab):
         check(done.status == 1 and "root" in done.err, "who is not in the group sees nothing", done)
     lab.weir("detach", "all")
     check(not PINS.exists(), "detach all removes what the service pinned", "nothing left")
+
+
+def members_of(group):
+    """The system calls of a group of systemd's, with the groups in it."""
+    found = set()
+    for word in run("systemd-analyze", "syscall-filter", "--no-pager", group).out.split("\n"):
+        word = word.strip()
+        if word.startswith("@") and word != group:
+            found |= members_of(word)
+        elif re.fullmatch("[a-z0-9_]+", word):
+            found.add(word)
+    return found
+
+
+def calls_allowed():
+    """By the SystemCallFilter= lines of weir.service, in their order."""
+    allowed = members_of("@default")
+    for line in re.findall("^SystemCallFilter=(.*)$", (SYSTEMD / "weir.service.in").read_text(), re.M):
+        for word in line.lstrip("~").split():
+            each = members_of(word) if word.startswith("@") else {word}
+            allowed = allowed - each if line.startswith("~") else allowed | each
+    return allowed
+
+
+def test_system_calls(lab):
+    """No systemd runs here to enforce the filter: what the daemon calls is held against it."""
+    if not shutil.which("systemd-analyze"):
+        skip("the unit's filter of system calls", "systemd-analyze is not installed")
+        return
+    os.makedirs("/run/weir", exist_ok=True)
+    run("mount", "-t", "tmpfs", "tmpfs", "/run/weir")
+    lab.weir("limit", "set", "rate", "10pps")
+    lab.attach()
+    with tempfile.TemporaryDirectory() as folder:
+        config, trace = pathlib.Path(folder, "weir.yaml"), pathlib.Path(folder, "trace")
+        listed = pathlib.Path(folder, "listed")
+        listed.write_text("203.0.113.0/24\n")
+        config.write_text(f"sources:\n  windows: 2\n  least: 10\nstate:\n  known: {folder}/known\n"
+                          f"  settings: {folder}/settings\nlists:\n  load:\n    - name: one\n"
+                          f"      file: {listed}\n")
+        daemon = subprocess.Popen(lab.near.command("strace", "-f", "-qq", "-o", trace, WEIR, "daemon",
+                                                   "config", config), stderr=subprocess.DEVNULL)
+        lab.children.append(daemon)
+        flood = lab.start_flood("to", NEAR4, "from", "198.51.100.9/32", "pps", 500, "seconds", 6)
+        wait_for(lambda: lab.read("show", "bans")["bans"], 10)
+        served = wait_for(lambda: lab.near.run("curl", "-sf", "http://127.0.0.1:9108/metrics",
+                                               expect=None).status == 0)
+        flood.wait()
+        inner = int(pathlib.Path("/run/weir/daemon.lock").read_text())
+        os.kill(inner, signal.SIGHUP)
+        time.sleep(1)
+        os.kill(inner, signal.SIGTERM)
+        daemon.wait(20)
+        called = set(re.findall(r"^\d+ +([a-z0-9_]+)\(", trace.read_text(errors="replace"), re.M))
+    refused = sorted(called - calls_allowed() - {"execve"})
+    check(not refused and served and "bpf" in called and len(called) > 20,
+          "the daemon makes no system call that weir.service refuses",
+          refused or f"{len(called)} different calls")
 
 
 def test_daemon_without_root(lab):
