@@ -258,7 +258,7 @@ def test_rates_are_shown_as_set(lab):
 def reasons_of_the_abi():
     text = (ROOT / "bpf/weir.h").read_text()
     return [(name, action.lower())
-            for name, action in re.findall(r'R\(\w+,\s*"([a-z0-9-]+)",\s*(PASS|DROP)\)', text)]
+            for name, action in re.findall(r'R\(\w+,\s*"([a-z0-9-]+)",\s*(PASS|DROP|TX)\)', text)]
 
 
 def lacks(value, wanted, path="$"):
