@@ -46,18 +46,18 @@ def watchers(lab):
 def test_unconfirmed(lab):
     block_far(lab)
     started = time.monotonic()
-    done = lab.weir("attach", "dev", "near0", "try", "2s")
-    check("2s" in done.err and "weir confirm" in done.err, "attach tells of the try and its end",
+    done = lab.weir("attach", "dev", "near0", "try", "4s")
+    check("4s" in done.err and "weir confirm" in done.err, "attach tells of the try and its end",
           done.err.strip())
     trial = device(lab)["try"]
-    check(trial["then"] == "detached" and 0 < trial["seconds_left"] <= 2,
+    check(trial["then"] == "detached" and 0 < trial["seconds_left"] <= 4,
           "status tells how long and what then", trial)
     text = " ".join(lab.weir("show", "status").out.split())
     check("on trial for" in text and "weir confirm" in text, "status tells it in words", text[:120])
     check(arrived(lab) == 0, "the block bites during the try", f"0 of {COUNT} came through")
-    gone = wait_for(lambda: lab.prog_id() is None, 5)
+    gone = wait_for(lambda: lab.prog_id() is None, 20)
     took = time.monotonic() - started
-    check(gone and took >= 2, "unconfirmed, it is taken off", f"after {took:.1f} s")
+    check(gone and took >= 4, "unconfirmed, it is taken off", f"after {took:.1f} s")
     check(arrived(lab) == COUNT, "afterwards all packets come", f"{COUNT} of {COUNT}")
     check(wait_for(lambda: not lab.read("show", "status")["devices"]) and
           FAR4 in lab.weir("save").out, "settings stay for the next try", "1 block entry")
@@ -68,11 +68,11 @@ def test_unconfirmed(lab):
 
 def test_confirmed(lab):
     block_far(lab)
-    lab.weir("attach", "dev", "near0", "try", "2s")
+    lab.weir("attach", "dev", "near0", "try", "4s")
     first = lab.prog_id()
     done = lab.weir("confirm")
     check("near0" in done.err and device(lab)["try"] is None, "confirm keeps it", done.err.strip())
-    check(wait_for(lambda: not watchers(lab), 5), "the waiting process ends at the deadline", "gone")
+    check(wait_for(lambda: not watchers(lab), 20), "the waiting process ends at the deadline", "gone")
     check(lab.prog_id() not in (None, first) and arrived(lab) == 0, "after the deadline it drops on",
           f"0 of {COUNT}, program {first} became {lab.prog_id()}")
     done = lab.weir("confirm", expect=1)
@@ -82,12 +82,12 @@ def test_confirmed(lab):
 def test_killed_watcher(lab):
     """The last safety is the program's own: no process is left, and still it lets go in time."""
     block_far(lab)
-    lab.weir("attach", "dev", "near0", "try", "2s")
+    lab.weir("attach", "dev", "near0", "try", "4s")
     pids = watchers(lab)
     demand(len(pids) == 1, f"one process waits, not {pids}")
     os.kill(pids[0], signal.SIGKILL)
     check(arrived(lab) == 0, "it drops until the deadline", f"0 of {COUNT}")
-    time.sleep(2)
+    time.sleep(4)
     check(arrived(lab) == COUNT and lab.prog_id(), "from then on the program itself passes all",
           f"{COUNT} of {COUNT} through program {lab.prog_id()}")
     block = lab.stats().reasons["block"]
@@ -106,7 +106,7 @@ def test_session_gone(lab):
     session, terminal = pty.fork()
     if not session:
         os.execvp("nsenter", lab.near.command("bash", "--norc", "-i"))
-    os.write(terminal, f"{WEIR} attach dev near0 try 2s\n".encode())
+    os.write(terminal, f"{WEIR} attach dev near0 try 4s\n".encode())
     demand(wait_for(lambda: lab.prog_id() is not None), "attached from the terminal")
     wait_for(lambda: watchers(lab))
     for path in pathlib.Path("/proc").glob("[0-9]*"):
@@ -118,7 +118,7 @@ def test_session_gone(lab):
     os.close(terminal)
     os.waitpid(session, 0)
     check(arrived(lab) == 0, "the session is gone and the block bites", f"0 of {COUNT}")
-    check(wait_for(lambda: lab.prog_id() is None, 5), "and still it is taken off", "no program")
+    check(wait_for(lambda: lab.prog_id() is None, 20), "and still it is taken off", "no program")
 
 
 def test_no_pipe_is_held(lab):
@@ -140,13 +140,14 @@ def test_over_monitor(lab):
     block_far(lab)
     lab.weir("attach", "dev", "near0", "monitor")
     passed = arrived(lab)
-    lab.weir("attach", "dev", "near0", "try", "2s")
+    lab.weir("attach", "dev", "near0", "try", "4s")
     check(passed == COUNT and arrived(lab) == 0, "enforcing on trial over monitor mode",
           f"{passed} came through before, 0 during")
     check(device(lab)["try"]["then"] == "monitor", "then: monitor", device(lab)["try"])
-    back = wait_for(lambda: device(lab)["try"] is None, 5)
-    check(back and device(lab)["monitor"] and lab.prog_id() and arrived(lab) == COUNT,
-          "unconfirmed, it is back in monitor mode", f"{COUNT} came through")
+    back = wait_for(lambda: device(lab)["try"] is None, 20)
+    after = arrived(lab)
+    check(back and device(lab)["monitor"] and lab.prog_id() and after == COUNT,
+          "unconfirmed, it is back in monitor mode", f"{after} came through, {device(lab)}")
 
 
 def test_over_enforcing(lab):
@@ -154,10 +155,10 @@ def test_over_enforcing(lab):
     lab.weir("attach", "dev", "near0")
     done = lab.weir("attach", "dev", "near0", "try", "9s", expect=1)
     check("nothing to try" in done.err, "nothing to try where it changes nothing", done.err.strip())
-    lab.weir("attach", "dev", "near0", "monitor", "try", "2s")
+    lab.weir("attach", "dev", "near0", "monitor", "try", "4s")
     os.kill(watchers(lab)[0], signal.SIGKILL)
     check(arrived(lab) == COUNT, "monitor mode on trial over enforcing", f"{COUNT} came through")
-    time.sleep(2)
+    time.sleep(4)
     check(arrived(lab) == 0, "the program goes back to enforcing by itself", f"0 of {COUNT}")
     lab.weir("attach", "dev", "near0", "monitor", "try", "9s")
     check(device(lab)["try"]["then"] == "enforcing", "the next try settles the old one first",
@@ -167,12 +168,12 @@ def test_over_enforcing(lab):
 def test_tried_again(lab):
     """A second try has more time, and still goes back to what was before the first."""
     block_far(lab)
-    lab.weir("attach", "dev", "near0", "try", "1s")
-    lab.weir("attach", "dev", "near0", "try", "4s")
-    time.sleep(2)
+    lab.weir("attach", "dev", "near0", "try", "2s")
+    lab.weir("attach", "dev", "near0", "try", "8s")
+    time.sleep(3)
     check(lab.prog_id() is not None and arrived(lab) == 0, "the second try outlives the first",
           f"0 of {COUNT}")
-    check(wait_for(lambda: lab.prog_id() is None, 6), "and ends as the first would have", "detached")
+    check(wait_for(lambda: lab.prog_id() is None, 20), "and ends as the first would have", "detached")
 
 
 def test_for_good(lab):
