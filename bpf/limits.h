@@ -78,16 +78,15 @@ static __always_inline int find_cells(const struct weir_bucket_key *key, __u64 s
 	return 1;
 }
 
-static __always_inline struct weir_bucket *create_bucket(const struct weir_bucket_key *key,
-							 const struct weir_limit *limit)
+/* Rare, and global: what it has on the stack is not on that of every packet. */
+__noinline int create_bucket(struct weir_bucket_key *key, __u64 cost, __u64 byte_cost)
 {
-	struct weir_bucket fresh = { .cost = limit->cost, .byte_cost = limit->byte_cost };
-	struct weir_bucket *bucket;
+	struct weir_bucket fresh = { .cost = cost, .byte_cost = byte_cost };
 
 	/* Another CPU may have been faster: then theirs is ours. */
-	bpf_map_update_elem(&buckets, key, &fresh, BPF_NOEXIST);
-	bucket = bpf_map_lookup_elem(&buckets, key);
-	return bucket;
+	if (key)
+		bpf_map_update_elem(&buckets, key, &fresh, BPF_NOEXIST);
+	return 0;
 }
 
 /*
@@ -126,7 +125,7 @@ static __always_inline enum bucket_verdict take_both(struct weir_bucket *bucket,
 }
 
 static __always_inline enum weir_reason check_bucket(const struct packet *pkt,
-						     const struct weir_bucket_key *key,
+						     struct weir_bucket_key *key,
 						     const struct weir_limit *limit, __u64 now,
 						     __u64 bytes_cost, __u64 least,
 						     struct weir_counters *own)
@@ -136,7 +135,8 @@ static __always_inline enum weir_reason check_bucket(const struct packet *pkt,
 
 	own->exact++;
 	if (!bucket) {
-		bucket = create_bucket(key, limit);
+		create_bucket(key, limit->cost, limit->byte_cost);
+		bucket = bpf_map_lookup_elem(&buckets, key);
 		own->created += bucket != NULL;
 	}
 	if (!bucket)

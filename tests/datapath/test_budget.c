@@ -17,7 +17,8 @@
 
 #define RATE	5000 /* packets per second, of the budget */
 #define SETTLE	0.7 /* seconds until what passes is counted */
-#define ACTORS	4
+#define STILL	0.002 /* seconds; a packet takes some 2 us */
+#define BUSY	0.02 /* of the time: then how much passed says nothing about weir */
 #define FRAME	60
 
 enum who { RANDOM_SOURCES, HOSTS, HOSTS_V6 };
@@ -38,6 +39,7 @@ struct actor {
 static struct program program;
 static int prog_fd;
 static unsigned long long random_state;
+static double stood_still; /* part of the time of the last play */
 static struct check check;
 
 /* ---- frames ---- */
@@ -126,7 +128,7 @@ static void introduce(const struct actor *actor)
 /* All actors at once, for @seconds after they have settled. Returns that time exactly. */
 static double play(struct actor *actors, int count, double seconds)
 {
-	double start = check_seconds(), now, from = 0;
+	double start = check_seconds(), now, from = 0, before = start, gaps = 0;
 
 	forget();
 	for (int i = 0; i < count; i++) {
@@ -140,6 +142,9 @@ static double play(struct actor *actors, int count, double seconds)
 
 		if (counts && !from)
 			from = now;
+		if (counts && now - before > STILL)
+			gaps += now - before;
+		before = now;
 		for (int i = 0; i < count; i++) {
 			if (now < actors[i].due)
 				continue;
@@ -149,7 +154,20 @@ static double play(struct actor *actors, int count, double seconds)
 			transmit(&actors[i], counts);
 		}
 	}
+	stood_still = gaps / (now - from);
 	return now - from;
+}
+
+/*
+ * What the budget would have let through, had the machine been ours alone: this
+ * thread stands still now and then, and a bucket fills no further than its burst.
+ */
+static void check_used_up(double rate, double offered)
+{
+	CHECK(&check, rate < 1.05 * RATE, "%.0f a second passed", rate);
+	CHECK(&check, rate > 0.95 * RATE || stood_still > BUSY || offered < 2 * RATE,
+	      "%.0f a second passed of %.0f, %.0f %% of the time stood still", rate, offered,
+	      100 * stood_still);
 }
 
 static double share_of(const struct actor *actor)
@@ -225,7 +243,7 @@ static void test_rate(void)
 	take_counters(&program);
 	seconds = play(actors, 1, 2);
 	rate = actors[0].passed / seconds;
-	CHECK(&check, rate > 0.95 * RATE && rate < 1.05 * RATE, "%.0f a second", rate);
+	check_used_up(rate, actors[0].sent / seconds);
 	check_sums(numbers(actors, 1));
 	check_done(&check, "random sources fill the budget and no more",
 		   "%.0f of %.0f a second passed, the budget is %d", rate, actors[0].sent / seconds,
@@ -260,7 +278,7 @@ static void test_too_many_known(void)
 	};
 	double seconds = play(actors, 1, 1.5), rate = actors[0].passed / seconds;
 
-	CHECK(&check, rate > 0.95 * RATE && rate < 1.05 * RATE, "%.0f a second", rate);
+	check_used_up(rate, actors[0].sent / seconds);
 	check_done(&check, "known sources cannot exceed the budget either",
 		   "%.0f of %.0f a second passed", rate, actors[0].sent / seconds);
 }
@@ -293,7 +311,8 @@ static void test_networks(void)
 	      100 * share_of(&actors[0]));
 	CHECK(&check, share_of(&actors[2]) >= 0.99, "%.1f %% of the known passed",
 	      100 * share_of(&actors[2]));
-	CHECK(&check, rate > 0.75 * RATE && rate < 1.05 * RATE, "%.0f a second in all", rate);
+	CHECK(&check, (rate > 0.75 * RATE || stood_still > BUSY) && rate < 1.05 * RATE,
+	      "%.0f a second in all", rate);
 	check_done(&check, "a botnet of 30 networks beside newcomers and a known source inside it",
 		   "%.1f %% of the newcomers passed, %.1f %% of the known, %.2f %% of the bots, %.0f "
 		   "a second in all", 100 * share_of(&actors[0]), 100 * share_of(&actors[2]),
@@ -411,7 +430,7 @@ struct shooter {
 	unsigned int cpu;
 	unsigned long long state;
 	uint64_t sent, passed;
-	double until;
+	double until, still;
 };
 
 static void *shoot(void *arg)
@@ -424,7 +443,7 @@ static void *shoot(void *arg)
 	CPU_SET(shooter->cpu, &cpus);
 	pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
 	build(&flood);
-	while (check_seconds() < shooter->until) {
+	for (double now = check_seconds(), before; now < shooter->until;) {
 		uint32_t source = check_random(&shooter->state);
 		uint8_t out[128];
 		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = flood.frame, .data_size_in = FRAME,
@@ -435,6 +454,9 @@ static void *shoot(void *arg)
 			die("test run", 0);
 		shooter->sent++;
 		shooter->passed += opts.retval == XDP_PASS;
+		before = now;
+		now = check_seconds();
+		shooter->still += now - before > STILL ? now - before : 0;
 	}
 	return NULL;
 }
@@ -442,7 +464,7 @@ static void *shoot(void *arg)
 static void test_two_cpus(void)
 {
 	struct shooter shooters[2] = { { .cpu = 0, .state = 1 }, { .cpu = 1, .state = 2 } };
-	double start, seconds, expected;
+	double start, seconds, expected, still;
 	uint64_t sum;
 
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
@@ -461,8 +483,9 @@ static void test_two_cpus(void)
 	sum = shooters[0].passed + shooters[1].passed;
 	/* All of them are seen for the first time: a quarter of the burst. */
 	expected = RATE * seconds + RATE / 10 / 4;
-	CHECK(&check, sum > 0.95 * expected && sum < 1.05 * expected, "%llu of %.0f",
-	      (unsigned long long)sum, expected);
+	still = shooters[0].still < shooters[1].still ? shooters[0].still : shooters[1].still;
+	CHECK(&check, (sum > 0.95 * expected || still > BUSY * seconds) && sum < 1.05 * expected,
+	      "%llu of %.0f, %.2f s stood still", (unsigned long long)sum, expected, still);
 	check_done(&check, "two CPUs and one budget", "%llu passed of %llu, %.0f expected",
 		   (unsigned long long)sum,
 		   (unsigned long long)(shooters[0].sent + shooters[1].sent), expected);
