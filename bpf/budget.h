@@ -383,7 +383,8 @@ __noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index)
 	    take_budget(&spend, WEIR_FIRST_SEEN, reach_of(WEIR_FIRST_SEEN)))
 		return count_spending(spend.own, pkt->bytes, WEIR_CONTINUE);
 	if (is_known(pkt, now_ns))
-		reason = take_budget(&spend, WEIR_KNOWN, reach_of(WEIR_KNOWN)) ? WEIR_PASS_KNOWN : WEIR_DROP_BUDGET;
+		reason = take_budget(&spend, WEIR_KNOWN, reach_of(WEIR_KNOWN)) ?
+				 WEIR_PASS_KNOWN : WEIR_DROP_BUDGET;
 	else
 		reason = check_newcomer(pkt, &spend, rules->seed);
 	if (reason != WEIR_PASS_KNOWN && reason != WEIR_PASS_NEWCOMER)

@@ -60,7 +60,8 @@ int parse_rate(const char *word, struct rate *rate, char *err)
 	unit = digits_and_unit(word, packets, &number);
 	if (unit) {
 		if (number == 0)
-			return fail(err, EINVAL, "rate \"%s\": zero would pass nothing; use `weir block`", word);
+			return fail(err, EINVAL, "rate \"%s\": zero would pass nothing; use "
+				    "`weir block`", word);
 		if (number / unit->per_s > RATE_MAX)
 			return fail(err, EINVAL, "rate \"%s\": at most 1000mpps", word);
 		rate->packets = number;

@@ -211,7 +211,8 @@ static bool load_all(struct object *object)
 	if (!refused)
 		printf("ok - %s loads with every combination of %d switches and %d numbers "
 		       "(%u combinations; the verifier went through %u to %u instructions; %s)\n",
-		       object->path, object->bits, object->count - object->bits, combinations, object->least_insns,
+		       object->path, object->bits, object->count - object->bits, combinations,
+		       object->least_insns,
 		       object->most_insns, kernel);
 	return !refused;
 }

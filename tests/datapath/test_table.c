@@ -98,7 +98,8 @@ static void test_all_over(struct check *check)
 	      "%llu buckets made, %llu packets judged by one",
 	      (unsigned long long)counters.created, (unsigned long long)counters.exact);
 	CHECK(check, passed <= MANY, "%llu admitted, %u allowed", (unsigned long long)passed, MANY);
-	check_done(check, "5M sources all over a limit of 1/h, burst 1", "%llu packets, %llu admitted, %u entries of %u, %llu made, %.1f s",
+	check_done(check, "5M sources all over a limit of 1/h, burst 1",
+		   "%llu packets, %llu admitted, %u entries of %u, %llu made, %.1f s",
 		   (unsigned long long)packets, (unsigned long long)passed, entries,
 		   PROGRAM_BUCKETS, (unsigned long long)counters.created,
 		   check_seconds() - started);

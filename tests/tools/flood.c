@@ -237,7 +237,8 @@ static enum outcome parse_options(char **words, struct options *options)
 	const char *why;
 
 	*options = (struct options){ .sources = 1, .stride = 1, .dport = UNSET,
-				     .sport = UNSET, .size = UNSET, .pps = UNSET, .count = UNSET, .seconds = UNSET, .cpu = UNSET,
+				     .sport = UNSET, .size = UNSET, .pps = UNSET,
+				     .count = UNSET, .seconds = UNSET, .cpu = UNSET,
 				     .threads = 1, .vlan = UNSET, .seed = UNSET };
 	for (; *words; words++) {
 		if (!strcmp(*words, "json")) {

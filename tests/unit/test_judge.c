@@ -421,7 +421,8 @@ static void test_many(struct check *check)
 	CHECK(check, bench.said.at[0].weight > bench.said.at[count - 1].weight &&
 	      bench.said.at[count - 1].weight >= 2000 + MANY - 40000, "the worst go first");
 	bench_close(&bench);
-	check_done(check, "many at once", "%d offenders, 4 windows in %.0f ms of CPU time", MANY, started * 1000);
+	check_done(check, "many at once", "%d offenders, 4 windows in %.0f ms of CPU time", MANY,
+		   started * 1000);
 }
 
 int main(void)
