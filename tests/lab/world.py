@@ -2,13 +2,15 @@
 """Where the floods happen: a server behind one veth, its users and its attackers
 at the other end, and which core does what.
 
-The generator has a core to itself. The server, the daemon and what takes packets in
-share the other, and so do the users: on the generator's core they would interrupt it
-each time that they send, and find room in a ring that is full for anybody else. The
-NAPI that takes packets in is a thread, since a softirq would run on the core that
-sends; it goes before the server, as a softirq goes before every process. Users go
-before it: it is not their machine that is flooded. All of it is real-time, so that
-figures do not depend on what else runs, as long as that is not much.
+The server, the daemon and what takes packets in share one core; whoever sends, users and
+attackers alike, has the other. The NAPI that takes packets in is a thread, since a
+softirq would run on the core that sends; it goes before the server, as a softirq goes
+before every process. So a user's packet that finds the ring full is lost, and one that
+does not is answered only if the flood leaves the server time.
+
+All of it is real-time, so that figures do not depend on what else runs, as long as that
+is not much: Linux sees to it that other processes get 5 % of a core if they want it. In
+that time a flood stands still, and a server that it had brought to a stop answers.
 
 Both directions go through one queue each, as on a NIC with one, and without
 segmentation offload, which would let TCP past the queue that the flood fills.
@@ -29,6 +31,7 @@ from lab import (BUILD, FAR4, FAR6, FLOOD, NEAR4, NEAR6, Lab, demand, run,  # no
                  wait_for)
 
 TRANSACT = BUILD / "tests/tools/transact"
+SINK = BUILD / "tests/lab/sink.bpf.o"
 SERVER_CPU, SENDER_CPU = 0, 1
 PORT = 80
 WINDOW_MS = 250         # in which answers are counted
@@ -42,7 +45,7 @@ VOID4, VOID6 = "169.254.9.9", "fe80::9"     # the gateway to everybody else: swa
 
 
 # Real-time priorities.
-ATTACKER, DAEMON, SERVICE, WATCHER, NAPI, USER, USER_NAPI = 5, 9, 10, 20, 50, 60, 61
+ATTACKER, DAEMON, SERVICE, WATCHER, NAPI, USER, USER_NAPI = 65, 69, 70, 75, 80, 85, 90
 
 
 def become(cpu, priority, *words):
@@ -64,8 +67,8 @@ class Users:
         self.addresses = addresses(first, each, clients)
         world.bring_home(self.addresses)
         self.world, self.pace = world, pace
-        self.windows = []       # (when it ended, answered in it, failed in it)
-        self.words = become(SERVER_CPU, USER, TRANSACT, "run", world.server, PORT, "seconds", 110,
+        self.windows = []       # (when it began, when it ended, answered in it)
+        self.words = become(SENDER_CPU, USER, TRANSACT, "run", world.server, PORT, "seconds", 110,
                             "clients", clients, "pace", pace, "interval", WINDOW_MS, "connect",
                             "json", "from", first, "each", each)
 
@@ -77,10 +80,13 @@ class Users:
         self.thread.start()
 
     def read(self):
+        """Clients that get no time report late, and of all that time at once."""
+        begun = time.monotonic()
         for line in self.process.stdout:
             window = json.loads(line)
             if "t" in window:
-                self.windows.append((window["monotonic"], window["transactions"], window["failed"]))
+                self.windows.append((begun, window["monotonic"], window["transactions"]))
+                begun = window["monotonic"]
 
     def stop(self):
         self.process.terminate()
@@ -89,16 +95,15 @@ class Users:
 
     def rate(self, start, end):
         """Answered a second between two moments."""
-        counts = [done for at, done, _ in self.windows if start < at <= end]
-        return sum(counts) * 1000 / WINDOW_MS / len(counts) if counts else 0.0
+        return sum(done * max(0, min(end, ended) - max(start, begun)) / (ended - begun)
+                   for begun, ended, done in self.windows) / (end - start)
 
     def back_after(self, start, end, wanted):
         """Seconds from @start until @wanted a second are answered for as long as AT_LEAST; or None."""
-        for at, _, _ in self.windows:
-            begin = at - WINDOW_MS / 1000
-            if start <= begin and begin + AT_LEAST <= end and \
-                    self.rate(begin, begin + AT_LEAST + 0.01) >= wanted:
-                return max(0.0, begin - start)
+        steps = int((end - start - AT_LEAST) * 1000 / WINDOW_MS)
+        for begin in (start + step * WINDOW_MS / 1000 for step in range(steps + 1)):
+            if self.rate(begin, begin + AT_LEAST) >= wanted:
+                return begin - start
         return None
 
 
@@ -158,6 +163,7 @@ class World(Lab):
         """
         for namespace, dev in ((self.near, self.near_dev), (self.far, self.far_dev)):
             namespace.run("ip", "link", "set", dev, "up")
+        self.far.run("ip", "link", "set", self.far_dev, "xdp", "obj", SINK, "sec", "xdp")
         self.near.run("ip", "link", "add", "void0", "type", "veth", "peer", "name", "void1")
         self.near.run("ip", "link", "set", "void0", "up")
         for gateway in (VOID4, VOID6)[:1 + (self.family == 6)]:
@@ -175,15 +181,16 @@ class World(Lab):
 
     def place(self):
         """Again after each change of XDP, which makes new threads."""
-        for namespace, dev, priority in ((self.near, self.near_dev, NAPI),
-                                         (self.far, self.far_dev, USER_NAPI)):
+        for namespace, dev, cpu, priority in (
+                (self.near, self.near_dev, SERVER_CPU, NAPI),
+                (self.far, self.far_dev, SENDER_CPU, USER_NAPI)):
             namespace.run("unshare", "--mount", "sh", "-c",
                           f"mount -t sysfs sysfs /sys && echo 1 >/sys/class/net/{dev}/threaded")
             threads = []
             wait_for(lambda: threads.extend(napi_threads(dev)) or threads)
             demand(threads, f"{dev}: no NAPI thread")
             for pid in threads:
-                run("taskset", "-pc", SERVER_CPU, pid)
+                run("taskset", "-pc", cpu, pid)
                 run("chrt", "-f", "-p", priority, pid)
 
     def start_server(self):
