@@ -334,7 +334,12 @@ static __always_inline int heart_beats(const struct packet *pkt, __u64 now_ns)
 	return (!was || now - was >= BEAT_EVERY) && weir_swap(beat, was, now) == was;
 }
 
-/* So that nobody's machine is flooded by our answers to a forged question. */
+/*
+ * So that nobody's machine is flooded by our answers to a forged question. The source
+ * is looked at first and charged last: one that asks too much takes nothing from the
+ * answers to others, and no more than all answers are charged to the gate, which
+ * the limits share.
+ */
 static __always_inline int may_answer(const struct packet *pkt, __u64 seed, __u64 now)
 {
 	struct weir_bucket_key key = { .hi = pkt->hi, .lo = pkt->lo, .serial = ANSWER_SERIAL };
@@ -350,11 +355,14 @@ static __always_inline int may_answer(const struct packet *pkt, __u64 seed, __u6
 	own = bpf_map_lookup_elem(&spending, &zero);
 	if (!all || !own || !find_cells(&key, seed, &cells))
 		return 0;
-	bound = gate_charge(cells.a, cells.b, now, ANSWER_COST, ANSWER_BURST, 0);
-	if (bound == GATE_CONTENDED || bound + ANSWER_COST > ANSWER_BURST)
+	if (weir_read(cells.a) + ANSWER_COST > now + ANSWER_BURST &&
+	    weir_read(cells.b) + ANSWER_COST > now + ANSWER_BURST)
 		return 0;
-	return budget_take(&own->stash[0], &all->tat, now, ANSWERS_COST,
-			   ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST);
+	if (!budget_take(&own->stash[0], &all->tat, now, ANSWERS_COST,
+			 ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST))
+		return 0;
+	bound = gate_charge(cells.a, cells.b, now, ANSWER_COST, ANSWER_BURST, 0);
+	return bound != GATE_CONTENDED && bound + ANSWER_COST <= ANSWER_BURST;
 }
 
 /* A connection that the kernel has: whoever holds one needs no cookie. */
