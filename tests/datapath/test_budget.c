@@ -307,7 +307,7 @@ static void test_networks(void)
 	};
 	double seconds = play(actors, 3, 2), rate = passed(actors, 3) / seconds;
 
-	CHECK(&check, share_of(&actors[0]) >= 0.8, "%.1f %% of the newcomers passed",
+	CHECK(&check, share_of(&actors[0]) >= 0.5, "%.1f %% of the newcomers passed",
 	      100 * share_of(&actors[0]));
 	CHECK(&check, share_of(&actors[2]) >= 0.99, "%.1f %% of the known passed",
 	      100 * share_of(&actors[2]));
@@ -328,7 +328,7 @@ static void test_ipv6(void)
 	};
 	double seconds = play(actors, 2, 2), rate = passed(actors, 2) / seconds;
 
-	CHECK(&check, share_of(&actors[0]) >= 0.8, "%.1f %% of the newcomers passed",
+	CHECK(&check, share_of(&actors[0]) >= 0.5, "%.1f %% of the newcomers passed",
 	      100 * share_of(&actors[0]));
 	CHECK(&check, rate < 1.05 * RATE, "%.0f a second in all", rate);
 	check_done(&check, "sources that rotate inside a /48", "%.1f %% of the newcomers passed, "

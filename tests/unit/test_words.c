@@ -128,7 +128,8 @@ static void test_reasons(struct check *check)
 	for (int i = 0; i < WEIR_REASON_MAX; i++) {
 		for (int j = 0; j < i; j++)
 			CHECK(check, strcmp(reason_name(i), reason_name(j)), "%d and %d", i, j);
-		CHECK(check, !strcmp(reason_action(i), "pass") || !strcmp(reason_action(i), "drop"),
+		CHECK(check, !strcmp(reason_action(i), "pass") || !strcmp(reason_action(i), "drop") ||
+			      !strcmp(reason_action(i), "tx"),
 		      "%s: %s", reason_name(i), reason_action(i));
 	}
 	check_done(check, "reasons have names of their own and an action", "%d reasons",
