@@ -119,7 +119,9 @@ class Attack:
         self.packets = 0
 
     def stop(self):
+        """Its main thread, which waits to be told, must not wait for the one that sends."""
         if self.process.poll() is None:
+            os.sched_setscheduler(self.process.pid, os.SCHED_RR, os.sched_param(WATCHER))
             self.process.terminate()
         out, err = self.process.communicate(timeout=60)
         demand(self.process.returncode == 0 or "ring was full" in err, f"flood: {err.strip()}")
