@@ -14,7 +14,12 @@
  * more.
  *
  * An answer is never larger than its question, padding aside, so there is nothing to
- * amplify; and a source gets at most 50 a second, all together at most half a million.
+ * amplify; a source gets at most 50 a second (2,000 once it is known: it may be a
+ * network behind one address), all together at most four million.
+ *
+ * Whether this host listens is asked of the kernel for each SYN: a port that is closed answers as if weir
+ * were not there, and so does a connection that lingers in TIME_WAIT, which only the
+ * SYN itself can end.
  */
 #ifndef WEIR_SYN_H
 #define WEIR_SYN_H
@@ -40,11 +45,15 @@
 #define BEAT_SHIFT	30	/* 2^30 ns */
 #define BEAT_EVERY	8	/* of those: the kernel's patience is 120 s */
 
+/* Serials that no limit has: see weir_policy.next_serial. */
 #define ANSWER_COST	(WEIR_TICKS_PER_S / 50)
-#define ANSWER_BURST	(100 * ANSWER_COST)
-#define ANSWERS_COST	(WEIR_TICKS_PER_S / 500000)
+#define ANSWER_SERIAL	0xffffffffU
+#define KNOWN_COST	(WEIR_TICKS_PER_S / 2000)
+#define KNOWN_SERIAL	0xfffffffeU
+#define ANSWER_BURST	(2 * WEIR_TICKS_PER_S)
+#define ANSWERS_COST	(WEIR_TICKS_PER_S / 4000000)
 #define ANSWERS_BURST	(WEIR_TICKS_PER_S / 10)
-#define ANSWER_SERIAL	0xffffffffU	/* no limit's: see weir_policy.next_serial */
+#define STRAYS_COST	(WEIR_TICKS_PER_S / 10000)
 
 /* The headers of a SYN, or of the answer to it: too much for the stack. */
 struct syn_headers {
@@ -80,16 +89,55 @@ static __always_inline struct syn_headers *scratch_headers(void)
 	return bpf_map_lookup_elem(&scratch, &zero);
 }
 
+/* ---- checksums ---- */
+
+/* The complement of the sum, as headers have it; right ones make it 0. */
+static __always_inline __u16 fold(__u64 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+/* Of what TCP sums up besides itself. @len: of TCP and its payload. */
+static __always_inline __u64 pseudo_sum(struct syn_headers *headers, int ipv6, __u32 len)
+{
+	__u32 rest = be16(IPPROTO_TCP) + be16(len);
+
+	if (ipv6)
+		return bpf_csum_diff(NULL, 0, headers->ip_word + 2, 32, rest);
+	return bpf_csum_diff(NULL, 0, &headers->v4.saddr, 8, rest);
+}
+
+/*
+ * Whether the stack will take this SYN: no options in IP, no payload, all sums right, or
+ * TCP's begun only, as on a packet from this very machine.
+ */
+static __always_inline int sums_are_right(const struct packet *pkt, struct syn_headers *headers,
+					  __u32 len)
+{
+	__u64 pseudo = pseudo_sum(headers, pkt->ipv6, len);
+
+	if (pkt->ipv6) {
+		if (headers->v6.nexthdr != IPPROTO_TCP || be16(headers->v6.payload_len) != len)
+			return 0;
+	} else if (headers->v4.ihl != 5 || be16(headers->v4.tot_len) != sizeof(headers->v4) + len ||
+		   fold(bpf_csum_diff(NULL, 0, headers->ip_word, sizeof(headers->v4), 0))) {
+		return 0;
+	}
+	return headers->tcp.check == (__u16)~fold(pseudo) ||
+	       !fold(bpf_csum_diff(NULL, 0, headers->tcp_word, len, pseudo));
+}
+
 /* ---- reading ---- */
 
-/* Without IP options and extension headers; returns the length of the TCP header, or 0. */
+/* What is between the fixed IP header and TCP is left out. Returns the length of TCP's, or 0. */
 static __always_inline __u32 load_headers(struct xdp_md *ctx, const struct packet *pkt,
 					  struct syn_headers *headers)
 {
 	__u32 len;
 
-	if (pkt->l4_at != pkt->ip_at + (pkt->ipv6 ? sizeof(headers->v6) : sizeof(headers->v4)))
-		return 0;
 	if (pkt->ipv6 ? bpf_xdp_load_bytes(ctx, pkt->ip_at, &headers->v6, sizeof(headers->v6)) :
 			bpf_xdp_load_bytes(ctx, pkt->ip_at, &headers->v4, sizeof(headers->v4)))
 		return 0;
@@ -170,7 +218,7 @@ static __always_inline __u32 cookie_time(const struct syn_options *options, int 
 /* Turns a SYN's headers into those of the answer; returns the TCP header's length. */
 static __always_inline __u32 write_answer(struct syn_headers *headers,
 					  const struct syn_options *options, __u32 cookie, __u16 mss,
-					  __u8 wscale, int ecn)
+					  __u8 wscale, int ecn, __u32 room)
 {
 	struct tcphdr *tcp = &headers->tcp;
 	__be16 port = tcp->source;
@@ -194,17 +242,12 @@ static __always_inline __u32 write_answer(struct syn_headers *headers,
 			len += 4;
 		}
 	}
+	/* Only where the question had less than the usual options; each has a default. */
+	if (len > room)
+		len = room < sizeof(*tcp) + 4 ? sizeof(*tcp) : sizeof(*tcp) + 4;
 	headers->tcp_byte[12] = len << 2;
 	headers->tcp_byte[TCP_FLAGS_AT] = TCP_SYN | TCP_ACK | (ecn ? TCP_ECE : 0);
 	return len;
-}
-
-static __always_inline __u16 fold(__u64 sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
 }
 
 /* Swaps the addresses, sets lengths and checksums. */
@@ -212,10 +255,10 @@ static __always_inline void finish_v4(struct syn_headers *headers, __u32 len)
 {
 	struct iphdr *ip = &headers->v4;
 	__be32 source = ip->saddr;
-	__u64 sum;
 
 	ip->saddr = ip->daddr;
 	ip->daddr = source;
+	ip->ihl = 5;
 	ip->tos = 0;
 	ip->tot_len = be16(sizeof(*ip) + len);
 	ip->id = 0;
@@ -223,37 +266,33 @@ static __always_inline void finish_v4(struct syn_headers *headers, __u32 len)
 	ip->ttl = 64;
 	ip->check = 0;
 	ip->check = fold(bpf_csum_diff(NULL, 0, headers->ip_word, sizeof(*ip), 0));
-	sum = bpf_csum_diff(NULL, 0, &ip->saddr, 8, be16(IPPROTO_TCP) + be16(len));
-	headers->tcp.check = fold(bpf_csum_diff(NULL, 0, headers->tcp_word, len, sum));
 }
 
 static __always_inline void finish_v6(struct syn_headers *headers, __u32 len)
 {
 	struct ipv6hdr *ip = &headers->v6;
 	struct in6_addr source = ip->saddr;
-	__u64 sum;
 
 	ip->saddr = ip->daddr;
 	ip->daddr = source;
 	headers->ip_word[0] = be32(6U << 28);	/* no traffic class, no flow label */
 	ip->payload_len = be16(len);
+	ip->nexthdr = IPPROTO_TCP;
 	ip->hop_limit = 64;
-	sum = bpf_csum_diff(NULL, 0, headers->ip_word + 2, 32, be16(IPPROTO_TCP) + be16(len));
-	headers->tcp.check = fold(bpf_csum_diff(NULL, 0, headers->tcp_word, len, sum));
 }
 
 /*
  * Puts the answer in place of the question; the frame keeps its tags and its length,
  * and what is left behind the answer is padding. A program that changes the length of
- * frames is refused under libxdp's dispatcher, from Linux 6.12 on. A question too short
- * for the answer (a SYN with no option at all, over IPv6) gets none.
+ * frames is refused under libxdp's dispatcher, from Linux 6.12 on.
  */
 static __always_inline int store_answer(struct xdp_md *ctx, const struct packet *pkt,
 					struct syn_headers *headers, __u32 len)
 {
+	__u32 l4_at = pkt->ip_at + (pkt->ipv6 ? sizeof(headers->v6) : sizeof(headers->v4));
 	__u8 mac[12], swapped[12];
 
-	if (pkt->l4_at + len > pkt->bytes || bpf_xdp_load_bytes(ctx, 0, mac, sizeof(mac)))
+	if (l4_at + len > pkt->bytes || bpf_xdp_load_bytes(ctx, 0, mac, sizeof(mac)))
 		return -1;
 	__builtin_memcpy(swapped, mac + 6, 6);
 	__builtin_memcpy(swapped + 6, mac, 6);
@@ -262,7 +301,7 @@ static __always_inline int store_answer(struct xdp_md *ctx, const struct packet 
 	if (pkt->ipv6 ? bpf_xdp_store_bytes(ctx, pkt->ip_at, &headers->v6, sizeof(headers->v6)) :
 			bpf_xdp_store_bytes(ctx, pkt->ip_at, &headers->v4, sizeof(headers->v4)))
 		return -1;
-	return bpf_xdp_store_bytes(ctx, pkt->l4_at, headers->tcp_byte, len);
+	return bpf_xdp_store_bytes(ctx, l4_at, headers->tcp_byte, len);
 }
 
 static __always_inline const struct weir_syn_rule *syn_rule(const struct packet *pkt,
@@ -279,9 +318,16 @@ static __always_inline const struct weir_syn_rule *syn_rule(const struct packet 
 	return rule;
 }
 
+/* How long the answer's TCP header may be. */
+static __always_inline __u32 room_of(const struct packet *pkt)
+{
+	return pkt->bytes - pkt->ip_at -
+	       (pkt->ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+}
+
 /*
- * Global. Makes the SYN-ACK out of the SYN. 0: done, and the frame goes back
- * where it came from.
+ * Global. Makes the SYN-ACK out of the SYN that check_syn() left in the scratch. 0:
+ * done, and the frame goes back where it came from.
  */
 __noinline int answer_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side)
 {
@@ -296,7 +342,7 @@ __noinline int answer_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side)
 	if (!pkt || !rules || !headers)
 		return -1;
 	rule = syn_rule(pkt, rules);
-	len = load_headers(ctx, pkt, headers);
+	len = headers->tcp.doff * 4;
 	if (!rule || len < sizeof(headers->tcp) || len > TCP_HEADER_MAX)
 		return -1;
 	if (pkt->ipv6)
@@ -312,18 +358,24 @@ __noinline int answer_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side)
 	ecn = options.timestamps && rule->ecn &&
 	      (pkt->tcp_flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
 	len = write_answer(headers, &options, cookie, mtu - (pkt->ipv6 ? 60 : 40), rule->wscale,
-			   ecn);
+			   ecn, room_of(pkt));
 	if (pkt->ipv6)
 		finish_v6(headers, len);
 	else
 		finish_v4(headers, len);
+	headers->tcp.check = fold(bpf_csum_diff(NULL, 0, headers->tcp_word, len,
+						pseudo_sum(headers, pkt->ipv6, len)));
 	return store_answer(ctx, pkt, headers, len);
 }
 
 /* ---- deciding ---- */
 
-/* Whether this SYN goes to the listener, so that it goes on accepting cookies. */
-static __always_inline int heart_beats(const struct packet *pkt, __u64 now_ns)
+/*
+ * Whether this SYN goes to the listener, so that it goes on accepting cookies: one
+ * a second that the stack will find right; else, of whatever kind, one in nine seconds.
+ */
+static __always_inline int heart_beats(const struct packet *pkt, struct syn_headers *headers,
+				       __u32 len, __u64 now_ns)
 {
 	__u32 index = weir_mix(pkt->to_hi ^ pkt->to_lo * 3 ^ pkt->dport) & (WEIR_BEATS - 1);
 	__u32 *beat = bpf_map_lookup_elem(&beats, &index), now = now_ns >> BEAT_SHIFT, was;
@@ -331,7 +383,48 @@ static __always_inline int heart_beats(const struct packet *pkt, __u64 now_ns)
 	if (!beat)
 		return 1;
 	was = *beat;
-	return (!was || now - was >= BEAT_EVERY) && weir_swap(beat, was, now) == was;
+	if (was == now)
+		return 0;
+	if (was && now - was < BEAT_EVERY && !sums_are_right(pkt, headers, len))
+		return 0;
+	return weir_swap(beat, was, now) == was;
+}
+
+/* Whether both ends are single hosts. An answer to anything else would go to many, or nowhere. */
+static __always_inline int is_between_hosts(struct xdp_md *ctx, const struct packet *pkt)
+{
+	const __u8 *mac = frame_data(ctx);
+	__u8 from = pkt->lo >> 24, to = pkt->to_lo >> 24;
+
+	if ((void *)(mac + 1) > frame_end(ctx) || *mac & 1)
+		return 0;
+	if (pkt->hi == pkt->to_hi && pkt->lo == pkt->to_lo)
+		return 0;
+	if (pkt->ipv6)
+		return pkt->hi && pkt->hi >> 56 != 0xff && pkt->to_hi >> 56 != 0xff;
+	return from && from != 127 && from < 224 && to < 224;
+}
+
+/* Whether the source with these cells has had its answers. */
+static __always_inline int has_had(const struct cells *cells, __u64 now, __u64 cost)
+{
+	return weir_read(cells->a) + cost > now + ANSWER_BURST &&
+	       weir_read(cells->b) + cost > now + ANSWER_BURST;
+}
+
+static __always_inline int source_may(const struct cells *cells, __u64 now, __u64 cost)
+{
+	__u64 bound = gate_charge(cells->a, cells->b, now, cost, ANSWER_BURST, 0);
+
+	return bound != GATE_CONTENDED && bound + cost <= ANSWER_BURST;
+}
+
+static __always_inline struct weir_bucket_key answer_key(const struct packet *pkt, __u32 serial)
+{
+	struct weir_bucket_key key = { .hi = pkt->hi, .lo = pkt->ipv6 ? 0 : pkt->lo,
+				       .serial = serial };
+
+	return key;
 }
 
 /*
@@ -340,40 +433,67 @@ static __always_inline int heart_beats(const struct packet *pkt, __u64 now_ns)
  * answers to others, and no more than all answers are charged to the gate, which
  * the limits share.
  */
-static __always_inline int may_answer(const struct packet *pkt, __u64 seed, __u64 now)
+static __always_inline int may_answer(const struct packet *pkt, __u64 seed, __u64 now_ns)
 {
-	struct weir_bucket_key key = { .hi = pkt->hi, .lo = pkt->lo, .serial = ANSWER_SERIAL };
+	struct weir_bucket_key key = answer_key(pkt, ANSWER_SERIAL);
+	__u64 now = now_ns << WEIR_TICK_SHIFT, cost = ANSWER_COST;
 	struct weir_budget_state *all;
 	struct weir_spending *own;
-	__u32 zero = 0;
 	struct cells cells;
-	__u64 bound;
+	__u32 zero = 0;
 
-	if (pkt->ipv6)
-		key.lo = 0;
 	all = bpf_map_lookup_elem(&budgets, &zero);
 	own = bpf_map_lookup_elem(&spending, &zero);
 	if (!all || !own || !find_cells(&key, seed, &cells))
 		return 0;
-	if (weir_read(cells.a) + ANSWER_COST > now + ANSWER_BURST &&
-	    weir_read(cells.b) + ANSWER_COST > now + ANSWER_BURST)
-		return 0;
-	if (!budget_take(&own->stash[0], &all->tat, now, ANSWERS_COST,
-			 ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST))
-		return 0;
-	bound = gate_charge(cells.a, cells.b, now, ANSWER_COST, ANSWER_BURST, 0);
-	return bound != GATE_CONTENDED && bound + ANSWER_COST <= ANSWER_BURST;
+	if (has_had(&cells, now, cost)) {
+		key.serial = KNOWN_SERIAL;
+		cost = KNOWN_COST;
+		if (!is_known(pkt, now_ns) || !find_cells(&key, seed, &cells) ||
+		    has_had(&cells, now, cost))
+			return 0;
+	}
+	return budget_take(&own->stash[0], &all->tat, now, ANSWERS_COST,
+			   ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST) &&
+	       source_may(&cells, now, cost);
 }
 
-/* A connection that the kernel has: whoever holds one needs no cookie. */
-static __always_inline int has_connection(struct xdp_md *ctx, const struct packet *pkt,
-					  const struct syn_headers *headers)
+/*
+ * What belongs to no connection here is for the stack to refuse, but not at any rate;
+ * slot 0 of the budgets has no bytes of its own to count.
+ */
+static __always_inline int may_stray(const struct packet *pkt, __u64 seed, __u64 now_ns)
 {
+	struct weir_bucket_key key = answer_key(pkt, ANSWER_SERIAL);
+	__u64 now = now_ns << WEIR_TICK_SHIFT;
+	struct weir_budget_state *all;
+	struct weir_spending *own;
+	struct cells cells;
+	__u32 zero = 0;
+
+	all = bpf_map_lookup_elem(&budgets, &zero);
+	own = bpf_map_lookup_elem(&spending, &zero);
+	return all && own && find_cells(&key, seed, &cells) &&
+	       !has_had(&cells, now, ANSWER_COST) &&
+	       budget_take(&own->byte_stash[0], &all->byte_tat, now, STRAYS_COST,
+			   ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST) &&
+	       source_may(&cells, now, ANSWER_COST);
+}
+
+/*
+ * Global. The state of the socket that this packet would reach, a BPF_TCP_*; 0: there is
+ * none.
+ */
+__noinline int socket_state(struct xdp_md *ctx, __u32 ipv6)
+{
+	struct syn_headers *headers = scratch_headers();
 	struct bpf_sock_tuple tuple = {};
 	struct bpf_sock *sock;
 	int state;
 
-	if (pkt->ipv6) {
+	if (!headers)
+		return 0;
+	if (ipv6) {
 		__builtin_memcpy(tuple.ipv6.saddr, &headers->v6.saddr, 16);
 		__builtin_memcpy(tuple.ipv6.daddr, &headers->v6.daddr, 16);
 		tuple.ipv6.sport = headers->tcp.source;
@@ -390,7 +510,7 @@ static __always_inline int has_connection(struct xdp_md *ctx, const struct packe
 		return 0;
 	state = sock->state;
 	bpf_sk_release(sock);
-	return state != BPF_TCP_LISTEN;
+	return state;
 }
 
 static __always_inline int is_cookie(const struct packet *pkt, struct syn_headers *headers)
@@ -406,10 +526,15 @@ static __always_inline int is_cookie(const struct packet *pkt, struct syn_header
  */
 static __always_inline void make_known(const struct packet *pkt, __u64 now_ns)
 {
-	__u64 minute = known_minute(now_ns, minute_shift) - (1 << WEIR_EPOCH_SHIFT);
+	__u64 minute = known_minute(now_ns, minute_shift);
 	__u64 key = known_key(pkt->hi, pkt->lo);
 	struct weir_known_line *line = line_of(key, minute);
 
+	/* What is being learnt in this generation would hide what stands in the one before. */
+	if (line && known_score(line, known_epoch(minute), key) < 0) {
+		minute -= 1 << WEIR_EPOCH_SHIFT;
+		line = line_of(key, minute);
+	}
 	if (line)
 		known_note(line, key, minute, WEIR_KNOWN_SCORE, 1);
 }
@@ -417,24 +542,25 @@ static __always_inline void make_known(const struct packet *pkt, __u64 now_ns)
 /*
  * Global. A segment without SYN for a protected service, from a source that is
  * not known: it belongs to a connection, or brings a cookie, or is let through
- * at the rate of answers only.
+ * at a small rate only.
  */
 __noinline int check_ack(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u64 now_ns)
 {
 	struct syn_headers *headers = scratch_headers();
+	int state;
 
 	if (!pkt || !headers)
 		return WEIR_CONTINUE;
 	if (load_headers(ctx, pkt, headers)) {
-		if (has_connection(ctx, pkt, headers))
+		state = socket_state(ctx, pkt->ipv6);
+		if (state && state != BPF_TCP_LISTEN)
 			return WEIR_CONTINUE;
-		if (pkt->tcp_flags & TCP_ACK && is_cookie(pkt, headers)) {
+		if (state && pkt->tcp_flags & TCP_ACK && is_cookie(pkt, headers)) {
 			make_known(pkt, now_ns);
 			return WEIR_PASS_COOKIE;
 		}
 	}
-	return may_answer(pkt, seed, now_ns << WEIR_TICK_SHIFT) ? WEIR_CONTINUE :
-								   WEIR_DROP_STRAY_ACK;
+	return may_stray(pkt, seed, now_ns) ? WEIR_CONTINUE : WEIR_DROP_STRAY_ACK;
 }
 
 /* A SYN that gets through to the listener all the same: the budget's scraps, or the heartbeat. */
@@ -465,6 +591,27 @@ static __always_inline int is_pressed(__u32 index, __u64 now_ns)
 	return state && state->pressed_ns && (__s64)(now_ns - state->pressed_ns) < SYN_PRESSED_NS;
 }
 
+/* The listener's socket is there, and nothing else that this SYN is for. */
+static __always_inline enum weir_reason answer_or_not(struct xdp_md *ctx, const struct packet *pkt,
+						      struct weir_policy *rules, __u32 index,
+						      __u64 now_ns)
+{
+	struct syn_headers *headers = scratch_headers();
+	__u32 len = headers ? load_headers(ctx, pkt, headers) : 0;
+
+	if (len < sizeof(headers->tcp) || len > TCP_HEADER_MAX || pkt->tcp_flags & TCP_FIN)
+		return WEIR_DROP_TCP;
+	if (socket_state(ctx, pkt->ipv6) != BPF_TCP_LISTEN)
+		return WEIR_CONTINUE;
+	if (!is_between_hosts(ctx, pkt))
+		return WEIR_DROP_COOKIES;
+	if (heart_beats(pkt, headers, len, now_ns))
+		return WEIR_PASS_NEWCOMER;
+	if (index && goes_through(pkt, rules, index, now_ns))
+		return WEIR_PASS_NEWCOMER;
+	return may_answer(pkt, rules->seed, now_ns) ? WEIR_TX_COOKIE : WEIR_DROP_COOKIES;
+}
+
 /*
  * Global. For TCP to a protected port. @index: the budget of its SYNs, 0: none.
  * WEIR_CONTINUE: nothing is out of the ordinary, the budget comes next.
@@ -487,14 +634,7 @@ __noinline int check_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u
 		return WEIR_CONTINUE;
 	if (pkt->what != WEIR_SYN)
 		return check_ack(ctx, pkt, rules->seed, now_ns);
-	if (pkt->tcp_flags & TCP_FIN)
-		return WEIR_DROP_TCP;
-	if (heart_beats(pkt, now_ns))
-		return WEIR_PASS_NEWCOMER;
-	if (!rule->always && goes_through(pkt, rules, index, now_ns))
-		return WEIR_PASS_NEWCOMER;
-	return may_answer(pkt, rules->seed, now_ns << WEIR_TICK_SHIFT) ? WEIR_TX_COOKIE :
-									 WEIR_DROP_COOKIES;
+	return answer_or_not(ctx, pkt, rules, rule->always ? 0 : index, now_ns);
 }
 
 /* The budget that counts here is that of the service's SYNs, whatever this packet is. */

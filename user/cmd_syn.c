@@ -2,6 +2,7 @@
 /* weir syn: which services have their SYNs answered by cookies. */
 #include <errno.h>
 #include <jansson.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,81 +11,9 @@
 #include "user/parse.h"
 #include "user/policy.h"
 #include "user/syn.h"
+#include "user/syn_host.h"
 #include "user/table.h"
 #include "user/words.h"
-
-#define SYNCOOKIES	"/proc/sys/net/ipv4/tcp_syncookies"
-#define TIMESTAMPS	"/proc/sys/net/ipv4/tcp_timestamps"
-#define ECN		"/proc/sys/net/ipv4/tcp_ecn"
-#define TCP_RMEM	"/proc/sys/net/ipv4/tcp_rmem"
-#define RMEM_MAX	"/proc/sys/net/core/rmem_max"
-#define RMEM_DEFAULT	212992	/* where the namespace does not show it */
-#define STATE_LISTEN	10
-
-/* ---- what this host is like ---- */
-
-/* The last number in the file; -1: it cannot be read. */
-static long read_sysctl(const char *path)
-{
-	FILE *file = fopen(path, "re");
-	long number = -1, next;
-
-	if (!file)
-		return -1;
-	while (fscanf(file, "%ld", &next) == 1)
-		number = next;
-	fclose(file);
-	return number;
-}
-
-static int write_sysctl(const char *path, long number, char *err)
-{
-	FILE *file = fopen(path, "we");
-	bool good = file && fprintf(file, "%ld\n", number) > 0;
-
-	if (file && fclose(file))
-		good = false;
-	return good ? 0 : fail(err, EIO, "cannot write %ld to %s: %s", number, path, strerror(errno));
-}
-
-static bool listens_in(const char *path, const struct weir_syn_rule *rule)
-{
-	FILE *file = fopen(path, "re");
-	unsigned int port, state;
-	bool found = false;
-	char line[512];
-
-	while (file && !found && fgets(line, sizeof(line), file))
-		found = sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x", &port,
-			       &state) == 2 &&
-			state == STATE_LISTEN && port >= rule->first && port <= rule->last;
-	if (file)
-		fclose(file);
-	return found;
-}
-
-static bool listens(const struct weir_syn_rule *rule)
-{
-	return listens_in("/proc/self/net/tcp", rule) || listens_in("/proc/self/net/tcp6", rule);
-}
-
-/*
- * The scale that the kernel will choose for its windows when it makes a
- * connection out of a cookie, as tcp_select_initial_window() does.
- */
-static uint8_t window_scale(void)
-{
-	long space = read_sysctl(TCP_RMEM), most = read_sysctl(RMEM_MAX);
-	int scale = 0;
-
-	if (most < 0)
-		most = RMEM_DEFAULT;
-	if (space < most)
-		space = most;
-	while (space >> (scale + 16) && scale < 14)
-		scale++;
-	return scale;
-}
 
 /* ---- set and del ---- */
 
@@ -173,9 +102,61 @@ static int prepare_host(const struct edit *edit, const struct weir_syn_rule *rul
 	return 0;
 }
 
+/* Why the rule would do harm here, or nothing. */
+static int check_place(const struct weir_syn_rule *rule, char *err)
+{
+	const char *forwards = rule->to.prefixlen ? NULL : what_forwards();
+
+	if (!listens(rule))
+		return fail(err, ENOENT, "nothing listens on port %u here: cookies are for services of "
+			    "this host, in this network namespace; the connection is made by its own "
+			    "kernel, so forwarded traffic is out of their reach. `force` overrules",
+			    rule->first);
+	if (forwards)
+		return fail(err, EPERM, "this host forwards (%s): SYNs on their way to others would be "
+			    "answered here; say `to ADDRESS`, one of this host's own. `force` "
+			    "overrules", forwards);
+	return 0;
+}
+
+/* The SYNs of a service are held against the budget that is looked up so in the data path. */
+static bool has_budget(const struct weir_policy *policy, const struct weir_syn_rule *rule)
+{
+	struct packet_kind kind = { .proto = IPPROTO_TCP, .what = WEIR_SYN, .dport = rule->first };
+	struct prefix to;
+
+	prefix_from_key(&rule->to, &to);
+	return budget_lookup(policy, &to, &kind);
+}
+
+static void say(struct edit *edit, const char *text)
+{
+	size_t len = strlen(edit->said);
+
+	snprintf(edit->said + len, sizeof(edit->said) - len, "%s%s", len ? "; " : "", text);
+}
+
+static void remark_on(struct edit *edit, const struct weir_syn_rule *rule, bool differ)
+{
+	char text[ERR_LEN];
+
+	if (!rule->timestamps)
+		say(edit, "net.ipv4.tcp_timestamps is not 2, so connections by cookie have no window "
+			  "scale and no SACK: right, but slow; `set-sysctl` sets it");
+	if (rule->timestamps && differ)
+		say(edit, "these listeners have receive buffers of different sizes: all of them get the "
+			  "smallest window scale; a rule for each port is faster");
+	if (!rule->always && !has_budget(edit->settings->policy, rule)) {
+		snprintf(text, sizeof(text), "no budget holds these SYNs, so cookies never begin; `weir "
+			 "budget set NAME syn dport %u rate ...`", rule->first);
+		say(edit, text);
+	}
+}
+
 enum outcome edit_syn_protect(struct edit *edit)
 {
 	struct syn_words w = { 0 };
+	bool differ;
 	int rc;
 
 	if (take_words(&edit->words, protect_words, &w, edit->err))
@@ -184,26 +165,18 @@ enum outcome edit_syn_protect(struct edit *edit)
 		fail(edit->err, EINVAL, "syn protect needs dport N, or a range");
 		return USAGE;
 	}
-	if (!w.force && !listens(&w.rule)) {
-		fail(edit->err, ENOENT, "nothing listens on port %u here: cookies are for services of "
-		     "this host, in this network namespace; the connection is made by its own "
-		     "kernel, so forwarded traffic is out of their reach. `force` overrules",
-		     w.rule.first);
+	if (!w.force && check_place(&w.rule, edit->err))
 		return FAILED;
-	}
 	if (prepare_host(edit, &w.rule, edit->err))
 		return FAILED;
 	w.rule.timestamps = read_sysctl(TIMESTAMPS) == 2;
 	w.rule.ecn = read_sysctl(ECN) > 0;
-	w.rule.wscale = window_scale();
+	w.rule.wscale = window_scale(&w.rule, &differ);
 	rc = syn_set(edit->settings->policy, &w.rule, edit->err);
 	if (rc < 0)
 		return FAILED;
 	edit->changed |= rc > 0;
-	if (!w.rule.timestamps)
-		snprintf(edit->said, sizeof(edit->said), "net.ipv4.tcp_timestamps is not 2, so "
-			 "connections by cookie have no window scale and no SACK: right, but slow; "
-			 "`set-sysctl` sets it");
+	remark_on(edit, &w.rule, differ);
 	return DONE;
 }
 
@@ -276,6 +249,21 @@ static void show_rule(const struct call *call, const struct weir_syn_rule *rule,
 	table_row(syn_columns, ports, rule->always ? "always" : "when over budget", offers, to);
 }
 
+/* What was found when the rule was set may have changed since. */
+static void check_rule(const struct call *call, const struct weir_syn_rule *rule)
+{
+	bool differ;
+
+	if (!listens(rule))
+		remark(call, "nothing listens on port %u here", rule->first);
+	else if (rule->timestamps && rule->wscale != window_scale(rule, &differ))
+		remark(call, "port %u: the kernel's window scale is %u now and the rule's %u; set the rule "
+		       "again", rule->first, window_scale(rule, &differ), rule->wscale);
+	if (rule->timestamps && read_sysctl(TIMESTAMPS) != 2)
+		remark(call, "net.ipv4.tcp_timestamps is not 2 here any more: options of connections by "
+		       "cookie are read wrongly; set it, or set the rule again");
+}
+
 enum outcome cmd_syn_show(const struct call *call)
 {
 	struct settings settings;
@@ -293,11 +281,12 @@ enum outcome cmd_syn_show(const struct call *call)
 			table_head(syn_columns);
 		any = true;
 		show_rule(call, &settings.policy->syn_rule[i], list);
+		check_rule(call, &settings.policy->syn_rule[i]);
 	}
 	settings_free(&settings);
 	if (!any && !call->json)
 		remark(call, "no service is protected by cookies");
-	else if (read_sysctl(SYNCOOKIES) != 2)
+	else if (any && read_sysctl(SYNCOOKIES) != 2)
 		remark(call, "net.ipv4.tcp_syncookies is not 2 here any more: the kernel refuses "
 		       "connections by cookie");
 	return print_json(call, json_pack("{s:o}", "protected", list));

@@ -1,0 +1,611 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * SYN cookies, frame by frame: what the answer looks like, checked here byte by
+ * byte, and who gets one. In a network namespace of its own, where this process
+ * listens.
+ */
+#include <arpa/inet.h>
+#include <linux/bpf.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "bpf/weir.skel.h"
+#include "tests/datapath/frame.h"
+#include "tests/datapath/program.h"
+#include "user/known.h"
+#include "user/syn.h"
+
+#define PORT	80	/* of a rule for one port */
+#define CLOSED	8001	/* of a rule for 8000-8010, where only 8000 listens */
+#define WSCALE	7
+#define BURST	100	/* answers for one source */
+#define SEQ	0xfffffffeU
+
+static struct program program;
+static int prog_fd;
+static struct check check;
+
+/* What a SYN offers; sixteen-bit words of the answer are checked against it. */
+struct question {
+	const char *what, *words;
+	uint8_t options[40];
+	uint32_t options_len;
+	bool wants_ecn;
+	/* what the answer has */
+	bool mss, timestamps, sack, wscale;
+};
+
+#define MSS	  2, 4, 0x05, 0xb4
+#define SACK	  4, 2
+#define TIME	  8, 10, 1, 2, 3, 4, 0, 0, 0, 0
+#define SHIFT(n)  3, 3, n
+#define NOP	  1
+#define LINUX	  { MSS, SACK, TIME, NOP, SHIFT(10) }, 20
+
+static const struct question questions[] = {
+	{ "Linux", "ip4 syn:80 data:20", LINUX, false, true, true, true, true },
+	{ "Linux, ECN", "ip4 syn:80 data:20", LINUX, true, true, true, true, true },
+	{ "Linux, IPv6", "ip6 syn:80 data:20", LINUX, false, true, true, true, true },
+	{ "Linux, IPv6, ECN", "ip6 syn:80 data:20", LINUX, true, true, true, true, true },
+	{ "VLAN", "vlan ip4 syn:80 data:20", LINUX, false, true, true, true, true },
+	{ "two tags", "qinq vlan ip4 syn:80 data:20", LINUX, false, true, true, true, true },
+	{ "VLAN, IPv6", "vlan ip6 syn:80 data:20", LINUX, false, true, true, true, true },
+	{ "data behind the SYN", "ip4 syn:80 data:320", LINUX, false, true, true, true, true },
+	{ "largest frame", "ip4 syn:80 data:1460", LINUX, false, true, true, true, true },
+	{ "largest frame, IPv6", "ip6 syn:80 data:1440", LINUX, true, true, true, true, true },
+	{ "padding", "ip4 syn:80 data:4 pad:2", { MSS }, 4, false, true, false, false, false },
+	{ "no options", "ip4 syn:80", { 0 }, 0, false, false, false, false, false },
+	{ "no options, padding", "ip4 syn:80 pad:6", { 0 }, 0, true, true, false, false, false },
+	{ "no options, IPv6", "ip6 syn:80", { 0 }, 0, false, false, false, false, false },
+	{ "no options, VLAN", "vlan ip6 syn:80", { 0 }, 0, false, false, false, false, false },
+	{ "no timestamps", "ip4 syn:80 data:12", { MSS, NOP, SHIFT(7), NOP, NOP, SACK }, 12, true,
+	  true, false, false, false },
+	{ "no timestamps, IPv6", "ip6 syn:80 data:12", { MSS, NOP, SHIFT(7), NOP, NOP, SACK }, 12,
+	  false, true, false, false, false },
+	{ "timestamps alone", "ip4 syn:80 data:12", { NOP, NOP, TIME }, 12, false, true, false,
+	  false, false },
+	{ "timestamps and MSS", "ip6 syn:80 data:16", { MSS, NOP, NOP, TIME }, 16, true, true, true,
+	  false, false },
+	{ "window scale of 255", "ip4 syn:80 data:20", { MSS, SACK, TIME, NOP, SHIFT(255) }, 20,
+	  false, true, true, true, true },
+	{ "40 bytes of options", "ip4 syn:80 data:40",
+	  { 30, 20, [20] = MSS, SACK, TIME, NOP, SHIFT(3) }, 40, false, true, true, true, true },
+	{ "40 no-operations", "ip4 syn:80 data:40",
+	  { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, TIME }, 40, false, true,
+	  false, false, false },
+	{ "an option of no length", "ip4 syn:80 data:8", { MSS, 8, 0, 3, 3 }, 8, false, true, false,
+	  false, false },
+	{ "an option beyond the end", "ip4 syn:80 data:8", { MSS, NOP, NOP, 8, 10 }, 8, false, true,
+	  false, false, false },
+	{ "options end early", "ip4 syn:80 data:20", { MSS, 0, 0, TIME }, 20, false, true, false,
+	  false, false },
+	{ "IPv4 options", "ip4+8 syn:80 data:20", LINUX, false, true, true, true, true },
+	{ "40 bytes of IPv4 options", "ip4+40 syn:80 data:20", LINUX, true, true, true, true, true },
+	{ "IPv6 extension headers", "ip6 hop dst syn:80 data:20", LINUX, false, true, true, true,
+	  true },
+	{ "first fragment", "ip4 part:0,1 syn:80 data:20", LINUX, false, true, true, true, true },
+};
+
+/* ---- frames ---- */
+
+static uint32_t be32_at(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3];
+}
+
+static uint32_t be16_at(const uint8_t *at)
+{
+	return at[0] << 8 | at[1];
+}
+
+static void put32(uint8_t *at, uint32_t value)
+{
+	put16(at, value >> 16);
+	put16(at + 2, value);
+}
+
+static uint32_t sum_of(const uint8_t *at, uint32_t len, uint32_t sum)
+{
+	for (uint32_t i = 0; i < len; i++)
+		sum += i % 2 ? at[i] : at[i] << 8;
+	return sum;
+}
+
+static uint16_t folded(uint32_t sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* Of TCP with its pseudo-header; 0xffff: right. @len: from there to the packet's end. */
+static uint16_t tcp_sum(const uint8_t *ip, const uint8_t *tcp, uint32_t len, bool v6)
+{
+	uint32_t sum = v6 ? sum_of(ip + 8, 32, 0) : sum_of(ip + 12, 8, 0);
+
+	return folded(sum_of(tcp, len, sum + IPPROTO_TCP + len));
+}
+
+static void set_sums(struct frame_bytes *frame)
+{
+	uint8_t *ip = frame->at + frame->ip, *tcp = frame->at + frame->l4;
+
+	put16(tcp + 16, 0);
+	put16(tcp + 16, ~tcp_sum(ip, tcp, frame->end - frame->l4, frame->v6));
+	if (frame->v6)
+		return;
+	put16(ip + 10, 0);
+	put16(ip + 10, ~folded(sum_of(ip, frame->l4 - frame->ip, 0)));
+}
+
+/* @source: the last byte of IPv4's, or one in the /64 of IPv6's. */
+static void ask(struct frame_bytes *frame, const struct question *question, uint8_t source)
+{
+	uint8_t *tcp;
+
+	build_frame(frame, question->words);
+	memcpy(frame->at, (uint8_t[]){ 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2 }, 12);
+	set_source(frame, source);
+	tcp = frame->at + frame->l4;
+	put32(tcp + 4, SEQ);
+	put16(tcp + 14, 1024);
+	if (question->options_len) {
+		memcpy(tcp + 20, question->options, question->options_len);
+		tcp[12] = (5 + question->options_len / 4) << 4;
+	}
+	if (question->wants_ecn)
+		tcp[13] |= 0xc0;
+}
+
+static uint32_t run(const struct frame_bytes *frame, uint8_t *out, uint32_t *size)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame->at, .data_size_in = frame->size,
+		    .data_out = out, .data_size_out = 4096, .repeat = 1);
+
+	if (bpf_prog_test_run_opts(prog_fd, &opts))
+		die("test run", 0);
+	*size = opts.data_size_out;
+	return opts.retval;
+}
+
+/* Runs it; the only reason that was counted. */
+static enum weir_reason reason_of(const struct frame_bytes *frame)
+{
+	struct weir_counters counters;
+	uint8_t out[4096];
+	uint32_t size;
+
+	take_counters(&program);
+	run(frame, out, &size);
+	counters = take_counters(&program);
+	for (int i = 0; i < WEIR_REASON_MAX; i++)
+		if (counters.reason[i].packets)
+			return i;
+	return WEIR_REASON_MAX;
+}
+
+/* ---- rules ---- */
+
+static void protect(struct settings *settings, uint16_t first, uint16_t last, const char *to)
+{
+	struct weir_syn_rule rule = { .first = first, .last = last, .always = 1, .timestamps = 1,
+				      .ecn = 1, .wscale = WSCALE };
+	struct prefix prefix = { 0 };
+	char err[ERR_LEN];
+
+	if (to && prefix_parse(to, &prefix, NULL, err))
+		die(err, -EINVAL);
+	prefix_to_key(&prefix, &rule.to);
+	if (syn_set(settings->policy, &rule, err) < 0)
+		die(err, -EINVAL);
+}
+
+static void set_rules(const char *to)
+{
+	struct settings settings;
+
+	if (settings_init(&settings))
+		die("settings", -ENOMEM);
+	protect(&settings, PORT, PORT, to);
+	protect(&settings, 8000, 8010, NULL);
+	program_set(&program, &settings);
+}
+
+/* The whole gate, so that no source owes answers, and nobody is known. */
+static void forget(void)
+{
+	struct weir_gate_line idle = { 0 };
+	struct known known;
+	char err[ERR_LEN];
+
+	for (uint32_t i = 0; i < WEIR_GATE_LINES; i++)
+		bpf_map_update_elem(program.maps.fd[MAP_gate], &i, &idle, BPF_ANY);
+	if (known_open(&program.maps, &known, err))
+		die(err, -EIO);
+	known_flush(&known);
+	known_close(&known);
+}
+
+static void listen_at(uint16_t port)
+{
+	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 16))
+		die("listen", 0);
+}
+
+static void enter_namespace(void)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd;
+
+	if (unshare(CLONE_NEWNET))
+		die("unshare", 0);
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo))
+		die("lo", 0);
+	close(fd);
+	listen_at(PORT);
+	listen_at(8000);
+}
+
+/* The heart beats at the first SYN to a service. */
+static void warm_up(const char *words)
+{
+	struct question first = { .words = words };
+	struct frame_bytes frame;
+
+	ask(&frame, &first, 250);
+	reason_of(&frame);
+}
+
+/* ---- the answer ---- */
+
+struct found {
+	bool mss, timestamps, sack, wscale, unknown;
+	uint32_t mss_value, shift, time, echo;
+};
+
+static struct found read_options(const uint8_t *tcp)
+{
+	struct found found = { 0 };
+	uint32_t len = (tcp[12] >> 4) * 4;
+
+	for (uint32_t at = 20; at < len;) {
+		const uint8_t *option = tcp + at;
+
+		if (*option == 1) {
+			at++;
+			continue;
+		}
+		if (*option == 2 && option[1] == 4) {
+			found.mss = true;
+			found.mss_value = be16_at(option + 2);
+		} else if (*option == 3 && option[1] == 3) {
+			found.wscale = true;
+			found.shift = option[2];
+		} else if (*option == 4 && option[1] == 2) {
+			found.sack = true;
+		} else if (*option == 8 && option[1] == 10) {
+			found.timestamps = true;
+			found.time = be32_at(option + 2);
+			found.echo = be32_at(option + 6);
+		} else {
+			found.unknown = true;
+			return found;
+		}
+		at += option[1];
+	}
+	return found;
+}
+
+static void check_options(const struct question *question, const uint8_t *tcp)
+{
+	struct found found = read_options(tcp);
+	uint32_t now = check_seconds() * 1000, mss = strstr(question->words, "ip6") ? 1440 : 1460;
+
+	CHECK(&check, !found.unknown, "%s: an option that nobody asked for", question->what);
+	CHECK(&check, found.mss == question->mss && (!found.mss || found.mss_value == mss),
+	      "%s: MSS %d %u", question->what, found.mss, found.mss_value);
+	CHECK(&check, found.timestamps == question->timestamps, "%s: timestamps %d", question->what,
+	      found.timestamps);
+	CHECK(&check, found.sack == question->sack, "%s: SACK %d", question->what, found.sack);
+	CHECK(&check, found.wscale == question->wscale && (!found.wscale || found.shift == WSCALE),
+	      "%s: window scale %d %u", question->what, found.wscale, found.shift);
+	if (!found.timestamps)
+		return;
+	CHECK(&check, found.echo == 0x01020304, "%s: echo %x", question->what, found.echo);
+	CHECK(&check, now - found.time < 200, "%s: time %u, now %u", question->what, found.time, now);
+	CHECK(&check, (found.time >> 4 & 1) == question->sack, "%s: SACK's bit", question->what);
+	CHECK(&check, (found.time >> 5 & 1) == question->wants_ecn, "%s: ECN's bit", question->what);
+	CHECK(&check, (found.time & 15) == (question->wscale ? strchr(question->what, '5') ? 14 :
+		      question->options_len == 40 ? 3 : 10 : 15), "%s: window scale's bits: %u",
+	      question->what, found.time & 15);
+}
+
+static void check_answer(const struct question *question, const struct frame_bytes *asked,
+			 const uint8_t *out, uint32_t size)
+{
+	const uint8_t *ip = out + asked->ip, *was_ip = asked->at + asked->ip;
+	const uint8_t *tcp = ip + (asked->v6 ? 40 : 20), *was = asked->at + asked->l4;
+	uint32_t len = (tcp[12] >> 4) * 4, at = asked->v6 ? 8 : 12, half = asked->v6 ? 16 : 4;
+	bool ecn = question->wants_ecn && question->timestamps;
+
+	CHECK(&check, size == asked->size, "%s: %u bytes for %u", question->what, size,
+	      asked->size);
+	CHECK(&check, !memcmp(out, asked->at + 6, 6) && !memcmp(out + 6, asked->at, 6), "%s: MACs",
+	      question->what);
+	CHECK(&check, !memcmp(out + 12, asked->at + 12, asked->ip - 12), "%s: tags", question->what);
+	CHECK(&check, !memcmp(ip + at, was_ip + at + half, half) &&
+	      !memcmp(ip + at + half, was_ip + at, half), "%s: addresses", question->what);
+	CHECK(&check, !memcmp(tcp, was + 2, 2) && !memcmp(tcp + 2, was, 2), "%s: ports",
+	      question->what);
+	CHECK(&check, be32_at(tcp + 8) == SEQ + 1, "%s: acknowledges %x", question->what,
+	      be32_at(tcp + 8));
+	CHECK(&check, tcp[13] == (0x12 | (ecn ? 0x40 : 0)), "%s: flags %x", question->what, tcp[13]);
+	if (asked->v6) {
+		CHECK(&check, be32_at(ip) == 6U << 28 && be16_at(ip + 4) == len && ip[6] == 6 &&
+		      ip[7] == 64, "%s: IPv6 header", question->what);
+	} else {
+		CHECK(&check, ip[0] == 0x45 && !ip[1] && be16_at(ip + 2) == 20 + len &&
+		      be16_at(ip + 6) == 0x4000 && ip[8] == 64 && ip[9] == 6, "%s: IPv4 header",
+		      question->what);
+		CHECK(&check, folded(sum_of(ip, 20, 0)) == 0xffff, "%s: IPv4 checksum",
+		      question->what);
+	}
+	CHECK(&check, tcp_sum(ip, tcp, len, asked->v6) == 0xffff, "%s: TCP checksum", question->what);
+	CHECK(&check, asked->ip + (asked->v6 ? 40 : 20) + len <= size, "%s: header beyond the frame",
+	      question->what);
+	check_options(question, tcp);
+}
+
+/* The ACK that a client sends to this answer, or with another number. */
+static void acknowledge(struct frame_bytes *frame, const struct question *question, uint8_t source,
+			uint32_t ack)
+{
+	struct question bare = { .words = strstr(question->words, "ip6") ? "ip6 tcp:80" : "ip4 tcp:80" };
+
+	ask(frame, &bare, source);
+	put32(frame->at + frame->l4 + 4, SEQ + 1);
+	put32(frame->at + frame->l4 + 8, ack);
+}
+
+static void test_answers(void)
+{
+	uint32_t count = sizeof(questions) / sizeof(*questions), size;
+	struct frame_bytes frame;
+	uint8_t out[4096];
+
+	forget();
+	warm_up("ip4 syn:80");
+	warm_up("ip6 syn:80");
+	for (uint32_t i = 0; i < count; i++) {
+		const struct question *question = &questions[i];
+		uint32_t action, cookie;
+		enum weir_reason reason;
+
+		ask(&frame, question, i + 1);
+		if (strstr(question->words, "data:4 pad"))
+			set_sums(&frame);
+		action = run(&frame, out, &size);
+		if (!CHECK(&check, action == XDP_TX, "%s: action %u", question->what, action))
+			continue;
+		check_answer(question, &frame, out, size);
+		cookie = be32_at(out + frame.ip + (frame.v6 ? 40 : 20) + 4);
+		acknowledge(&frame, question, i + 1, cookie + 1001);
+		reason = reason_of(&frame);
+		CHECK(&check, reason == WEIR_CONTINUE, "%s: a wrong cookie: %d", question->what, reason);
+		acknowledge(&frame, question, i + 1, cookie + 1);
+		CHECK(&check, reason_of(&frame) == WEIR_PASS_COOKIE, "%s: its cookie", question->what);
+		CHECK(&check, reason_of(&frame) == WEIR_CONTINUE, "%s: is not known", question->what);
+	}
+	check_done(&check, "answers, byte by byte, and their cookies", "%u kinds of SYN, none "
+		   "larger than its question", count);
+}
+
+/* ---- who gets one ---- */
+
+static void test_who(void)
+{
+	static const struct {
+		const char *what, *words, *to;
+		enum weir_reason reason;
+		uint8_t mac, v4_source;
+		bool land;
+	} rows[] = {
+		{ "any destination", "ip4 syn:80", NULL, WEIR_TX_COOKIE },
+		{ "another port", "ip4 syn:81", NULL, WEIR_CONTINUE },
+		{ "first port of a range", "ip4 syn:8000", NULL, WEIR_TX_COOKIE },
+		{ "a closed port of the range", "ip4 syn:8001", NULL, WEIR_CONTINUE },
+		{ "to its address", "ip4 syn:80", "198.51.100.1/32", WEIR_TX_COOKIE },
+		{ "to its network", "ip4 syn:80", "198.51.100.0/24", WEIR_TX_COOKIE },
+		{ "to another address", "ip4 syn:80", "198.51.100.2/32", WEIR_CONTINUE },
+		{ "to another family", "ip6 syn:80", "198.51.100.0/24", WEIR_CONTINUE },
+		{ "to all of IPv4", "ip4 syn:80", "0.0.0.0/0", WEIR_TX_COOKIE },
+		{ "to its network, IPv6", "ip6 syn:80", "2001:db8::/32", WEIR_TX_COOKIE },
+		{ "to another network, IPv6", "ip6 syn:80", "2001:db9::/32", WEIR_CONTINUE },
+		{ "SYN with ACK", "ip4 synack:80", NULL, WEIR_CONTINUE },
+		{ "a broadcast frame", "ip4 syn:80", NULL, WEIR_DROP_COOKIES, .mac = 0xff },
+		{ "from multicast", "ip4 syn:80", NULL, WEIR_DROP_COOKIES, .v4_source = 224 },
+		{ "from broadcast", "ip4 syn:80", NULL, WEIR_DROP_COOKIES, .v4_source = 255 },
+		{ "from loopback", "ip4 syn:80", NULL, WEIR_DROP_COOKIES, .v4_source = 127 },
+		{ "from class E", "ip4 syn:80", NULL, WEIR_DROP_COOKIES, .v4_source = 0xf0 },
+		{ "from itself", "ip4 syn:80", NULL, WEIR_DROP_COOKIES, .land = true },
+	};
+	uint32_t count = sizeof(rows) / sizeof(*rows);
+	struct frame_bytes frame;
+
+	forget();
+	warm_up("ip4 syn:8000");
+	for (uint32_t i = 0; i < count; i++) {
+		struct question question = { .words = rows[i].words };
+		enum weir_reason reason;
+
+		set_rules(rows[i].to);
+		ask(&frame, &question, 100 + i);
+		if (rows[i].mac)
+			frame.at[0] = rows[i].mac;
+		if (rows[i].v4_source)
+			frame.at[frame.ip + 12] = rows[i].v4_source;
+		if (rows[i].land)
+			memcpy(frame.at + frame.ip + 12, frame.at + frame.ip + 16, 4);
+		reason = reason_of(&frame);
+		CHECK(&check, reason == rows[i].reason, "%s: reason %d", rows[i].what, reason);
+	}
+	check_done(&check, "who is answered", "%u cases", count);
+	set_rules(NULL);
+}
+
+/* ---- how many ---- */
+
+static uint32_t count_reason(struct frame_bytes *frame, uint32_t times, enum weir_reason reason)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < times; i++)
+		count += reason_of(frame) == reason;
+	return count;
+}
+
+static void test_rates(void)
+{
+	struct question syn = { .words = "ip4 syn:80" }, ack = { .words = "ip4 tcp:80" };
+	struct frame_bytes frame;
+	uint32_t answers, strays, random_acks = 0;
+	unsigned long long state = check_seed();
+	struct weir_counters counters;
+	struct known_count known_now;
+	struct known known;
+	uint8_t out[4096];
+	uint32_t size;
+	double start;
+	char err[ERR_LEN];
+
+	forget();
+	start = check_seconds();
+	ask(&frame, &syn, 200);
+	answers = count_reason(&frame, 1000, WEIR_TX_COOKIE);
+	CHECK(&check, answers >= BURST - 2 && answers <= BURST + 1 + 50 * (check_seconds() - start),
+	      "%u answers", answers);
+	start = check_seconds();
+	ask(&frame, &ack, 201);
+	put32(frame.at + frame.l4 + 8, 12345);
+	strays = 1000 - count_reason(&frame, 1000, WEIR_DROP_STRAY_ACK);
+	CHECK(&check, strays >= BURST - 1 && strays <= BURST + 1 + 50 * (check_seconds() - start),
+	      "%u strays", strays);
+	check_done(&check, "one source", "%u of 1,000 SYNs answered, %u of 1,000 stray ACKs passed",
+		   answers, strays);
+
+	/* From everywhere, with any number: two bits in 2^32 of cookies are right. */
+	forget();
+	take_counters(&program);
+	start = check_seconds();
+	for (uint32_t i = 0; i < 200000; i++) {
+		put32(frame.at + frame.ip + 12, 0x0b000000 | (check_random(&state) & 0xffffff));
+		put32(frame.at + frame.l4 + 8, check_random(&state));
+		run(&frame, out, &size);
+		random_acks++;
+	}
+	counters = take_counters(&program);
+	if (known_open(&program.maps, &known, err))
+		die(err, -EIO);
+	known_count(&known, &known_now);
+	known_close(&known);
+	strays = counters.reason[WEIR_DROP_STRAY_ACK].packets;
+	CHECK(&check, !counters.reason[WEIR_PASS_COOKIE].packets && !known_now.known,
+	      "%llu took for cookies, %llu known",
+	      (unsigned long long)counters.reason[WEIR_PASS_COOKIE].packets,
+	      (unsigned long long)known_now.known);
+	CHECK(&check, random_acks - strays <= 1100 + 10000 * (check_seconds() - start) * 1.02,
+	      "%u of %u passed in %.2f s", random_acks - strays, random_acks, check_seconds() - start);
+	check_done(&check, "a flood of random ACKs makes nobody known",
+		   "%u dropped as stray of %u in %.2f s, %llu known", strays, random_acks,
+		   check_seconds() - start, (unsigned long long)known_now.known);
+}
+
+/* A source that has proved to be there may be many, behind one address. */
+static void test_known_rate(void)
+{
+	struct question syn = { .words = "ip4 syn:80" };
+	struct prefix source = prefix_v4(0xc00002ca, 32); /* 192.0.2.202 */
+	struct frame_bytes frame;
+	struct known known;
+	char err[ERR_LEN];
+	uint32_t answers;
+	double start;
+
+	forget();
+	if (known_open(&program.maps, &known, err) || !known_add(&known, &source))
+		die("known", -EIO);
+	known_close(&known);
+	ask(&frame, &syn, 202);
+	start = check_seconds();
+	answers = count_reason(&frame, 6000, WEIR_TX_COOKIE);
+	CHECK(&check, answers >= 4000 && answers <= 4000 + BURST + 5 + 2050 * (check_seconds() - start),
+	      "%u in %.2f s", answers, check_seconds() - start);
+	check_done(&check, "one known source", "%u of 6,000 SYNs answered in %.2f s", answers,
+		   check_seconds() - start);
+}
+
+/* ---- the heart ---- */
+
+static uint32_t beats_in(double seconds, const char *words, bool right, uint32_t *asked)
+{
+	struct question syn = { .words = words };
+	struct frame_bytes frame;
+	uint32_t beats = 0;
+
+	ask(&frame, &syn, 203);
+	if (right)
+		set_sums(&frame);
+	*asked = 0;
+	for (double end = check_seconds() + seconds; check_seconds() < end; ++*asked)
+		beats += reason_of(&frame) == WEIR_PASS_NEWCOMER;
+	return beats;
+}
+
+static void test_heart(void)
+{
+	uint32_t right, wrong, asked, asked_wrong, longer, asked_longer;
+
+	forget();
+	right = beats_in(3.3, "ip4 syn:80", true, &asked);
+	CHECK(&check, right >= 2 && right <= 4, "%u of %u right ones", right, asked);
+	wrong = beats_in(2.2, "ip4 syn:80", false, &asked_wrong);
+	CHECK(&check, !wrong, "%u of %u wrong ones", wrong, asked_wrong);
+	longer = beats_in(8.0, "ip4 syn:80", false, &asked_longer);
+	CHECK(&check, longer == 1, "%u of %u wrong ones", longer, asked_longer);
+	check_done(&check, "SYNs that reach the listener", "with right sums %u in 3.3 s; with wrong ones "
+		   "%u in the first 2.2 s, %u in 8 s more, of %u", right, wrong, longer,
+		   asked + asked_wrong + asked_longer);
+}
+
+int main(void)
+{
+	struct weir_bpf *skel;
+	int rc;
+
+	enter_namespace();
+	skel = weir_bpf__open();
+	if (!skel)
+		die("cannot open the program", 0);
+	program_size(skel->obj, PROGRAM_BUCKETS);
+	rc = weir_bpf__load(skel);
+	if (rc)
+		die("cannot load the program", rc);
+	program_take(&program, skel->obj);
+	prog_fd = bpf_program__fd(skel->progs.weir_ingress);
+	set_rules(NULL);
+	test_answers();
+	test_who();
+	test_rates();
+	test_known_rate();
+	test_heart();
+	program_close(&program);
+	weir_bpf__destroy(skel);
+	return check_exit(&check);
+}
