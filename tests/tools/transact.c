@@ -51,7 +51,12 @@ struct client {
 	size_t got;	/* bytes of the reply */
 	int64_t when;	/* idle: the next transaction; else: when patience ends */
 	int64_t due;	/* when the last transaction was to begin */
+	int64_t began;	/* connecting: since when */
 };
+
+/* How long connections took to set up, in powers of two and quarters between. */
+#define TIMES		128
+#define TIME_LEAST_NS	1024
 
 struct run {
 	const struct options *options;
@@ -62,6 +67,8 @@ struct run {
 	int64_t period;		/* of one client, ns; 0: no pace */
 	int64_t look;		/* no client needs a look before */
 	uint64_t done, failed;
+	uint64_t connected;
+	uint64_t took[TIMES];	/* how many connections, by time */
 };
 
 static volatile sig_atomic_t stopped;
@@ -350,8 +357,21 @@ static void begin(struct run *run, struct client *client, int64_t now)
 		return;
 	}
 	client->state = CONNECTING;
+	client->began = now;
 	if (!open_connection(run, client))
 		give_up(run, client, now + RETRY_NS);
+}
+
+/* The index in run.took; the low quarter of its range is what is reported. */
+static unsigned int time_index(uint64_t ns)
+{
+	unsigned int power, index;
+
+	if (ns < TIME_LEAST_NS)
+		ns = TIME_LEAST_NS;
+	power = 63 - __builtin_clzll(ns);
+	index = (power - 10) * 4 + (ns >> (power - 2) & 3);
+	return index < TIMES ? index : TIMES - 1;
 }
 
 static void connected(struct run *run, struct client *client)
@@ -360,6 +380,10 @@ static void connected(struct run *run, struct client *client)
 	socklen_t len = sizeof(error);
 
 	getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	if (!error) {
+		run->connected++;
+		run->took[time_index(now_ns() - client->began)]++;
+	}
 	if (error || !watch(run->epoll, client->fd, EPOLL_CTL_MOD, EPOLLIN, client))
 		give_up(run, client, now_ns() + RETRY_NS);
 	else
@@ -419,6 +443,19 @@ static void look_at_clients(struct run *run, int64_t now)
 
 /* ---- the report ---- */
 
+/* In milliseconds, within a quarter; 0: there was no connection. */
+static double time_at(const struct run *run, double part)
+{
+	uint64_t before = 0;
+
+	for (unsigned int i = 0; i < TIMES && run->connected; i++) {
+		before += run->took[i];
+		if (before >= part * run->connected)
+			return (1ULL << (i / 4 + 8)) * (4 + i % 4) * 1.125 / NS_PER_MS;
+	}
+	return 0;
+}
+
 static void report(const struct run *run, bool total, double at, double seconds, uint64_t done,
 		   uint64_t failures)
 {
@@ -427,12 +464,16 @@ static void report(const struct run *run, bool total, double at, double seconds,
 	/* "monotonic": when that was, by the clock that other processes have too. */
 	if (run->options->json)
 		printf("{\"%s\":%.1f,\"transactions\":%lu,\"per_second\":%.0f,\"failed\":%lu,"
-		       "\"monotonic\":%.3f}\n",
-		       total ? "seconds" : "t", at, done, rate, failures,
+		       "\"monotonic\":%.3f", total ? "seconds" : "t", at, done, rate, failures,
 		       (double)now_ns() / NS_PER_S);
 	else
-		printf("%s=%.1f transactions=%lu per_second=%.0f failed=%lu\n",
+		printf("%s=%.1f transactions=%lu per_second=%.0f failed=%lu",
 		       total ? "total seconds" : "t", at, done, rate, failures);
+	if (total && run->options->connect_each)
+		printf(run->options->json ? ",\"connect_ms\":{\"median\":%.3f,\"p99\":%.3f}" :
+					    " connect_ms=%.3f p99=%.3f",
+		       time_at(run, 0.5), time_at(run, 0.99));
+	puts(run->options->json ? "}" : "");
 	fflush(stdout);
 }
 
