@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""SYN cookies: real clients through them, and who gets one."""
+import json
+import pathlib
+import subprocess
+import time
+
+from lab import (BUILD, NEAR4, NEAR6, check, demand, run_tests, wait_for)
+
+TRANSACT = BUILD / "tests/tools/transact"
+PORT = 8080
+SYN_FLOOD = ("proto", "syn", "size", 60, "dport", PORT, "sport", "random")
+
+
+def serve(lab, address, port=PORT):
+    """A server behind weir, that ends with the test."""
+    server = subprocess.Popen(lab.near.command("setpriv", "--pdeathsig", "KILL", TRANSACT, "serve",
+                                               address, str(port)), stdout=subprocess.PIPE, text=True)
+    lab.children.append(server)
+    demand(server.stdout.readline() == "ready\n", "the server did not start")
+
+
+def up(lab, *words):
+    """Answers that the driver sends back reach a veth at once only where it has XDP itself."""
+    lab.attach(*words)
+    lab.weir("-q", "attach", "dev", lab.far_dev, namespace=lab.far)
+
+
+def protect(lab, *words):
+    return lab.weir("syn", "protect", "dport", PORT, *words)
+
+
+def connect(lab, address, count=20):
+    """So many connections, one after the other. Returns transact's report."""
+    said = lab.far.run(TRANSACT, "run", address, PORT, "seconds", 2, "clients", 1, "connect", "pace",
+                       count // 2, "json").out
+    return json.loads(said.splitlines()[-1])
+
+
+def received(lab):
+    """Connections that the kernel made out of cookies."""
+    with lab.near:
+        text = pathlib.Path("/proc/net/netstat").read_text().splitlines()
+    names, values = text[0].split(), text[1].split()
+    return int(values[names.index("SyncookiesRecv")])
+
+
+def test_clients(lab):
+    """Both families, with and without timestamps: every connection is made, and by cookie."""
+    lab.use_ipv6()
+    serve(lab, "::")
+    protect(lab, "always", "set-sysctl")
+    up(lab)
+    for timestamps in (1, 0):
+        lab.far.set("ipv4/tcp_timestamps", timestamps)
+        for address in (NEAR4, NEAR6):
+            before, cookies = received(lab), lab.stats()["syn-cookie"]
+            said = connect(lab, address)
+            cookies = lab.stats()["syn-cookie"] - cookies
+            check(said["failed"] == 0 and said["transactions"] >= 5 and cookies >= 4 and
+                  received(lab) - before >= cookies,
+                  f"connections to {address}, timestamps {timestamps}",
+                  f"{said['transactions']} made, {said['failed']} failed, {cookies} answered here, "
+                  f"{received(lab) - before} by cookie in all")
+    check(lab.stats()["cookie-ack"] >= 2, "who brings a cookie becomes known",
+          f"{lab.stats()['cookie-ack']} did, then known")
+
+
+def test_options_survive(lab):
+    """Window scale, SACK and timestamps of a connection made by cookie."""
+    serve(lab, NEAR4)
+    protect(lab, "always", "set-sysctl")
+    up(lab)
+    connect(lab, NEAR4, 4)     # the heart's beat is not ours
+    before = lab.stats()["syn-cookie"]
+    users = subprocess.Popen(lab.far.command(TRANSACT, "run", NEAR4, str(PORT), "seconds", "3",
+                                             "clients", "3"), stdout=subprocess.DEVNULL)
+    lab.children.append(users)
+    time.sleep(1)
+    said = lab.near.run("ss", "-tinoOH", "state", "established", "sport", "=", f":{PORT}").out
+    users.wait()
+    lines = said.splitlines()
+    cookies = lab.stats()["syn-cookie"] - before
+    good = [line for line in lines if " ts sack " in line and "wscale:" in line]
+    check(lines and len(good) == len(lines) and cookies >= 2,
+          "options of connections by cookie", f"{len(good)} of {len(lines)} have all, {cookies} by "
+          f"cookie: {' '.join(lines[0].split()[0:9]) if lines else said}")
+
+
+def test_refusals(lab):
+    """Each by name, with the remedy; nothing is set."""
+    lab.up()
+    lab.near.set("ipv4/tcp_syncookies", 1)
+    nobody = lab.weir("syn", "protect", "dport", PORT, "always", expect=1)
+    check("nothing listens on port 8080" in nobody.err, "nobody listens", nobody.err.strip())
+    serve(lab, NEAR4)
+    sysctl = lab.weir("syn", "protect", "dport", PORT, "always", expect=1)
+    check("tcp_syncookies is 1" in sysctl.err and "set-sysctl" in sysctl.err,
+          "the sysctl is not right", sysctl.err.strip())
+    lab.near.set("ipv4/ip_forward", 1)
+    forwards = lab.weir("syn", "protect", "dport", PORT, "always", "set-sysctl", expect=1)
+    check("ip_forward" in forwards.err and "to ADDRESS" in forwards.err, "a host that forwards",
+          forwards.err.strip())
+    shown = lab.weir("syn", "show", expect=None)
+    check("8080" not in shown.out, "nothing was set", shown.err.strip())
+    protect(lab, "to", NEAR4, "always", "set-sysctl")
+    with lab.near:
+        value = pathlib.Path("/proc/sys/net/ipv4/tcp_syncookies").read_text().strip()
+    check(value == "2", "set-sysctl", f"tcp_syncookies is {value}")
+    over = lab.weir("syn", "protect", "dport", PORT, "to", NEAR4, "when-over-budget")
+    check("no budget holds" in over.err, "when-over-budget without a budget", over.err.strip())
+
+
+def test_monitor(lab):
+    """Nothing is answered, all pass, and are counted as what would have been."""
+    serve(lab, NEAR4)
+    protect(lab, "always", "set-sysctl")
+    up(lab, "monitor")
+    said = connect(lab, NEAR4)
+    reason = lab.stats().reasons["syn-cookie"]
+    check(said["failed"] == 0 and reason["packets"] > 10 and received(lab) > 0,
+          "monitor mode", f"{said['transactions']} made, {reason['packets']} would be answered")
+
+
+def test_over_budget(lab):
+    """Below the budget no cookies; above it newcomers get them, and users are served."""
+    serve(lab, NEAR4)
+    lab.weir("budget", "set", "web", "syn", "dport", PORT, "rate", "100pps")
+    protect(lab, "when-over-budget", "set-sysctl")
+    up(lab)
+    calm = connect(lab, NEAR4)
+    check(calm["failed"] == 0 and not lab.stats()["syn-cookie"], "below the budget",
+          f"{calm['transactions']} made, none by cookie")
+    flood = lab.start_flood("to", NEAR4, "from", "198.51.100.0/24", "sources", 200, *SYN_FLOOD,
+                            "pps", 2000, "seconds", 20)
+    demand(wait_for(lambda: lab.stats()["syn-cookie"] > 100), "no cookies under the flood")
+    busy = connect(lab, NEAR4)
+    flood.stop()
+    check(busy["failed"] <= 1 and busy["transactions"] >= 15, "above the budget",
+          f"{busy['transactions']} made, {busy['failed']} failed, "
+          f"{lab.stats()['syn-cookie']} cookies for {flood}")
+
+
+def test_save(lab):
+    """What is saved is restored, and an allowed source is not asked."""
+    serve(lab, NEAR4)
+    protect(lab, "to", NEAR4, "always", "set-sysctl")
+    saved = lab.weir("save").out
+    check(f"syn protect dport {PORT} to {NEAR4}" in saved, "save", saved.splitlines()[-1])
+    lab.weir("allow", "add", "192.0.2.2")
+    up(lab)
+    said = connect(lab, NEAR4)
+    check(said["failed"] == 0 and not lab.stats()["syn-cookie"], "the allow list passes",
+          f"{said['transactions']} made, none by cookie")
+    lab.weir("syn", "del", "dport", PORT)
+    check(not lab.read("syn", "show")["protected"], "del", "no rule")
+
+
+if __name__ == "__main__":
+    run_tests(__name__)
