@@ -54,6 +54,7 @@ help:
 	@sed -n 's/^# make/make/p' Makefile
 	@echo 'make test-kernels  the tests that depend on the kernel, on Linux 6.1 and 6.12,'
 	@echo '               emulated (root; the first run downloads them to build/kernels)'
+	@echo 'make test-long every step where test takes one of several (root, half an hour)'
 	@echo 'make test-web  metrics and the page, with Prometheus and Chromium (root; installs them)'
 	@echo 'make bench     cost per packet, others beside it, goodput, loading (root); bench-full: longer'
 	@echo 'make record    the recorded size of the BPF program becomes the present one (root)'
@@ -89,6 +90,10 @@ test-web:
 	$(Q)scripts/setup web
 	$(Q)$(MAKE) --no-print-directory \
 		TIERS='$(patsubst %,tests/system/test_%.py,metrics web examples)' test
+
+# Every step where the tests above take one of several.
+test-long:
+	$(Q)WEIR_LONG=1 TEST_TIMEOUT=1800 $(MAKE) --no-print-directory test
 
 test-kernels:
 	$(Q)$(MAKE) --no-print-directory TIERS=kernels test
@@ -167,4 +172,4 @@ include packaging/install.mk
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all print-pure help setup demo test test-web test-kernels check record bench bench-full fuzz lint tools units clean
+.PHONY: all print-pure help setup demo test test-long test-web test-kernels check record bench bench-full fuzz lint tools units clean

@@ -27,6 +27,9 @@ FLOOD = BUILD / "tests/tools/flood"
 BPFFS = pathlib.Path("/sys/fs/bpf")
 PINS = BPFFS / "weir"
 
+# `make test-long`: every step where `make test` takes one of several.
+LONG = os.environ.get("WEIR_LONG") == "1"
+
 FAR4, NEAR4 = "192.0.2.2", "192.0.2.1"
 FAR6, NEAR6 = "2001:db8::2", "2001:db8::1"
 UDP_PORT = 9            # where floods go unless told otherwise
