@@ -163,7 +163,7 @@ static json_t *stats_json(const struct weir_device *device, const struct weir_co
 					   (json_int_t)count->packets, "bytes",
 					   (json_int_t)count->bytes);
 
-		if (!strcmp(reason_action(i), "drop"))
+		if (strcmp(reason_action(i), "pass"))
 			json_object_set_new(reason, "monitored",
 					    json_integer(counters->monitored[i].packets));
 		json_array_append_new(reasons, reason);
