@@ -100,6 +100,14 @@ def test_killed_watcher(lab):
           done.err.strip())
 
 
+def session_of(pid):
+    """None: it has ended."""
+    try:
+        return os.getsid(int(pid))
+    except OSError:
+        return None
+
+
 def test_session_gone(lab):
     """The terminal hangs up and every process of its session is killed."""
     block_far(lab)
@@ -108,7 +116,8 @@ def test_session_gone(lab):
         os.execvp("nsenter", lab.near.command("bash", "--norc", "-i"))
     os.write(terminal, f"{WEIR} attach dev near0 try 4s\n".encode())
     demand(wait_for(lambda: lab.prog_id() is not None), "attached from the terminal")
-    wait_for(lambda: watchers(lab))
+    demand(wait_for(lambda: any(session_of(pid) not in (session, None) for pid in watchers(lab))),
+           "a process of its own session waits")
     for path in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             if os.getsid(int(path.name)) == session:
@@ -118,7 +127,8 @@ def test_session_gone(lab):
     os.close(terminal)
     os.waitpid(session, 0)
     check(arrived(lab) == 0, "the session is gone and the block bites", f"0 of {COUNT}")
-    check(wait_for(lambda: lab.prog_id() is None, 20), "and still it is taken off", "no program")
+    check(wait_for(lambda: lab.prog_id() is None, 20), "and still it is taken off",
+          f"program {lab.prog_id()}")
 
 
 def test_no_pipe_is_held(lab):
