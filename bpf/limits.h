@@ -78,14 +78,20 @@ static __always_inline int find_cells(const struct weir_bucket_key *key, __u64 s
 	return 1;
 }
 
-/* Rare, and global: what it has on the stack is not on that of every packet. */
+/*
+ * Rare, and global: what it has on the stack is not on that of every packet. The
+ * key is copied, since Linux 6.1 takes none from a caller's memory.
+ */
 __noinline int create_bucket(struct weir_bucket_key *key, __u64 cost, __u64 byte_cost)
 {
 	struct weir_bucket fresh = { .cost = cost, .byte_cost = byte_cost };
+	struct weir_bucket_key own;
 
+	if (!key)
+		return 0;
+	own = *key;
 	/* Another CPU may have been faster: then theirs is ours. */
-	if (key)
-		bpf_map_update_elem(&buckets, key, &fresh, BPF_NOEXIST);
+	bpf_map_update_elem(&buckets, &own, &fresh, BPF_NOEXIST);
 	return 0;
 }
 
