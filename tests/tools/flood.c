@@ -42,6 +42,7 @@
 #define THREADS_MAX	16
 #define SLOW_PPS	10000		/* of a thread: up to here it sleeps, faster it polls */
 #define WATCH_NS	5000000LL	/* how soon a signal, or a count's end, is noticed */
+#define REST_TRIES	25		/* times 20 ms */
 
 enum outcome { DONE, FAILED, USAGE };
 
@@ -708,14 +709,15 @@ static int64_t watch_workers(struct worker *workers, unsigned int count, int64_t
 
 /*
  * What the veth did not take it dropped without a word to the sender. Frames may
- * still stand in its ring, so its counter gets a moment to come to rest.
+ * still stand in its ring, so its counter gets a moment to come to rest; only a
+ * moment, since others may be sending over the same device.
  */
 static enum outcome report_lost(const struct options *options, uint64_t before, uint64_t sent)
 {
 	uint64_t taken = 0, seen = UINT64_MAX;
 	struct link link;
 
-	while (taken < sent && taken != seen) {
+	for (int i = 0; i < REST_TRIES && taken < sent && taken != seen; i++) {
 		seen = taken;
 		usleep(20000);
 		if (!read_link(if_nametoindex(options->dev), &link))
