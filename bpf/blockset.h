@@ -181,14 +181,12 @@ static __always_inline __u32 weir_set_find(void *set, const struct weir_line *he
 	return 0;
 }
 
-/* @hi, @lo: the address, upper and lower 64 bits as numbers. */
-static __always_inline int weir_set_has_v6(void *set, __u64 hi, __u64 lo)
+/* What the filter says: 0 is certain. @hi: the address's upper 64 bits as a number. */
+static __always_inline int weir_set_may_have_v6(void *set, __u64 hi)
 {
 	__u64 hash = weir_set_filter_hash(hi >> 32);
-	const struct weir_line *line, *head;
-	__u32 node = 0;
+	const struct weir_line *line = WEIR_SET_LINE(set, weir_set_filter_line(hash));
 
-	line = WEIR_SET_LINE(set, weir_set_filter_line(hash));
 	if (!line)
 		return 0;
 	for (int n = 0; n < WEIR_SET_FILTER_KEYS; n++) {
@@ -197,7 +195,15 @@ static __always_inline int weir_set_has_v6(void *set, __u64 hi, __u64 lo)
 		if (!(line->word[bit >> 6] >> (bit & 63) & 1))
 			return 0;
 	}
-	head = WEIR_SET_LINE(set, 0);
+	return 1;
+}
+
+/* Of an address that the filter lets through; @lo: its lower 64 bits. */
+static __always_inline int weir_set_has_v6(void *set, __u64 hi, __u64 lo)
+{
+	const struct weir_line *line, *head = WEIR_SET_LINE(set, 0);
+	__u32 node = 0;
+
 	if (!head)
 		return 0;
 	if (!head->half[WEIR_SET_V6_LENGTHS])

@@ -128,7 +128,7 @@ struct spend {
 	__u32 slot;
 };
 
-/* Global for the same reason as parse_frame(). The row of budget_of for a destination. */
+/* Global for the same reason as in_set_v6(). The row of budget_of for a destination. */
 __noinline int destination_row(struct packet *pkt, __u32 side)
 {
 	struct weir_policy *rules = policy_of(side);
@@ -255,6 +255,11 @@ static __always_inline int take_budget(const struct spend *spend, int tier, int 
 	return 0;
 }
 
+static __always_inline int is_under_pressure(const struct weir_budget_state *state, __u64 now_ns)
+{
+	return (__s64)(now_ns - state->pressed_ns) < (__s64)PRESSED_NS;
+}
+
 static __always_inline void press(struct weir_budget_state *state, __u64 now_ns)
 {
 	__u32 zero = 0;
@@ -356,15 +361,33 @@ static __always_inline enum weir_reason count_spending(struct weir_spending *own
 }
 
 /*
+ * What most packets need, without a call: nobody is turned away, and this CPU has
+ * enough in hand. 1: done.
+ */
+static __always_inline int spend_in_hand(const struct packet *pkt, const struct weir_policy *rules,
+					 __u32 index, __u64 now_ns)
+{
+	const struct weir_limit *budget = &rules->budget[index & (WEIR_BUDGETS - 1)];
+	struct weir_budget_state *state = bpf_map_lookup_elem(&budgets, &index);
+	struct weir_spending *own = bpf_map_lookup_elem(&spending, &index);
+
+	if (!state || !own || budget->byte_cost || is_under_pressure(state, now_ns) ||
+	    own->stash[WEIR_FIRST_SEEN] < budget->cost)
+		return 0;
+	own->stash[WEIR_FIRST_SEEN] -= budget->cost;
+	count_spending(own, pkt->bytes, WEIR_CONTINUE);
+	return 1;
+}
+
+/*
  * Global. @index: of the budget, not 0. WEIR_CONTINUE: nobody had to be asked
  * who he is, and the packet's reason stays what it was.
  */
-__noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index)
+__noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index, __u64 now_ns)
 {
 	struct weir_policy *rules = policy_of(side);
 	enum weir_reason reason;
 	struct spend spend = {};
-	__u64 now_ns;
 
 	if (!pkt || !rules)
 		return WEIR_CONTINUE;
@@ -374,12 +397,11 @@ __noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index)
 	spend.own = bpf_map_lookup_elem(&spending, &index);
 	if (!spend.state || !spend.own)
 		return WEIR_CONTINUE;
-	now_ns = bpf_ktime_get_coarse_ns();
 	spend.now = now_ns << WEIR_TICK_SHIFT;
 	spend.budget = &rules->budget[index & (WEIR_BUDGETS - 1)];
 	spend.bytes_cost = byte_ticks(spend.budget->byte_cost, pkt->bytes & 0xffff);
 
-	if ((__s64)(now_ns - spend.state->pressed_ns) >= (__s64)PRESSED_NS &&
+	if (!is_under_pressure(spend.state, now_ns) &&
 	    take_budget(&spend, WEIR_FIRST_SEEN, reach_of(WEIR_FIRST_SEEN)))
 		return count_spending(spend.own, pkt->bytes, WEIR_CONTINUE);
 	if (is_known(pkt, now_ns))
@@ -403,7 +425,7 @@ static __always_inline __u32 budget_index(struct packet *pkt, struct hint hint,
 
 /* @so_far: the reason for which the packet passes if no budget minds. */
 static __always_inline enum weir_reason check_budget(struct packet *pkt, struct hint hint,
-						     const struct rules *rules,
+						     const struct rules *rules, __u64 now_ns,
 						     enum weir_reason so_far)
 {
 	enum weir_reason reason;
@@ -412,9 +434,9 @@ static __always_inline enum weir_reason check_budget(struct packet *pkt, struct 
 	if (!rules->policy || !rules->policy->budgets)
 		return so_far;
 	index = budget_index(pkt, hint, rules->policy, rules->class);
-	if (!index)
+	if (!index || spend_in_hand(pkt, rules->policy, index & (WEIR_BUDGETS - 1), now_ns))
 		return so_far;
-	reason = spend_budget(pkt, hint.side, index);
+	reason = spend_budget(pkt, hint.side, index, now_ns);
 	return reason == WEIR_CONTINUE ? so_far : reason;
 }
 

@@ -163,9 +163,9 @@ static __always_inline int is_known(const struct packet *pkt, __u64 now_ns)
  * Global. Called for one packet in many: remembers who behaves, in calm times,
  * which are those in which no budget has turned anybody away for ten seconds.
  */
-__noinline int learn(struct packet *pkt, int good)
+__noinline int learn(struct packet *pkt, int good, __u64 now_ns)
 {
-	__u64 now = bpf_ktime_get_coarse_ns(), minute = known_minute(now, minute_shift), key;
+	__u64 minute = known_minute(now_ns, minute_shift), key;
 	struct weir_budget_state *all;
 	struct weir_known_line *line;
 	__u32 zero = 0;
@@ -174,7 +174,7 @@ __noinline int learn(struct packet *pkt, int good)
 	all = bpf_map_lookup_elem(&budgets, &zero);
 	if (!pkt || !all)
 		return 0;
-	if (all->pressed_ns && (__s64)(now - all->pressed_ns) < CALM_AFTER_NS)
+	if (all->pressed_ns && (__s64)(now_ns - all->pressed_ns) < CALM_AFTER_NS)
 		return 0;
 	key = known_key(pkt->hi, pkt->lo);
 	line = line_of(key, minute);

@@ -178,7 +178,7 @@ static __always_inline struct rules find_rules(const struct packet *pkt, struct 
 }
 
 static __always_inline enum weir_reason check_limits(const struct packet *pkt, struct hint hint,
-						     const struct rules *found,
+						     const struct rules *found, __u64 now_ns,
 						     struct weir_counters *own)
 {
 	struct weir_policy *rules = found->policy;
@@ -197,7 +197,7 @@ static __always_inline enum weir_reason check_limits(const struct packet *pkt, s
 		return WEIR_CONTINUE;
 	limit = &rules->limit[id];
 
-	now = (limit->coarse ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns()) << WEIR_TICK_SHIFT;
+	now = (limit->coarse ? now_ns : bpf_ktime_get_ns()) << WEIR_TICK_SHIFT;
 	bytes_cost = byte_ticks(limit->byte_cost, pkt->bytes & 0xffff);
 	cost = limit->cost > bytes_cost ? limit->cost : bytes_cost;
 	key = bucket_key(pkt, limit);

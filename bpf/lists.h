@@ -71,7 +71,11 @@ static __always_inline enum weir_reason check_block(const struct packet *pkt, __
 	})
 #include "bpf/blockset.h"
 
-/* Global for the same reason as parse_frame(). */
+/*
+ * Global, so that the verifier proves it once and forgets how each result came
+ * about; inlined, every path through it would multiply with the rest. A call costs as much
+ * as the whole parser, so what most packets take is inlined.
+ */
 __noinline int in_set_v6(__u64 hi, __u64 lo, __u32 side)
 {
 	void *set = bpf_map_lookup_elem(&blockset, &side);
@@ -81,12 +85,13 @@ __noinline int in_set_v6(__u64 hi, __u64 lo, __u32 side)
 
 static __always_inline int in_set(const struct packet *pkt, __u32 side)
 {
-	void *set;
+	void *set = bpf_map_lookup_elem(&blockset, &side);
 
+	if (!set)
+		return 0;
 	if (pkt->ipv6)
-		return in_set_v6(pkt->hi, pkt->lo, side);
-	set = bpf_map_lookup_elem(&blockset, &side);
-	return set && weir_set_has_v4(set, pkt->lo);
+		return weir_set_may_have_v6(set, pkt->hi) && in_set_v6(pkt->hi, pkt->lo, side);
+	return weir_set_has_v4(set, pkt->lo);
 }
 
 static __always_inline enum weir_reason check_lists(const struct packet *pkt, struct hint hint)

@@ -616,18 +616,17 @@ static __always_inline enum weir_reason answer_or_not(struct xdp_md *ctx, const 
  * Global. For TCP to a protected port. @index: the budget of its SYNs, 0: none.
  * WEIR_CONTINUE: nothing is out of the ordinary, the budget comes next.
  */
-__noinline int check_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u32 index)
+__noinline int check_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u32 index,
+			 __u64 now_ns)
 {
 	struct weir_policy *rules = policy_of(side);
 	const struct weir_syn_rule *rule;
-	__u64 now_ns;
 
 	if (!pkt || !rules)
 		return WEIR_CONTINUE;
 	rule = syn_rule(pkt, rules);
 	if (!rule || pkt->tcp_flags & TCP_RST)
 		return WEIR_CONTINUE;
-	now_ns = bpf_ktime_get_coarse_ns();
 	if (!rule->always && (!index || !is_pressed(index, now_ns)))
 		return WEIR_CONTINUE;
 	if ((pkt->what != WEIR_SYN || !rule->always) && is_known(pkt, now_ns))
@@ -639,7 +638,8 @@ __noinline int check_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u
 
 /* The budget that counts here is that of the service's SYNs, whatever this packet is. */
 static __always_inline enum weir_reason check_service(struct xdp_md *ctx, struct packet *pkt,
-						      struct hint hint, const struct rules *rules)
+						      struct hint hint, const struct rules *rules,
+						      __u64 now_ns)
 {
 	__u32 class, index = 0;
 
@@ -648,7 +648,7 @@ static __always_inline enum weir_reason check_service(struct xdp_md *ctx, struct
 	class = rules->policy->class_of_port[WEIR_PORT_SYN][pkt->dport];
 	if (rules->policy->budgets)
 		index = budget_index(pkt, hint, rules->policy, class);
-	return check_syn(ctx, pkt, hint.side, index);
+	return check_syn(ctx, pkt, hint.side, index, now_ns);
 }
 
 #endif

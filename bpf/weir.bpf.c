@@ -189,23 +189,13 @@ struct {
 	__type(value, __u32);
 } beats SEC(".maps");
 
+#include "bpf/clock.h"
 #include "bpf/known.h"
 #include "bpf/lists.h"
 #include "bpf/limits.h"
 #include "bpf/budget.h"
 #include "bpf/syn.h"
 #include "bpf/verdict.h"
-
-/*
- * Global, so that the verifier proves it once and forgets how each field came
- * about; inlined, every path through the parser would multiply with the rest.
- */
-__noinline int parse_frame(struct xdp_md *ctx, struct packet *pkt)
-{
-	if (!pkt)
-		return WEIR_DROP_ETHERNET;
-	return parse(ctx, pkt);
-}
 
 #define LEARN_SAMPLE	64	/* of so many packets one is looked at */
 
@@ -214,20 +204,21 @@ static __always_inline enum weir_reason check_rates(struct xdp_md *ctx, struct p
 						    struct hint hint, struct weir_counters *own)
 {
 	struct rules rules = find_rules(pkt, hint);
-	enum weir_reason reason = check_limits(pkt, hint, &rules, own);
+	__u64 now_ns = coarse_ns(own);
+	enum weir_reason reason = check_limits(pkt, hint, &rules, now_ns, own);
 	int good = reason == WEIR_CONTINUE || reason == WEIR_PASS_LIMIT;
 
 	if (!(own->turn++ % LEARN_SAMPLE) && pkt->what == WEIR_ANY_PACKET)
-		learn(pkt, good);
+		learn(pkt, good, now_ns);
 	if (!good)
 		return reason;
 	if (rules.policy && rules.policy->syn_rules && pkt->tcp_flags) {
-		enum weir_reason answer = check_service(ctx, pkt, hint, &rules);
+		enum weir_reason answer = check_service(ctx, pkt, hint, &rules, now_ns);
 
 		if (answer != WEIR_CONTINUE)
 			return answer;
 	}
-	return check_budget(pkt, hint, &rules, reason);
+	return check_budget(pkt, hint, &rules, now_ns, reason);
 }
 
 static __always_inline int journey(struct xdp_md *ctx)
@@ -239,7 +230,7 @@ static __always_inline int journey(struct xdp_md *ctx)
 
 	if (!at.own || !at.hints)
 		return XDP_ABORTED;
-	reason = parse_frame(ctx, &pkt);
+	reason = parse(ctx, &pkt);
 	if (reason == WEIR_CONTINUE) {
 		struct hint hint = hint_of(&pkt, at.hints);
 

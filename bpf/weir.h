@@ -116,6 +116,8 @@ struct weir_counters {
 	__u64 exact;		/* packets that the gate sent on to their bucket */
 	__u64 created;		/* buckets created */
 	__u64 turn;		/* of what is done for one packet in many */
+	__u64 jiffies;		/* the tick in which @coarse_ns was read: see clock.h */
+	__u64 coarse_ns;
 };
 
 /*

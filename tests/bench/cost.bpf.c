@@ -20,12 +20,16 @@ __u32 draw_stride;		/* from one source to the next */
 
 static __always_inline void draw(struct xdp_md *ctx)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	void *data, *end;
 	__u64 index = draw_next++;
 	__u32 *source;
 
 	if (!draw_sources && !draw_random)
 		return;
+	/* Else clang takes what it read here for what the parser reads, as 32-bit numbers. */
+	asm volatile("" : "+r"(ctx));
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
 	if (draw_random)
 		index = weir_mix(index);
 	else if (draw_shuffled)
@@ -78,7 +82,7 @@ int bench_plain(struct xdp_md *ctx)
 	__u64 now;
 
 	draw(ctx);
-	if (parse_frame(ctx, &pkt) != WEIR_CONTINUE)
+	if (parse(ctx, &pkt) != WEIR_CONTINUE)
 		return XDP_PASS;
 	key.hi = pkt.hi;
 	key.lo = pkt.lo;
@@ -112,7 +116,7 @@ int bench_trie(struct xdp_md *ctx)
 	} key = { .length = 32 };
 
 	draw(ctx);
-	if (parse_frame(ctx, &pkt) != WEIR_CONTINUE)
+	if (parse(ctx, &pkt) != WEIR_CONTINUE)
 		return XDP_PASS;
 	key.address = be32((__u32)pkt.lo);
 	return bpf_map_lookup_elem(&plain_trie, &key) ? XDP_DROP : XDP_PASS;

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The coarse clock, at the price of two loads. Asking the kernel is a call, and where
+ * returns are guarded against speculation (SRSO, AMD Zen 1 to 4) that costs a
+ * packet some 13 ns; the clock moves only once a tick, and the verifier turns
+ * bpf_jiffies64() into a load. So each CPU asks once a tick.
+ */
+#ifndef WEIR_CLOCK_H
+#define WEIR_CLOCK_H
+
+/* CLOCK_MONOTONIC, ns; never ahead of bpf_ktime_get_coarse_ns(), at most a tick behind it. */
+static __always_inline __u64 coarse_ns(struct weir_counters *own)
+{
+	__u64 jiffies = bpf_jiffies64(), now;
+
+	if (own->jiffies != jiffies) {
+		now = bpf_ktime_get_coarse_ns();
+		/* The kernel moves jiffies before the clock: until that follows, ask again. */
+		if (own->coarse_ns != now)
+			own->jiffies = jiffies;
+		own->coarse_ns = now;
+	}
+	return own->coarse_ns;
+}
+
+#endif
