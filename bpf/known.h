@@ -37,6 +37,12 @@ static __always_inline __u64 known_key(__u64 hi, __u64 lo)
 	return hi ? hi : lo;
 }
 
+/* Whether a key stands for an IPv4 address, or for a /64 of 0:ffff::/32, which nobody has. */
+static __always_inline int known_key_is_v4(__u64 key)
+{
+	return key >> 32 == 0xffff;
+}
+
 /*
  * Minutes of uptime, from the second generation on, so that there is one
  * before. The lines' epoch is a generation's number, cut to a byte.

@@ -2,7 +2,7 @@
 /*
  * Who may always come in, and who may not: the allow list, the entries of
  * `block add` with or without an end, and the block set of all loaded lists.
- * A hint per /16 (weir_hints) keeps strangers out of the two tries.
+ * A hint per /16 (weir_hints) keeps strangers out of the tries and the hash.
  */
 #ifndef WEIR_LISTS_H
 #define WEIR_LISTS_H
@@ -44,16 +44,11 @@ static __always_inline int in_allow(const struct packet *pkt, __u32 side)
 	return entries && bpf_map_lookup_elem(entries, &key);
 }
 
-static __always_inline enum weir_reason check_block(const struct packet *pkt, __u32 side)
+static __always_inline enum weir_reason judge_entry(const struct packet *pkt,
+						    const struct weir_entry *entry)
 {
-	void *entries = bpf_map_lookup_elem(&block, &side);
-	struct weir_prefix key = source_key(pkt);
-	struct weir_entry *entry;
 	__u64 now;
 
-	if (!entries)
-		return WEIR_CONTINUE;
-	entry = bpf_map_lookup_elem(entries, &key);
 	if (!entry)
 		return WEIR_CONTINUE;
 	if (!entry->effective_ns)
@@ -62,6 +57,41 @@ static __always_inline enum weir_reason check_block(const struct packet *pkt, __
 	if (now >= entry->effective_ns)
 		return WEIR_CONTINUE;
 	return entry->effective_spare && is_known(pkt, now) ? WEIR_CONTINUE : WEIR_DROP_BAN;
+}
+
+/* The entry for just this source. */
+static __always_inline enum weir_reason check_host(const struct packet *pkt, __u32 side)
+{
+	__u64 key = known_key(pkt->hi, pkt->lo);
+	void *entries;
+
+	if (known_key_is_v4(key) == pkt->ipv6)
+		return WEIR_CONTINUE;
+	entries = bpf_map_lookup_elem(&hosts, &side);
+	return entries ? judge_entry(pkt, bpf_map_lookup_elem(entries, &key)) : WEIR_CONTINUE;
+}
+
+/*
+ * Global, see in_set_v6(). What a source's own entry says counts entries that cover it, too;
+ * where it lets the packet go on, a longer IPv6 prefix in the trie may not.
+ */
+__noinline int check_block(struct packet *pkt, __u32 side, __u32 hints)
+{
+	enum weir_reason reason = WEIR_CONTINUE;
+	struct weir_prefix key;
+	void *entries;
+
+	if (!pkt)
+		return WEIR_CONTINUE;
+	if (hints & WEIR_HINT_HOST)
+		reason = check_host(pkt, side);
+	if (reason != WEIR_CONTINUE || !(hints & WEIR_HINT_BLOCK))
+		return reason;
+	entries = bpf_map_lookup_elem(&block, &side);
+	if (!entries)
+		return WEIR_CONTINUE;
+	key = source_key(pkt);
+	return judge_entry(pkt, bpf_map_lookup_elem(entries, &key));
 }
 
 #define WEIR_SET_LINE(set, index)                                       \
@@ -94,14 +124,14 @@ static __always_inline int in_set(const struct packet *pkt, __u32 side)
 	return weir_set_has_v4(set, pkt->lo);
 }
 
-static __always_inline enum weir_reason check_lists(const struct packet *pkt, struct hint hint)
+static __always_inline enum weir_reason check_lists(struct packet *pkt, struct hint hint)
 {
 	enum weir_reason reason;
 
 	if (hint.bits & WEIR_HINT_ALLOW && in_allow(pkt, hint.side))
 		return WEIR_PASS_ALLOW;
-	if (hint.bits & WEIR_HINT_BLOCK) {
-		reason = check_block(pkt, hint.side);
+	if (hint.bits & (WEIR_HINT_HOST | WEIR_HINT_BLOCK)) {
+		reason = check_block(pkt, hint.side, hint.bits);
 		if (reason != WEIR_CONTINUE)
 			return reason;
 	}

@@ -71,6 +71,19 @@ struct {
 	__uint(max_entries, WEIR_SIDES);
 	__type(key, __u32);
 	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_HASH);
+		__uint(map_flags, BPF_F_NO_PREALLOC);
+		__uint(max_entries, 1);
+		__uint(key_size, sizeof(__u64));
+		__uint(value_size, sizeof(struct weir_entry));
+	});
+} hosts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, WEIR_SIDES);
+	__type(key, __u32);
+	__array(values, struct {
 		__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 		__uint(map_flags, BPF_F_NO_PREALLOC);
 		__uint(max_entries, WEIR_SCOPES);

@@ -122,8 +122,8 @@ struct weir_counters {
 
 /*
  * ---- hints: ARRAY[1], mmapable ----
- * @side: which of the two sets of settings is in force; allow, block, scopes,
- * policy and blockset below are ARRAY_OF_MAPS[2], indexed by it. Small changes
+ * @side: which of the two sets of settings is in force; allow, block, hosts,
+ * scopes, policy and blockset below are ARRAY_OF_MAPS[2], indexed by it. Small changes
  * go into the side in force, one write each; a restore fills the other side
  * and then writes @side: no packet sees half of it.
  *
@@ -154,6 +154,7 @@ struct weir_tally {
 #define WEIR_HINT_BLOCK	0x02
 #define WEIR_HINT_SCOPE	0x04
 #define WEIR_HINT_SET	0x08	/* the block set */
+#define WEIR_HINT_HOST	0x10	/* hosts */
 struct weir_hints {
 	__u32 side;		/* 0 or 1 */
 	__u32 listeners;	/* a bit for each slot of listeners that is in use */
@@ -168,24 +169,33 @@ static inline __attribute__((always_inline)) __u32 weir_hint_v6(__u32 top)
 	return (top * 0x9e3779b1U) >> 16;
 }
 
-/* ---- allow, block: inner LPM_TRIE of weir_prefix -> weir_entry; written by the tool ---- */
+/*
+ * ---- allow, block: inner LPM_TRIE of weir_prefix -> weir_entry; hosts: inner HASH of
+ * __u64 -> weir_entry; written by the tool ----
+ * Block entries of the size of one source, an IPv4 /32 or an IPv6 /64, are in hosts,
+ * by known_key() of known.h: that is what bans are, of them there are many, and a walk of a
+ * trie costs more with each. The others are in block, and so are those of 0:ffff::/32,
+ * which have the keys of IPv4.
+ */
 #define WEIR_ENTRIES	(1U << 20)
 #define WEIR_COMMENT	48	/* bytes, NUL included */
 struct weir_entry {
-	__u64 until_ns;		/* as asked for; 0: for good */
 	/*
 	 * The latest end over this and every entry that covers it, 0 if one of
 	 * them is for good: the trie answers with the longest prefix only, and
-	 * a short ban inside a longer one must not end that one.
+	 * a short ban inside a longer one must not end that one. @effective_spare:
+	 * of this and every entry that covers it and has not ended. First, since in
+	 * hosts they are in the line of the key.
 	 */
-	__u64 effective_ns;
+	__u64 effective_ns : 63;
+	__u64 effective_spare : 1;
+	__u64 until_ns;		/* as asked for; 0: for good */
 	__u64 added_unix_s;
 	char  comment[WEIR_COMMENT];	/* NUL-terminated UTF-8 */
 	__u8  origin;		/* enum weir_origin */
 	__u8  spare_known;	/* as asked for. 1: known sources pass: a ban of a whole network */
-	__u8  effective_spare;	/* of this and every entry that covers it and has not ended */
 	__u8  strikes;		/* by the daemon: bans before this one */
-	__u8  pad[4];
+	__u8  pad[5];
 };
 
 /* Who made an entry. */

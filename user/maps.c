@@ -30,6 +30,7 @@
 #define LOCK_WAIT_MS	10000
 #define SIDES		WEIR_PIN_ROOT "/sides"
 #define INNER_TRIES	50
+#define HOSTS_LEAST	4096
 #define SERVICE_GROUP	"weir"
 #define SYSTEM_GROUPS	1000	/* below this: not people's */
 
@@ -246,7 +247,16 @@ static int map_hints(struct maps *maps, char *err)
 	return fail(err, errno, "cannot map " WEIR_PIN_ROOT "/hints: %s", strerror(errno));
 }
 
-/* Entry limit 0 takes the array's own meaning: one element. */
+/* Small where little is in it: it is then more often in the caches. And room to grow. */
+static uint32_t room_for(uint32_t hosts)
+{
+	uint32_t room = HOSTS_LEAST;
+
+	while (room < WEIR_ENTRIES && room / 2 < hosts)
+		room *= 2;
+	return room;
+}
+
 int maps_create_inner(enum map_id outer, uint32_t entries)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
@@ -258,6 +268,10 @@ int maps_create_inner(enum map_id outer, uint32_t entries)
 		return bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "weir_entries",
 				      sizeof(struct weir_prefix), sizeof(struct weir_entry),
 				      WEIR_ENTRIES, &opts);
+	case MAP_hosts:
+		opts.map_flags = BPF_F_NO_PREALLOC;
+		return bpf_map_create(BPF_MAP_TYPE_HASH, "weir_hosts", sizeof(__u64),
+				      sizeof(struct weir_entry), room_for(entries), &opts);
 	case MAP_scopes:
 		opts.map_flags = BPF_F_NO_PREALLOC;
 		return bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "weir_scopes",
@@ -378,19 +392,19 @@ int maps_put_policy(const struct maps *maps, uint32_t side, struct weir_policy *
 	return rc ? fail(err, -rc, "cannot write the policy: %s", strerror(-rc)) : 0;
 }
 
-/* Empty tries and an empty policy on side 0: what a fresh weir starts with. */
+/* No entries and an empty policy on side 0: what a fresh weir starts with. */
 static int fill_first_side(const struct maps *maps, char *err)
 {
-	static const enum map_id tries[] = { MAP_allow, MAP_block, MAP_scopes };
+	static const enum map_id empty[] = { MAP_allow, MAP_block, MAP_hosts, MAP_scopes };
 	struct weir_policy *policy = calloc(1, sizeof(*policy));
 	int rc = policy ? policy_compile(policy, err) : -ENOMEM;
 
-	for (size_t i = 0; i < 3 && !rc; i++) {
-		int fd = maps_create_inner(tries[i], 0);
+	for (size_t i = 0; i < sizeof(empty) / sizeof(*empty) && !rc; i++) {
+		int fd = maps_create_inner(empty[i], 0);
 
-		rc = fd < 0 ? -errno : maps_put_inner(maps, tries[i], 0, fd);
+		rc = fd < 0 ? -errno : maps_put_inner(maps, empty[i], 0, fd);
 		if (rc)
-			fail(err, -rc, "cannot create map %s: %s", map_names[tries[i]], strerror(-rc));
+			fail(err, -rc, "cannot create map %s: %s", map_names[empty[i]], strerror(-rc));
 		if (fd >= 0)
 			close(fd);
 	}

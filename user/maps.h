@@ -7,8 +7,8 @@
 
 /* The maps of bpf/weir.bpf.c by their names there; meta is pinned last. */
 #define WEIR_MAPS(M)                                                              \
-	M(devices) M(counters) M(hints) M(allow) M(block) M(scopes) M(policy)     \
-	M(blockset) M(gate) M(buckets) M(budgets) M(spending) M(known) M(seen)    \
+	M(devices) M(counters) M(hints) M(allow) M(block) M(hosts) M(scopes)      \
+	M(policy) M(blockset) M(gate) M(buckets) M(budgets) M(spending) M(known) M(seen)    \
 	M(networks) M(beats) M(listeners) M(events) M(judgements) M(meta)
 
 enum map_id {
@@ -92,7 +92,7 @@ int maps_clear_budget(const struct maps *maps, uint32_t slot);
 
 /*
  * For maps_settings.c: the inner maps. An fd, or -errno; @entries: of a block
- * set, its lines. What stands in the outer map's slot for @side is opened and
+ * set, its lines; of hosts, for how many there must be room. What stands in the outer map's slot for @side is opened and
  * put there.
  */
 int maps_create_inner(enum map_id outer, uint32_t entries);

@@ -8,18 +8,36 @@
 #include <unistd.h>
 
 #include "bpf/blockset.h"
+#include "bpf/known.h"
 #include "user/blockset.h"
 #include "user/error.h"
 #include "user/maps.h"
 
 /* ---- settings: reading ---- */
 
+/* Which block entries are in the map hosts, and what their keys there stand for: see weir.h. */
+static bool is_host(const struct prefix *prefix)
+{
+	if (prefix_is_v4(prefix))
+		return prefix->length == 128;
+	return prefix->length == 64 && !known_key_is_v4(prefix->hi);
+}
+
+static struct prefix host_prefix(uint64_t key)
+{
+	return known_key_is_v4(key) ? prefix_v4(key, 32) : (struct prefix){ key, 0, 64 };
+}
+
+/* Appends: what is read of several maps is to be sorted. */
 static int read_entries(const struct maps *maps, enum map_id which, struct entries *entries,
 			char *err)
 {
-	struct weir_prefix keys[256];
+	union {
+		struct weir_prefix prefix[256];
+		uint64_t host[256];
+	} keys;
 	struct weir_entry values[256];
-	struct weir_prefix position;
+	struct weir_prefix position;	/* the kernel's; room for either */
 	int fd = maps_open_inner(maps, which, maps->hints->side), rc = 0;
 	bool more = true, first = true;
 
@@ -28,7 +46,7 @@ static int read_entries(const struct maps *maps, enum map_id which, struct entri
 	while (more && !rc) {
 		__u32 count = 256;
 
-		if (bpf_map_lookup_batch(fd, first ? NULL : &position, &position, keys, values,
+		if (bpf_map_lookup_batch(fd, first ? NULL : &position, &position, &keys, values,
 					 &count, NULL)) {
 			if (errno != ENOENT) {
 				rc = fail(err, errno, "cannot read map %s: %s", map_names[which],
@@ -41,13 +59,14 @@ static int read_entries(const struct maps *maps, enum map_id which, struct entri
 		for (__u32 i = 0; i < count && !rc; i++) {
 			struct prefix prefix;
 
-			prefix_from_key(&keys[i], &prefix);
+			if (which == MAP_hosts)
+				prefix = host_prefix(keys.host[i]);
+			else
+				prefix_from_key(&keys.prefix[i], &prefix);
 			rc = entries_append(entries, &prefix, &values[i]);
 		}
 	}
 	close(fd);
-	if (!rc)
-		entries_sort(entries);
 	return rc;
 }
 
@@ -100,9 +119,15 @@ int maps_read_settings(const struct maps *maps, struct settings *settings, char 
 		rc = read_entries(maps, MAP_allow, &settings->allow, err);
 	if (!rc)
 		rc = read_entries(maps, MAP_block, &settings->block, err);
-	if (rc)
+	if (!rc)
+		rc = read_entries(maps, MAP_hosts, &settings->block, err);
+	if (rc) {
 		settings_free(settings);
-	return rc;
+		return rc;
+	}
+	entries_sort(&settings->allow);
+	entries_sort(&settings->block);
+	return 0;
 }
 
 /* ---- settings: writing ---- */
@@ -133,6 +158,15 @@ static void hint_prefix(struct weir_hints *hints, const struct prefix *prefix, u
 		hints->v6[weir_hint_v6(first + i) & 0xffff] |= bit;
 }
 
+static uint32_t count_hosts(const struct entries *block)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < block->count; i++)
+		count += is_host(&block->at[i].prefix);
+	return count;
+}
+
 static void hint_settings(struct weir_hints *hints, const struct settings *settings)
 {
 	const struct weir_policy *policy = settings->policy;
@@ -140,7 +174,8 @@ static void hint_settings(struct weir_hints *hints, const struct settings *setti
 	for (size_t i = 0; i < settings->allow.count; i++)
 		hint_prefix(hints, &settings->allow.at[i].prefix, WEIR_HINT_ALLOW);
 	for (size_t i = 0; i < settings->block.count; i++)
-		hint_prefix(hints, &settings->block.at[i].prefix, WEIR_HINT_BLOCK);
+		hint_prefix(hints, &settings->block.at[i].prefix,
+			    is_host(&settings->block.at[i].prefix) ? WEIR_HINT_HOST : WEIR_HINT_BLOCK);
 	for (uint32_t row = 1; row < policy->scopes; row++) {
 		struct prefix prefix;
 
@@ -175,24 +210,29 @@ static void trim_hints(struct weir_hints *live, const struct weir_hints *wanted,
 	}
 }
 
-static int put_entry(int fd, const struct entry *entry)
+/* The two maps that one kind of entries is in; the same where nothing is in hosts. */
+struct entry_maps {
+	int tries, hosts;
+};
+
+static int write_entry(const struct entry_maps *to, const struct entry *entry, bool put)
 {
-	struct weir_prefix key;
+	bool host = to->hosts != to->tries && is_host(&entry->prefix);
+	uint64_t host_key = known_key(entry->prefix.hi, entry->prefix.lo);
+	int fd = host ? to->hosts : to->tries;
+	struct weir_prefix prefix_key;
+	const void *key = host ? (const void *)&host_key : &prefix_key;
 
-	prefix_to_key(&entry->prefix, &key);
-	return bpf_map_update_elem(fd, &key, &entry->value, BPF_ANY) ? -errno : 0;
-}
-
-static int drop_entry(int fd, const struct entry *entry)
-{
-	struct weir_prefix key;
-
-	prefix_to_key(&entry->prefix, &key);
-	return bpf_map_delete_elem(fd, &key) && errno != ENOENT ? -errno : 0;
+	prefix_to_key(&entry->prefix, &prefix_key);
+	if (!put)
+		return bpf_map_delete_elem(fd, key) && errno != ENOENT ? -errno : 0;
+	if (!bpf_map_update_elem(fd, key, &entry->value, BPF_ANY))
+		return 0;
+	return errno == E2BIG ? -ENOSPC : -errno;	/* a hash says the one, a trie the other */
 }
 
 /* Both are sorted: one walk finds what is new, changed or gone. */
-static int write_entries(int fd, const struct entries *was, const struct entries *is)
+static int write_entries(struct entry_maps to, const struct entries *was, const struct entries *is)
 {
 	size_t w = 0, i = 0;
 	int rc = 0;
@@ -201,16 +241,13 @@ static int write_entries(int fd, const struct entries *was, const struct entries
 		int order = w == was->count ? 1 : i == is->count ? -1 :
 			    prefix_cmp(&was->at[w].prefix, &is->at[i].prefix);
 
-		if (order < 0) {
-			rc = drop_entry(fd, &was->at[w++]);
-		} else if (order > 0) {
-			rc = put_entry(fd, &is->at[i++]);
-		} else {
-			if (memcmp(&was->at[w].value, &is->at[i].value, sizeof(was->at[w].value)))
-				rc = put_entry(fd, &is->at[i]);
-			w++;
-			i++;
-		}
+		if (order < 0)
+			rc = write_entry(&to, &was->at[w], false);
+		else if (order > 0 || memcmp(&was->at[w].value, &is->at[i].value,
+					     sizeof(is->at[i].value)))
+			rc = write_entry(&to, &is->at[i], true);
+		w += order <= 0;
+		i += order >= 0;
 	}
 	return rc;
 }
@@ -255,17 +292,22 @@ static int clear_new_budgets(const struct maps *maps, const struct weir_policy *
 	return rc;
 }
 
-/* What the tries and the policy of one side are, opened. */
+/* The entries and rows of one side, opened. */
 struct side {
 	uint32_t number;
-	int allow, block, scopes;
+	int allow, block, hosts, scopes;
 };
+
+static bool is_open(const struct side *side)
+{
+	return side->allow >= 0 && side->block >= 0 && side->hosts >= 0 && side->scopes >= 0;
+}
 
 static void close_side(struct side *side)
 {
-	int *fds[] = { &side->allow, &side->block, &side->scopes };
+	int *fds[] = { &side->allow, &side->block, &side->hosts, &side->scopes };
 
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		if (*fds[i] >= 0)
 			close(*fds[i]);
 }
@@ -275,10 +317,10 @@ static int write_side(const struct maps *maps, const struct side *side,
 {
 	int rc;
 
-	rc = write_entries(side->allow, &was->allow, &is->allow);
+	rc = write_entries((struct entry_maps){ side->allow, side->allow }, &was->allow, &is->allow);
 	if (rc)
 		return fail(err, -rc, "cannot write the allow list: %s", strerror(-rc));
-	rc = write_entries(side->block, &was->block, &is->block);
+	rc = write_entries((struct entry_maps){ side->block, side->hosts }, &was->block, &is->block);
 	if (rc)
 		return fail(err, -rc, "cannot write the block entries: %s", strerror(-rc));
 	if (!new_policy)
@@ -297,13 +339,14 @@ static int write_in_place(const struct maps *maps, const struct settings *was, s
 	uint32_t number = maps->hints->side;
 	struct side side = { number, maps_open_inner(maps, MAP_allow, number),
 			     maps_open_inner(maps, MAP_block, number),
+			     maps_open_inner(maps, MAP_hosts, number),
 			     maps_open_inner(maps, MAP_scopes, number) };
 	bool new_policy = !same_policy(was->policy, is->policy);
 	char ignored[ERR_LEN];
 	struct settings back;
 	int rc;
 
-	if (side.allow < 0 || side.block < 0 || side.scopes < 0) {
+	if (!is_open(&side)) {
 		close_side(&side);
 		return fail(err, EIO, "cannot open the maps of the side in force");
 	}
@@ -343,8 +386,8 @@ static int share_blockset(const struct maps *maps, uint32_t from, uint32_t to)
 
 static void clear_side(const struct maps *maps, uint32_t side)
 {
-	static const enum map_id outer[] = { MAP_allow, MAP_block, MAP_scopes, MAP_policy,
-					     MAP_blockset };
+	static const enum map_id outer[] = { MAP_allow, MAP_block, MAP_hosts, MAP_scopes,
+					     MAP_policy, MAP_blockset };
 
 	for (size_t i = 0; i < sizeof(outer) / sizeof(*outer); i++)
 		maps_remove_inner(maps, outer[i], side);
@@ -354,11 +397,12 @@ static int write_other_side(const struct maps *maps, struct settings *is, int se
 {
 	uint32_t old = maps->hints->side, number = !old;
 	struct side side = { number, maps_create_inner(MAP_allow, 0), maps_create_inner(MAP_block, 0),
+			     maps_create_inner(MAP_hosts, count_hosts(&is->block)),
 			     maps_create_inner(MAP_scopes, 0) };
 	struct settings nothing;
 	int rc = settings_init(&nothing);
 
-	if (!rc && (side.allow < 0 || side.block < 0 || side.scopes < 0))
+	if (!rc && !is_open(&side))
 		rc = fail(err, ENOMEM, "cannot create the maps of the other side");
 	if (!rc)
 		rc = write_side(maps, &side, &nothing, is, true, err);
@@ -366,6 +410,8 @@ static int write_other_side(const struct maps *maps, struct settings *is, int se
 		rc = maps_put_inner(maps, MAP_allow, number, side.allow);
 	if (!rc)
 		rc = maps_put_inner(maps, MAP_block, number, side.block);
+	if (!rc)
+		rc = maps_put_inner(maps, MAP_hosts, number, side.hosts);
 	if (!rc)
 		rc = maps_put_inner(maps, MAP_scopes, number, side.scopes);
 	if (!rc)
@@ -439,10 +485,27 @@ static bool same_scopes(const struct weir_policy *a, const struct weir_policy *b
 	return a->scopes == b->scopes && !memcmp(a->scope, b->scope, sizeof(a->scope));
 }
 
+/* A hash does not grow: who outgrows it gets a new one, and so a new side. */
+static bool hosts_fit(const struct maps *maps, const struct entries *block)
+{
+	int fd = maps_open_inner(maps, MAP_hosts, maps->hints->side);
+	struct bpf_map_info info = { 0 };
+	__u32 size = sizeof(info);
+	bool fit;
+
+	if (fd < 0)
+		return false;
+	fit = !bpf_obj_get_info_by_fd(fd, &info, &size) && count_hosts(block) <= info.max_entries;
+	close(fd);
+	return fit;
+}
+
 int maps_write_settings(struct maps *maps, const struct settings *was, struct settings *is,
 			bool at_once, char *err)
 {
-	return write_hinted(maps, was, is, at_once || !same_scopes(was->policy, is->policy), -1, err);
+	if (!same_scopes(was->policy, is->policy) || !hosts_fit(maps, &is->block))
+		at_once = true;
+	return write_hinted(maps, was, is, at_once, -1, err);
 }
 
 int maps_replace_settings(struct maps *maps, const struct settings *was, struct settings *is,

@@ -46,6 +46,7 @@ struct row {
 	bool limits;		/* the four classes beside it */
 	bool ipv6, random, shuffled;
 	uint32_t sources, first, stride;
+	uint32_t bans;		/* of sources from @first on */
 	size_t frame_len;	/* 0: the least there is on Ethernet */
 };
 
@@ -76,6 +77,9 @@ static const struct row rows[] = {
 	  .first = BLOCKED, .stride = STEP_4 },
 	{ "all of 1M blocked", TYPICAL, .shuffled = true, .sources = 1000000, .first = BLOCKED,
 	  .stride = STEP_4 },
+	{ "50k banned, in turn", TYPICAL, .sources = 50000, .bans = 50000, .first = OTHERS },
+	{ "1M in turn beside 50k banned", TYPICAL, .sources = 1000000, .bans = 50000,
+	  .first = OTHERS },
 	{ "allowed", TYPICAL, .first = ALLOWED },
 	{ "one source under its limit", TYPICAL, .rate = "1000mpps", .first = OTHERS },
 	{ "one source over its limit", TYPICAL, .first = OTHERS },
@@ -186,6 +190,12 @@ static void fill_settings(struct settings *settings, const struct row *row)
 		entries_put(&settings->allow, i % 2 ? &prefix_6 : &prefix, &entry);
 		if (!i)
 			entries_put(&settings->allow, &prefix_6, &entry);
+	}
+	for (uint32_t i = 0; i < row->bans; i++) {
+		struct prefix prefix = prefix_v4(row->first + i * row->stride, 32);
+		struct weir_entry ban = { .until_ns = now_ns() + 3600 * 1000000000ULL };
+
+		entries_append(&settings->block, &prefix, &ban);
 	}
 	if (row->rate)
 		add_limit(settings, any, row->rate);

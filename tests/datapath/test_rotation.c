@@ -317,8 +317,8 @@ static void note_set(int fd)
 /* Those in the outer maps' slots. Returns how many. */
 static size_t note_inner_maps(void)
 {
-	static const enum map_id outer[] = { MAP_allow, MAP_block, MAP_scopes, MAP_policy,
-					     MAP_blockset };
+	static const enum map_id outer[] = { MAP_allow, MAP_block, MAP_hosts, MAP_scopes,
+					     MAP_policy, MAP_blockset };
 	size_t count = 0;
 
 	for (size_t i = 0; i < sizeof(outer) / sizeof(*outer); i++) {

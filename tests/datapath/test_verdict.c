@@ -353,6 +353,10 @@ static const struct list_row list_rows[] = {
 	{ "a ban of IPv6", "2001:db8:7::1", WEIR_DROP_BAN },
 	{ "a ban that has ended", "203.0.113.9", PASSES },
 	{ "a shorter ban inside a longer", "203.0.113.66", WEIR_DROP_BAN },
+	{ "a ban in a /64 whose ban has ended", "2001:db8:9::1", WEIR_DROP_BAN },
+	{ "beside it", "2001:db8:9::2", PASSES },
+	{ "IPv6 that would have the key of a banned IPv4", "0:ffff:cb00:7107::9", PASSES },
+	{ "a ban of such a /64", "0:ffff:cb00:7109::9", WEIR_DROP_BAN },
 	{ "block set, a prefix", "198.51.100.127", WEIR_DROP_LIST },
 	{ "block set, beside it", "198.51.100.128", PASSES },
 	{ "block set, an address", "198.51.100.200", WEIR_DROP_LIST },
@@ -400,6 +404,9 @@ static void set_lists(uint64_t short_end)
 	add_entry(&settings.block, "192.0.2.128/25", later);
 	add_entry(&settings.block, "203.0.113.7/32", later);
 	add_entry(&settings.block, "2001:db8:7::/64", later);
+	add_entry(&settings.block, "2001:db8:9::/64", 1);
+	add_entry(&settings.block, "2001:db8:9::1/128", later);
+	add_entry(&settings.block, "0:ffff:cb00:7109::/64", later);
 	add_entry(&settings.block, "203.0.113.9/32", 1);
 	add_entry(&settings.block, "203.0.113.64/26", later);
 	add_entry(&settings.block, "203.0.113.66/32", 1);
@@ -482,6 +489,49 @@ static void test_ban_ends(struct check *check)
 	counted(check, "after its end", &counters, PASSES, 1, bytes.size);
 	check_done(check, "a ban bites on the next packet and ends by itself",
 		   "%u packets dropped, the first after the end passes", before);
+}
+
+/* More than the first hash of hosts has room for, and then none. */
+static void test_many_bans(struct check *check)
+{
+	enum { MANY = 10000 };
+	uint64_t until = now_ns() + 3600 * 1000000000ULL;
+	struct weir_counters counters;
+	struct settings settings, read;
+	struct frame_bytes bytes;
+	char err[ERR_LEN];
+	unsigned int sent = 0;
+
+	start_afresh();
+	new_settings(&settings);
+	for (uint32_t i = 0; i < MANY; i++) {
+		struct prefix prefix = i % 2 ? prefix_v4(0xc0000200 + i, 32) :
+					       (struct prefix){ 0x20010db800000000ULL + i, 0, 64 };
+		struct weir_entry ban = { .until_ns = until };
+
+		entries_append(&settings.block, &prefix, &ban);
+	}
+	entries_sort(&settings.block);
+	program_set(&program, &settings);
+	for (uint32_t i = 1; i < MANY; i += 500, sent++) {
+		uint32_t source = htonl(0xc0000200 + i);
+
+		build_frame(&bytes, "ip4 udp:53");
+		memcpy(bytes.at + bytes.ip + 12, &source, 4);
+		run_frame(weir_fd(skel), bytes.at, bytes.size, 1);
+	}
+	counters = take_counters(&program);
+	CHECK(check, maps_read_settings(&program.maps, &read, err) == 0 &&
+	      read.block.count == MANY, "%zu bans read back", read.block.count);
+	settings_free(&read);
+	CHECK(check, counters.reason[WEIR_DROP_BAN].packets == sent, "%llu of %u dropped",
+	      (unsigned long long)counters.reason[WEIR_DROP_BAN].packets, sent);
+	new_settings(&settings);
+	program_set(&program, &settings);
+	run_frame(weir_fd(skel), bytes.at, bytes.size, 1);
+	counters = take_counters(&program);
+	CHECK(check, !counters.reason[WEIR_DROP_BAN].packets, "still banned");
+	check_done(check, "bans beyond what there was room for", "%d, %u of them tried", MANY, sent);
 }
 
 /* ---- limits ---- */
@@ -638,6 +688,8 @@ int main(void)
 		  "packets that end at every byte");
 	put_set(in_set, sizeof(in_set) / sizeof(*in_set));
 	test_ban_ends(&check);
+	test_many_bans(&check);
+	set_lists(0);
 	test_lists(&check, skel, false);
 	test_lists(&check, monitoring, true);
 	put_set(NULL, 0);
