@@ -100,14 +100,35 @@ static __always_inline __u16 fold(__u64 sum)
 	return ~sum;
 }
 
+/* Of @count words, a number that the compiler knows: a call to the kernel costs more. */
+static __always_inline __u64 sum_words(const __u32 *words, int count)
+{
+	__u64 sum = 0;
+
+	for (int i = 0; i < count; i++)
+		sum += words[i];
+	return sum;
+}
+
+static __always_inline __u64 ipv4_sum(const struct syn_headers *headers)
+{
+	return sum_words(headers->ip_word, sizeof(headers->v4) / 4);
+}
+
 /* Of what TCP sums up besides itself. @len: of TCP and its payload. */
-static __always_inline __u64 pseudo_sum(struct syn_headers *headers, int ipv6, __u32 len)
+static __always_inline __u64 pseudo_sum(const struct syn_headers *headers, int ipv6, __u32 len)
 {
 	__u32 rest = be16(IPPROTO_TCP) + be16(len);
 
-	if (ipv6)
-		return bpf_csum_diff(NULL, 0, headers->ip_word + 2, 32, rest);
-	return bpf_csum_diff(NULL, 0, &headers->v4.saddr, 8, rest);
+	return rest + (ipv6 ? sum_words(headers->ip_word + 2, 8) : sum_words(headers->ip_word + 3, 2));
+}
+
+/* Of TCP's header, and what else it sums up; folded. */
+static __always_inline __u16 tcp_sum(struct syn_headers *headers, int ipv6, __u32 len)
+{
+	__u16 pseudo = ~fold(pseudo_sum(headers, ipv6, len));
+
+	return fold(bpf_csum_diff(NULL, 0, headers->tcp_word, len, pseudo));
 }
 
 /*
@@ -117,17 +138,15 @@ static __always_inline __u64 pseudo_sum(struct syn_headers *headers, int ipv6, _
 static __always_inline int sums_are_right(const struct packet *pkt, struct syn_headers *headers,
 					  __u32 len)
 {
-	__u64 pseudo = pseudo_sum(headers, pkt->ipv6, len);
-
 	if (pkt->ipv6) {
 		if (headers->v6.nexthdr != IPPROTO_TCP || be16(headers->v6.payload_len) != len)
 			return 0;
 	} else if (headers->v4.ihl != 5 || be16(headers->v4.tot_len) != sizeof(headers->v4) + len ||
-		   fold(bpf_csum_diff(NULL, 0, headers->ip_word, sizeof(headers->v4), 0))) {
+		   fold(ipv4_sum(headers))) {
 		return 0;
 	}
-	return headers->tcp.check == (__u16)~fold(pseudo) ||
-	       !fold(bpf_csum_diff(NULL, 0, headers->tcp_word, len, pseudo));
+	return headers->tcp.check == (__u16)~fold(pseudo_sum(headers, pkt->ipv6, len)) ||
+	       !tcp_sum(headers, pkt->ipv6, len);
 }
 
 /* ---- reading ---- */
@@ -136,18 +155,18 @@ static __always_inline int sums_are_right(const struct packet *pkt, struct syn_h
 static __always_inline __u32 load_headers(struct xdp_md *ctx, const struct packet *pkt,
 					  struct syn_headers *headers)
 {
-	__u32 len;
+	__u32 len, room = weir_opaque(pkt->bytes - pkt->l4_at);
 
+	if (room > TCP_HEADER_MAX)
+		room = TCP_HEADER_MAX;
 	if (pkt->ipv6 ? bpf_xdp_load_bytes(ctx, pkt->ip_at, &headers->v6, sizeof(headers->v6)) :
 			bpf_xdp_load_bytes(ctx, pkt->ip_at, &headers->v4, sizeof(headers->v4)))
 		return 0;
-	if (bpf_xdp_load_bytes(ctx, pkt->l4_at, &headers->tcp, sizeof(headers->tcp)))
+	/* With the options, or what stands in their place, at once. */
+	if (room < sizeof(headers->tcp) || bpf_xdp_load_bytes(ctx, pkt->l4_at, headers->tcp_byte, room))
 		return 0;
 	len = headers->tcp.doff * 4;
-	if (len < sizeof(headers->tcp) || len > TCP_HEADER_MAX ||
-	    bpf_xdp_load_bytes(ctx, pkt->l4_at, headers->tcp_byte, len))
-		return 0;
-	return len;
+	return len < sizeof(headers->tcp) || len > room ? 0 : len;
 }
 
 /* @at: proved to be in the header, which a verifier sees only of a mask that is there. */
@@ -206,7 +225,7 @@ static __always_inline void read_options(struct syn_headers *headers, __u32 len,
  */
 static __always_inline __u32 cookie_time(const struct syn_options *options, int ecn)
 {
-	__u32 now = bpf_ktime_get_ns() / 1000000;
+	__u32 now = bpf_ktime_get_coarse_ns() / 1000000;
 	__u32 bits = options->wscale ? (options->shift > 14 ? 14 : options->shift) : 15;
 	__u32 time;
 
@@ -265,7 +284,7 @@ static __always_inline void finish_v4(struct syn_headers *headers, __u32 len)
 	ip->frag_off = be16(0x4000);	/* do not fragment */
 	ip->ttl = 64;
 	ip->check = 0;
-	ip->check = fold(bpf_csum_diff(NULL, 0, headers->ip_word, sizeof(*ip), 0));
+	ip->check = fold(ipv4_sum(headers));
 }
 
 static __always_inline void finish_v6(struct syn_headers *headers, __u32 len)
@@ -290,14 +309,16 @@ static __always_inline int store_answer(struct xdp_md *ctx, const struct packet 
 					struct syn_headers *headers, __u32 len)
 {
 	__u32 l4_at = pkt->ip_at + (pkt->ipv6 ? sizeof(headers->v6) : sizeof(headers->v4));
-	__u8 mac[12], swapped[12];
+	__be16 *mac = frame_data(ctx);
 
-	if (l4_at + len > pkt->bytes || bpf_xdp_load_bytes(ctx, 0, mac, sizeof(mac)))
+	if (l4_at + len > pkt->bytes || (void *)(mac + 6) > frame_end(ctx))
 		return -1;
-	__builtin_memcpy(swapped, mac + 6, 6);
-	__builtin_memcpy(swapped + 6, mac, 6);
-	if (bpf_xdp_store_bytes(ctx, 0, swapped, sizeof(swapped)))
-		return -1;
+	for (int i = 0; i < 3; i++) {
+		__be16 to = mac[i];
+
+		mac[i] = mac[3 + i];
+		mac[3 + i] = to;
+	}
 	if (pkt->ipv6 ? bpf_xdp_store_bytes(ctx, pkt->ip_at, &headers->v6, sizeof(headers->v6)) :
 			bpf_xdp_store_bytes(ctx, pkt->ip_at, &headers->v4, sizeof(headers->v4)))
 		return -1;
@@ -363,8 +384,7 @@ __noinline int answer_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side)
 		finish_v6(headers, len);
 	else
 		finish_v4(headers, len);
-	headers->tcp.check = fold(bpf_csum_diff(NULL, 0, headers->tcp_word, len,
-						pseudo_sum(headers, pkt->ipv6, len)));
+	headers->tcp.check = tcp_sum(headers, pkt->ipv6, len);
 	return store_answer(ctx, pkt, headers, len);
 }
 
@@ -427,6 +447,23 @@ static __always_inline struct weir_bucket_key answer_key(const struct packet *pk
 	return key;
 }
 
+/* What a source and all of them together have had: slot 0 of the budgets, and its cells. */
+struct had {
+	struct weir_budget_state *all;
+	struct weir_spending *own;
+	struct cells cells;
+};
+
+static __always_inline int find_had(const struct packet *pkt, __u64 seed, struct had *had)
+{
+	struct weir_bucket_key key = answer_key(pkt, ANSWER_SERIAL);
+	__u32 zero = 0;
+
+	had->all = bpf_map_lookup_elem(&budgets, &zero);
+	had->own = bpf_map_lookup_elem(&spending, &zero);
+	return had->all && had->own && find_cells(&key, seed, &had->cells);
+}
+
 /*
  * So that nobody's machine is flooded by our answers to a forged question. The source
  * is looked at first and charged last: one that asks too much takes nothing from the
@@ -435,27 +472,21 @@ static __always_inline struct weir_bucket_key answer_key(const struct packet *pk
  */
 static __always_inline int may_answer(const struct packet *pkt, __u64 seed, __u64 now_ns)
 {
-	struct weir_bucket_key key = answer_key(pkt, ANSWER_SERIAL);
+	struct weir_bucket_key key = answer_key(pkt, KNOWN_SERIAL);
 	__u64 now = now_ns << WEIR_TICK_SHIFT, cost = ANSWER_COST;
-	struct weir_budget_state *all;
-	struct weir_spending *own;
-	struct cells cells;
-	__u32 zero = 0;
+	struct had had;
 
-	all = bpf_map_lookup_elem(&budgets, &zero);
-	own = bpf_map_lookup_elem(&spending, &zero);
-	if (!all || !own || !find_cells(&key, seed, &cells))
+	if (!find_had(pkt, seed, &had))
 		return 0;
-	if (has_had(&cells, now, cost)) {
-		key.serial = KNOWN_SERIAL;
+	if (has_had(&had.cells, now, cost)) {
 		cost = KNOWN_COST;
-		if (!is_known(pkt, now_ns) || !find_cells(&key, seed, &cells) ||
-		    has_had(&cells, now, cost))
+		if (!is_known(pkt, now_ns) || !find_cells(&key, seed, &had.cells) ||
+		    has_had(&had.cells, now, cost))
 			return 0;
 	}
-	return budget_take(&own->stash[0], &all->tat, now, ANSWERS_COST,
+	return budget_take(&had.own->stash[0], &had.all->tat, now, ANSWERS_COST,
 			   ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST) &&
-	       source_may(&cells, now, cost);
+	       source_may(&had.cells, now, cost);
 }
 
 /*
@@ -464,20 +495,13 @@ static __always_inline int may_answer(const struct packet *pkt, __u64 seed, __u6
  */
 static __always_inline int may_stray(const struct packet *pkt, __u64 seed, __u64 now_ns)
 {
-	struct weir_bucket_key key = answer_key(pkt, ANSWER_SERIAL);
 	__u64 now = now_ns << WEIR_TICK_SHIFT;
-	struct weir_budget_state *all;
-	struct weir_spending *own;
-	struct cells cells;
-	__u32 zero = 0;
+	struct had had;
 
-	all = bpf_map_lookup_elem(&budgets, &zero);
-	own = bpf_map_lookup_elem(&spending, &zero);
-	return all && own && find_cells(&key, seed, &cells) &&
-	       !has_had(&cells, now, ANSWER_COST) &&
-	       budget_take(&own->byte_stash[0], &all->byte_tat, now, STRAYS_COST,
+	return find_had(pkt, seed, &had) && !has_had(&had.cells, now, ANSWER_COST) &&
+	       budget_take(&had.own->byte_stash[0], &had.all->byte_tat, now, STRAYS_COST,
 			   ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST) &&
-	       source_may(&cells, now, ANSWER_COST);
+	       source_may(&had.cells, now, ANSWER_COST);
 }
 
 /*

@@ -6,6 +6,8 @@
  */
 #include "bpf/weir.bpf.c"
 
+#define DRAW_FRAME	94	/* a SYN of IPv6, with options */
+
 /* Set by cost.c before each run. */
 __u64 draw_next;		/* counts the packets */
 __u32 draw_sources;		/* 0: leave the packet as it is; else in turn */
@@ -14,6 +16,8 @@ __u32 draw_random;		/* 1: every packet a new source */
 __u32 draw_first;		/* IPv4 of the first source, or the top of the IPv6 address */
 __u32 draw_ipv6;
 __u32 draw_stride;		/* from one source to the next */
+__u32 draw_anew;		/* 1: begin with draw_frame, since the program writes answers */
+__u8 draw_frame[DRAW_FRAME];
 
 #define SOURCE_V4	(14 + 12)
 #define SOURCE_V6	(14 + 8)
@@ -24,6 +28,8 @@ static __always_inline void draw(struct xdp_md *ctx)
 	__u64 index = draw_next++;
 	__u32 *source;
 
+	if (draw_anew)
+		bpf_xdp_store_bytes(ctx, 0, draw_frame, sizeof(draw_frame));
 	if (!draw_sources && !draw_random)
 		return;
 	/* Else clang takes what it read here for what the parser reads, as 32-bit numbers. */

@@ -14,10 +14,12 @@
 #include <errno.h>
 #include <jansson.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,6 +29,7 @@
 #include "user/maps.h"
 #include "user/parse.h"
 #include "user/policy.h"
+#include "user/syn.h"
 
 #define ROUNDS_DEFAULT	7
 #define ROUNDS_MAX	64
@@ -45,6 +48,7 @@ struct row {
 	const char *budget;	/* of the device, NULL: none */
 	bool limits;		/* the four classes beside it */
 	bool ipv6, random, shuffled;
+	bool syn;		/* SYNs to a port that cookies protect: answered */
 	uint32_t sources, first, stride;
 	uint32_t bans;		/* of sources from @first on */
 	size_t frame_len;	/* 0: the least there is on Ethernet */
@@ -59,6 +63,7 @@ struct row {
 #define STEP_4	  256		/* from one entry of a list to the next */
 #define STEP_6	  4
 #define FRAME_MAX 1514
+#define PORT	  80
 
 /* The typical policy; what a row says besides overrules it. */
 #define TYPICAL	.list = LIST_1M, .rate = "1000pps", .limits = true, .sources = 1, .stride = 1, \
@@ -119,6 +124,10 @@ static const struct row rows[] = {
 	  .sources = 1000000, .first = OTHERS_6 },
 	{ "IPv6, budget exhausted, all new", TYPICAL, .ipv6 = true, .budget = "1000pps",
 	  .random = true },
+	{ "SYN answered by a cookie", TYPICAL, .syn = true, .limits = false,
+	  .sources = 1000000, .first = OTHERS },
+	{ "IPv6, SYN answered by a cookie", TYPICAL, .syn = true, .limits = false, .ipv6 = true,
+	  .sources = 1000000, .first = OTHERS_6 },
 	{ "plain LRU hash, one source", RUN_LRU, .sources = 1, .first = OTHERS },
 	{ "plain LRU hash, 1k in turn", RUN_LRU, .sources = 1000, .first = OTHERS, .stride = 1 },
 	{ "plain LRU hash, 100k in turn", RUN_LRU, .sources = 100000, .first = OTHERS,
@@ -174,6 +183,19 @@ static void add_budget(struct settings *settings, const char *rate_word)
 		die(err, -EINVAL);
 }
 
+/* Under attack already: what its budget of SYNs has is soon used up. */
+static void add_service(struct settings *settings)
+{
+	struct weir_limit_spec syn = { .what = WEIR_SYN, .proto = IPPROTO_TCP, .rate_packets = 10,
+				       .per_s = 1, .dport_first = PORT, .dport_last = PORT };
+	struct weir_syn_rule rule = { .first = PORT, .last = PORT, .timestamps = 1, .wscale = 7 };
+	char err[ERR_LEN];
+
+	if (budget_set(settings->policy, "syn", &syn, err) < 0 ||
+	    syn_set(settings->policy, &rule, err) < 0)
+		die(err, -EINVAL);
+}
+
 static void fill_settings(struct settings *settings, const struct row *row)
 {
 	struct weir_limit_spec any = { .any_proto = 1 };
@@ -206,6 +228,8 @@ static void fill_settings(struct settings *settings, const struct row *row)
 	}
 	if (row->budget)
 		add_budget(settings, row->budget);
+	if (row->syn)
+		add_service(settings);
 	if (policy_compile(settings->policy, err))
 		die(err, -EINVAL);
 }
@@ -282,35 +306,66 @@ static void write_policy(struct maps *maps, const struct row *row)
 
 #define FRAME_ROOM	2048
 
-/* UDP of the least length, or with the payload that makes @row->frame_len. */
+/* A SYN as Linux sends it: MSS, SACK, timestamps, window scale. Returns its length. */
+static uint32_t build_syn(uint8_t *tcp)
+{
+	static const uint8_t options[] = { 2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 1, 0, 0, 0, 0, 0, 1, 3, 3, 7 };
+
+	tcp[1] = 99;	/* source port */
+	tcp[3] = PORT;
+	tcp[12] = (20 + sizeof(options)) << 2;
+	tcp[13] = 2;
+	memcpy(tcp + 20, options, sizeof(options));
+	return 20 + sizeof(options);
+}
+
+static uint32_t build_udp(uint8_t *udp, uint32_t len)
+{
+	uint16_t said = htons(len);
+
+	udp[1] = 99;	/* source port */
+	udp[3] = 9;
+	memcpy(udp + 4, &said, 2);
+	return len;
+}
+
+/*
+ * UDP of the least length, or with the payload that makes @row->frame_len; or a SYN,
+ * padded to what the program puts in its place each time.
+ */
 static size_t build_frame(uint8_t *frame, const struct row *row)
 {
 	uint32_t ip_len = row->ipv6 ? 40 : 20, least = row->ipv6 ? 62 : 60;
 	uint32_t len = row->frame_len ? row->frame_len : least, first = htonl(row->first);
-	uint8_t *ip = frame + 14, *udp = ip + ip_len;
-	uint16_t udp_len = htons(len - 14 - ip_len), total = htons(len - 14);
+	uint8_t *ip = frame + 14, proto = row->syn ? IPPROTO_TCP : IPPROTO_UDP;
+	uint16_t payload, total;
 
 	memset(frame, 0, FRAME_ROOM);
+	len = row->syn ? build_syn(ip + ip_len) : build_udp(ip + ip_len, len - 14 - ip_len);
+	payload = htons(len);
+	total = htons(len + ip_len);
 	if (row->ipv6) {
 		frame[12] = 0x86;
 		frame[13] = 0xdd;
 		ip[0] = 0x60;
-		memcpy(ip + 4, &udp_len, 2);
-		ip[6] = IPPROTO_UDP;
+		memcpy(ip + 4, &payload, 2);
+		ip[6] = proto;
 		ip[7] = 64;
 		memcpy(ip + 8, &first, 4);
+		ip[24] = 0x20;
+		ip[25] = 0x01;
 	} else {
 		frame[12] = 0x08;
 		ip[0] = 0x45;
 		memcpy(ip + 2, &total, 2);
 		ip[8] = 64;
-		ip[9] = IPPROTO_UDP;
+		ip[9] = proto;
 		memcpy(ip + 12, &first, 4);
+		ip[16] = 192;
+		ip[18] = 2;
+		ip[19] = 1;
 	}
-	udp[1] = 99;	/* source port */
-	udp[3] = 9;
-	memcpy(udp + 4, &udp_len, 2);
-	return len;
+	return row->syn ? sizeof(((struct cost_bpf__bss *)0)->draw_frame) : 14 + ip_len + len;
 }
 
 /*
@@ -332,14 +387,29 @@ static double run(int prog_fd, uint8_t *frame, size_t size)
 	return ((b.tv_sec - a.tv_sec) * 1e9 + (b.tv_nsec - a.tv_nsec)) / packets;
 }
 
-static void set_draw(struct cost_bpf *skel, const struct row *row)
+static void set_draw(struct cost_bpf *skel, const struct row *row, const uint8_t *frame)
 {
+	skel->bss->draw_anew = row->syn;
+	memcpy(skel->bss->draw_frame, frame, sizeof(skel->bss->draw_frame));
 	skel->bss->draw_sources = row->sources > 1 ? row->sources : 0;
 	skel->bss->draw_shuffled = row->shuffled;
 	skel->bss->draw_random = row->random;
 	skel->bss->draw_first = row->first;
 	skel->bss->draw_ipv6 = row->ipv6;
 	skel->bss->draw_stride = row->stride;
+}
+
+/* In a network namespace of our own: who runs this keeps his ports. */
+static void listen_alone(void)
+{
+	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = htons(PORT) };
+	int fd;
+
+	if (unshare(CLONE_NEWNET))
+		die("network namespace", 0);
+	fd = socket(AF_INET6, SOCK_STREAM, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 16))
+		die("listener", 0);
 }
 
 /* What the row before left behind would be this one's debts. */
@@ -409,7 +479,7 @@ static void measure(struct cost_bpf *skel, const struct row *row, int rounds, js
 	uint8_t frame[FRAME_ROOM];
 	size_t size = build_frame(frame, row);
 
-	set_draw(skel, row);
+	set_draw(skel, row, frame);
 	run(program, frame, size);	/* tables and caches as in steady state */
 	for (int i = 0; i < rounds; i++) {
 		double draw;
@@ -490,6 +560,7 @@ int main(int argc, char **argv)
 	if (!skel)
 		die("cannot load the programs (root?)", 0);
 	find_maps(&maps, skel);
+	listen_alone();
 	rows_json = measure_all(skel, &maps, rounds, only);
 	if (path)
 		write_json(path, about, rounds, rows_json);

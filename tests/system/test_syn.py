@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """SYN cookies: real clients through them, and who gets one."""
 import json
+import os
 import pathlib
+import shutil
 import subprocess
+import tempfile
 import time
 
 from lab import (BUILD, NEAR4, NEAR6, check, demand, run_tests, wait_for)
@@ -64,6 +67,43 @@ def test_clients(lab):
                   f"{received(lab) - before} by cookie in all")
     check(lab.stats()["cookie-ack"] >= 2, "who brings a cookie becomes known",
           f"{lab.stats()['cookie-ack']} did, then known")
+
+
+def start(lab, *words):
+    """Any server behind weir, that ends with the test."""
+    lab.children.append(subprocess.Popen(lab.near.command("setpriv", "--pdeathsig", "KILL", *words),
+                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    demand(wait_for(lambda: f":{PORT} " in lab.near.run("ss", "-tlnH").out), f"{words[0]} does not listen")
+
+
+def test_curl(lab):
+    """Files by HTTP, each over a connection made by cookie, and whole."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-syn-"))
+    content = os.urandom(1 << 20)
+    (folder / "file").write_bytes(content)
+    try:
+        start(lab, "python3", "-m", "http.server", "-d", str(folder), "-b", NEAR4, str(PORT))
+        protect(lab, "always", "set-sysctl")
+        up(lab)
+        got = [subprocess.run(lab.far.command("curl", "-sSf", "-m", "10", f"http://{NEAR4}:{PORT}/file"),
+                              capture_output=True, check=False).stdout for _ in range(5)]
+    finally:
+        shutil.rmtree(folder)
+    cookies = lab.stats()["syn-cookie"]
+    check(all(each == content for each in got) and cookies >= 4, "curl",
+          f"{sum(each == content for each in got)} of 5 files of 1 MiB whole, {cookies} by cookie")
+
+
+def test_iperf3(lab):
+    """Its control connection and its four streams are made by cookies, and carry what is asked for."""
+    start(lab, "iperf3", "-s", "-B", NEAR4, "-p", str(PORT))
+    protect(lab, "always", "set-sysctl")
+    up(lab)
+    said = json.loads(lab.far.run("iperf3", "-c", NEAR4, "-p", PORT, "-P", 4, "-b", "5M", "-t", 2, "-J").out)
+    mbit = said["end"]["sum_received"]["bits_per_second"] / 1e6
+    cookies = lab.stats()["syn-cookie"]
+    check(cookies >= 4 and mbit > 10, "iperf3",
+          f"{mbit:.0f} of 20 Mbit/s over four streams, {cookies} connections by cookie")
 
 
 def test_options_survive(lab):
@@ -154,6 +194,16 @@ def test_save(lab):
           f"{said['transactions']} made, none by cookie")
     lab.weir("syn", "del", "dport", PORT)
     check(not lab.read("syn", "show")["protected"], "del", "no rule")
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(saved)
+        file.flush()
+        lab.weir("restore", file.name)
+    check(lab.weir("save").out == saved, "restore", "saves the same again")
+    before = lab.stats()["syn-cookie"]
+    said = connect(lab, NEAR4)
+    cookies = lab.stats()["syn-cookie"] - before
+    check(said["failed"] == 0 and cookies > 5, "a restored rule answers",
+          f"{said['transactions']} made, {cookies} by cookie")
 
 
 if __name__ == "__main__":
