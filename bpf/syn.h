@@ -551,16 +551,16 @@ static __always_inline int is_cookie(const struct packet *pkt, struct syn_header
 static __always_inline void make_known(const struct packet *pkt, __u64 now_ns)
 {
 	__u64 minute = known_minute(now_ns, minute_shift);
-	__u64 key = known_key(pkt->hi, pkt->lo);
-	struct weir_known_line *line = line_of(key, minute);
+	__u64 key = known_key(pkt->hi, pkt->lo), hash = hash_of(key);
+	struct weir_known_line *line = line_of(hash, minute);
 
 	/* What is being learnt in this generation would hide what stands in the one before. */
 	if (line && known_score(line, known_epoch(minute), key) < 0) {
-		minute -= 1 << WEIR_EPOCH_SHIFT;
-		line = line_of(key, minute);
+		minute -= BEFORE;
+		line = line_of(hash, minute);
 	}
 	if (line)
-		known_note(line, key, minute, WEIR_KNOWN_SCORE, 1);
+		remember(line, key, hash, minute, WEIR_KNOWN_SCORE, 1);
 }
 
 /*

@@ -157,6 +157,14 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WEIR_FILTER_LINES);
+	__type(key, __u32);
+	__type(value, struct weir_filter_line);
+} known_filter SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, WEIR_SEEN);
 	__type(key, __u32);
 	__type(value, __u32);

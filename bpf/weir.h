@@ -17,7 +17,7 @@
 #error "weir runs on little-endian machines only (x86-64, arm64)"
 #endif
 
-#define WEIR_ABI	1
+#define WEIR_ABI	2
 #define WEIR_PIN_ROOT	"/sys/fs/bpf/weir"
 
 /*
@@ -405,6 +405,20 @@ struct weir_known_line {
 #define WEIR_EPOCH_SHIFT	10	/* a generation is 2^10 of those, 19.5 h; known lasts
 					 * one to two */
 
+/*
+ * ---- known_filter: ARRAY[WEIR_FILTER_LINES], mmapable ----
+ * Whether a key may be known, in either generation: two bits of 192 for each that is, in
+ * one line of 2 MiB, which stay in the cache. Most sources of a flood are told by it
+ * from those in the 32 MiB of known.
+ */
+#define WEIR_FILTER_LINES	(1U << 15)
+#define WEIR_FILTER_BITS	192
+struct weir_filter_line {
+	__u64 bits[2][WEIR_FILTER_BITS / 64];
+	__u8  epoch[2];		/* as in weir_known_line */
+	__u8  pad[14];
+};
+
 /* ---- seen: ARRAY[WEIR_SEEN] of __u32: sources that came lately, under pressure only ---- */
 #define WEIR_SEEN	(1U << 21)
 
@@ -548,6 +562,7 @@ _Static_assert(sizeof(struct weir_budget_spec) == 104, "ABI: weir_budget_spec");
 _Static_assert(sizeof(struct weir_syn_rule) == 64, "ABI: weir_syn_rule");
 _Static_assert(sizeof(struct weir_budget_state) == 128, "ABI: weir_budget_state");
 _Static_assert(sizeof(struct weir_known_line) == 64, "ABI: weir_known_line");
+_Static_assert(sizeof(struct weir_filter_line) == 64, "ABI: weir_filter_line");
 _Static_assert(sizeof(struct weir_network) == 64, "ABI: weir_network");
 _Static_assert(sizeof(struct weir_listener) == 136, "ABI: weir_listener");
 _Static_assert(sizeof(struct weir_event) == 320, "ABI: weir_event");

@@ -8,17 +8,23 @@
 #include "user/known.h"
 
 #define LINES	(2 * WEIR_KNOWN_LINES)
-#define BEFORE	(1 << WEIR_EPOCH_SHIFT)	/* minutes to the generation before */
+#define FILTER	(WEIR_FILTER_LINES * sizeof(struct weir_filter_line))
 
 int known_open(const struct maps *maps, struct known *known, char *err)
 {
-	void *at = mmap(NULL, LINES * sizeof(*known->lines), PROT_READ | PROT_WRITE, MAP_SHARED,
-			maps->fd[MAP_known], 0);
+	void *filter, *at = mmap(NULL, LINES * sizeof(*known->lines), PROT_READ | PROT_WRITE,
+				 MAP_SHARED, maps->fd[MAP_known], 0);
 
 	if (at == MAP_FAILED)
 		return fail(err, errno, "cannot map the table of known sources: %s",
 			    strerror(errno));
-	*known = (struct known){ .lines = at, .seed = maps->meta.seed,
+	filter = mmap(NULL, FILTER, PROT_READ | PROT_WRITE, MAP_SHARED, maps->fd[MAP_known_filter], 0);
+	if (filter == MAP_FAILED) {
+		fail(err, errno, "cannot map the filter of known sources: %s", strerror(errno));
+		munmap(at, LINES * sizeof(*known->lines));
+		return -EIO;
+	}
+	*known = (struct known){ .lines = at, .filter = filter, .seed = maps->meta.seed,
 				 .minute = known_minute(now_ns(), WEIR_MINUTE_SHIFT) };
 	return 0;
 }
@@ -26,12 +32,13 @@ int known_open(const struct maps *maps, struct known *known, char *err)
 void known_close(struct known *known)
 {
 	munmap(known->lines, LINES * sizeof(*known->lines));
+	munmap(known->filter, FILTER);
 	known->lines = NULL;
 }
 
 static struct weir_known_line *line_of(const struct known *known, uint64_t key, uint64_t minute)
 {
-	return &known->lines[known_index(key, known->seed, minute)];
+	return &known->lines[known_index(known_hash(key, known->seed), minute)];
 }
 
 /* -1: not remembered. */
@@ -42,9 +49,12 @@ static int score_at(const struct known *known, uint64_t key, uint64_t minute)
 
 bool known_has(const struct known *known, const struct prefix *address)
 {
-	uint64_t key = known_key(address->hi, address->lo);
+	uint64_t key = known_key(address->hi, address->lo), hash = known_hash(key, known->seed);
+	const struct weir_filter_line *filter = &known->filter[filter_index(hash)];
 	int score = score_at(known, key, known->minute);
 
+	if (!filter_has(filter, hash, known->minute) && !filter_has(filter, hash, known->minute - BEFORE))
+		return false;
 	if (score < 0)
 		score = score_at(known, key, known->minute - BEFORE);
 	return score >= WEIR_KNOWN_SCORE;
@@ -52,15 +62,18 @@ bool known_has(const struct known *known, const struct prefix *address)
 
 bool known_add(struct known *known, const struct prefix *address)
 {
-	uint64_t key = known_key(address->hi, address->lo);
+	uint64_t key = known_key(address->hi, address->lo), hash = known_hash(key, known->seed);
 
-	known_note(line_of(known, key, known->minute), key, known->minute, WEIR_KNOWN_SCORE, 1);
-	return known_has(known, address);
+	if (known_note(line_of(known, key, known->minute), key, known->minute, WEIR_KNOWN_SCORE, 1) < 0)
+		return false;
+	filter_note(&known->filter[filter_index(hash)], hash, known->minute);
+	return true;
 }
 
 void known_flush(struct known *known)
 {
 	memset(known->lines, 0, LINES * sizeof(*known->lines));
+	memset(known->filter, 0, FILTER);
 }
 
 /* Of the generation before: only who is not in the present one, too. */
@@ -121,7 +134,7 @@ static int visit_known(uint64_t key, int score, void *arg)
 
 	if (score < WEIR_KNOWN_SCORE)
 		return 0;
-	if (key >> 32 == 0xffff)
+	if (known_key_is_v4(key))
 		source = prefix_v4(key, 32);
 	return visit->each(&source, visit->arg);
 }

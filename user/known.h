@@ -10,6 +10,7 @@
 
 struct known {
 	struct weir_known_line *lines;
+	struct weir_filter_line *filter;
 	uint64_t seed, minute;
 };
 
