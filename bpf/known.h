@@ -147,8 +147,9 @@ static __always_inline __u32 known_slot(const struct weir_known_line *line, __u6
 }
 
 /*
- * Notes that @key was seen, and returns the score that it has then, -1: there is no room. @least: the score that it brings from the generation
- * before, or from an import; -1: none. @good: it kept to its limit.
+ * Notes that @key was seen, and returns the score that it has then; -1: there is no
+ * room. @least: the score that it brings from the generation before, or from an import;
+ * -1: none. @good: it kept to its limit.
  */
 static __always_inline int known_note(struct weir_known_line *line, __u64 key, __u64 minute,
 				       int least, int good)

@@ -91,9 +91,9 @@ int maps_read_budget(const struct maps *maps, uint32_t slot, struct weir_budget_
 int maps_clear_budget(const struct maps *maps, uint32_t slot);
 
 /*
- * For maps_settings.c: the inner maps. An fd, or -errno; @entries: of a block
- * set, its lines; of hosts, for how many there must be room. What stands in the outer map's slot for @side is opened and
- * put there.
+ * For maps_settings.c: the inner maps. An fd, or -errno; @entries: of a block set, its
+ * lines; of hosts, for how many there must be room. What stands in the outer map's slot for
+ * @side is opened and put there.
  */
 int maps_create_inner(enum map_id outer, uint32_t entries);
 int maps_open_inner(const struct maps *maps, enum map_id outer, uint32_t side);
