@@ -5,6 +5,7 @@ and the plots as SVG into docs/."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import sys
 
@@ -75,19 +76,41 @@ def load(data):
          for row in data["load"]])
 
 
+def syn(data):
+    return table(
+        ["", "connections/s", "set-up ms, median", "transfer, Mbit/s", "SYNs sent/s", "taken/s",
+         "SYN-ACKs/s", "core"],
+        [[f"IPv{row['family']} {row['what']}", f"{row['answered']:.0f}",
+          f"{row['connect_ms']['median']:.2f}" if row["answered"] else "",
+          f"{row['mbits']:.0f}", f"{row['sent_pps'] / 1e6:.2f} M" if row["sent_pps"] else "",
+          f"{row['rx_pps'] / 1e6:.2f} M" if row["sent_pps"] else "",
+          f"{row['syn_acks_per_s']:,d}", f"{min(1, row['busy']):.0%}"] for row in data["syn"]])
+
+
+def section(name, figures):
+    """What stands there now."""
+    found = re.search(rf"^\*{name}: .*?(?=^\*\w+: |\Z)", figures, re.DOTALL | re.MULTILINE)
+    return found.group(0).rstrip("\n") + "\n\n" if found else ""
+
+
+WRITERS = {"cost": cost, "others": others, "goodput": goodput, "syn": syn, "load": load}
+
+
 def main():
     text = DOCUMENT.read_text(encoding="utf-8")
     if BEGIN not in text or END not in text:
         sys.exit(f"document: {DOCUMENT} has not the marks that the figures go between")
     figures = "\n"
-    for name, write in (("cost", cost), ("others", others), ("goodput", goodput), ("load", load)):
+    before, rest = text.split(BEGIN)
+    there, after = rest.split(END)
+    for name, write in WRITERS.items():
         path = FOLDER / f"{name}.json"
         if not path.exists():
-            print(f"document: {path} is missing (make bench): left out", file=sys.stderr)
+            print(f"document: {path} is missing (make bench): what stands there stays", file=sys.stderr)
+            figures += section(name, there)
             continue
         data = json.loads(path.read_text(encoding="utf-8"))
         figures += about(name, data) + write(data).rstrip("\n") + "\n\n"
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
     DOCUMENT.write_text(before + BEGIN + figures + END + after, encoding="utf-8")
     pathlib.Path("docs").mkdir(exist_ok=True)
     for plot in PLOTS:

@@ -43,9 +43,14 @@ def weir(bench):
 FILTERS = {"no filter": no_filter, "nft": nft, "weir": weir}
 
 
-def spawn(bench, namespace, cpu, *words):
-    command = namespace.command("setpriv", "--pdeathsig", "KILL", "taskset", "-c", cpu, "nice",
-                                "-n", "-19", TRANSACT, *words)
+# Real-time priorities, so that who goes first does not depend on what else runs: what takes
+# packets in goes before the server, as a softirq does; users before the flood beside them.
+FLOOD_PRIORITY, SERVER_PRIORITY, USER_PRIORITY = 30, 40, 60
+
+
+def spawn(bench, namespace, cpu, priority, *words):
+    command = namespace.command("setpriv", "--pdeathsig", "KILL", "taskset", "-c", cpu, "chrt",
+                                "-r", priority, TRANSACT, *words)
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
     bench.children.append(process)
     return process
@@ -56,7 +61,7 @@ def measure(arrange, pps, seconds):
     with contextlib.closing(Bench()) as bench:
         arrange(bench)
         bench.place()
-        server = spawn(bench, bench.near, RECEIVER_CPU, "serve", lab.NEAR4, 80)
+        server = spawn(bench, bench.near, RECEIVER_CPU, SERVER_PRIORITY, "serve", lab.NEAR4, 80)
         lab.demand(server.stdout.readline() == "ready\n", "the server did not start")
         flood = None
         if pps:
@@ -64,10 +69,10 @@ def measure(arrange, pps, seconds):
             flood = bench.start_flood("to", lab.NEAR4, "from", "198.51.100.0/24", "sources", 20,
                                       "proto", "syn", "dport", 80, "sport", "random", *pace,
                                       "cpu", SENDER_CPU, "seconds", seconds + 20)
-            lab.run("renice", "-n", "-10", "-p", flood.process.pid)
+            lab.run("chrt", "-a", "-r", "-p", str(FLOOD_PRIORITY), str(flood.process.pid))
         time.sleep(2)
-        users = spawn(bench, bench.far, SENDER_CPU, "run", lab.NEAR4, 80, "seconds", seconds,
-                      "connect", "pace", PACE, "json")
+        users = spawn(bench, bench.far, SENDER_CPU, USER_PRIORITY, "run", lab.NEAR4, 80, "seconds",
+                      seconds, "connect", "pace", PACE, "json")
         said = users.communicate()[0].splitlines()[-1]
         sent = 0
         if flood:
