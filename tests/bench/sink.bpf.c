@@ -43,8 +43,9 @@ int sink(struct xdp_md *ctx)
 	}
 	if (byte[TYPE_AT] != 0x86 || byte + FLAGS_6 + 1 > end)
 		return XDP_PASS;
-	/* 2001:db8:0:..., and what is multicast */
-	if (byte[38] != 0x20 || (byte[42] | byte[43]) == 0)
+	/* 2001:db8::/32, link-local, multicast */
+	if (byte[38] >= 0xfe || (byte[38] == 0x20 && byte[39] == 0x01 && byte[40] == 0x0d &&
+				 byte[41] == 0xb8))
 		return XDP_PASS;
 	return swallow(byte[FLAGS_6]);
 }
