@@ -209,6 +209,15 @@ static __always_inline int score_at(__u64 key, __u64 hash, __u64 minute)
 	return line ? known_score(line, known_epoch(minute), key) : -1;
 }
 
+static __always_inline int may_be_known(const struct packet *pkt, __u64 now_ns)
+{
+	__u64 hash = hash_of(known_key(pkt->hi, pkt->lo)), minute = known_minute(now_ns, minute_shift);
+	__u32 index = filter_index(hash);
+	struct weir_filter_line *filter = bpf_map_lookup_elem(&known_filter, &index);
+
+	return filter && (filter_has(filter, hash, minute) || filter_has(filter, hash, minute - BEFORE));
+}
+
 /* Global, for the verifier's sake. Of this generation, or else of the one before. */
 __noinline int score_of(__u64 key, __u64 minute)
 {
@@ -218,26 +227,30 @@ __noinline int score_of(__u64 key, __u64 minute)
 	return score < 0 ? score_at(key, hash, minute - BEFORE) : score;
 }
 
+/* Where a call more matters, may_be_known() is asked first. */
 static __always_inline int is_known(const struct packet *pkt, __u64 now_ns)
 {
-	__u64 key = known_key(pkt->hi, pkt->lo), hash = hash_of(key);
-	__u64 minute = known_minute(now_ns, minute_shift);
+	return score_of(known_key(pkt->hi, pkt->lo), known_minute(now_ns, minute_shift)) >=
+	       WEIR_KNOWN_SCORE;
+}
+
+/* Global: what it has on the stack is not on that of the deepest calls. */
+__noinline int note_in_filter(__u64 hash, __u64 minute)
+{
 	__u32 index = filter_index(hash);
 	struct weir_filter_line *filter = bpf_map_lookup_elem(&known_filter, &index);
 
-	return filter && (filter_has(filter, hash, minute) || filter_has(filter, hash, minute - BEFORE)) &&
-	       score_of(key, minute) >= WEIR_KNOWN_SCORE;
+	if (filter)
+		filter_note(filter, hash, minute);
+	return 0;
 }
 
 /* See known_note(). */
 static __always_inline void remember(struct weir_known_line *line, __u64 key, __u64 hash,
 				     __u64 minute, int least, int good)
 {
-	__u32 index = filter_index(hash);
-	struct weir_filter_line *filter = bpf_map_lookup_elem(&known_filter, &index);
-
-	if (filter && known_note(line, key, minute, least, good) >= WEIR_KNOWN_SCORE)
-		filter_note(filter, hash, minute);
+	if (known_note(line, key, minute, least, good) >= WEIR_KNOWN_SCORE)
+		note_in_filter(hash, minute);
 }
 
 /*
