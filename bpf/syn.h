@@ -64,8 +64,8 @@ struct syn_headers {
 	};
 	union {
 		struct tcphdr tcp;
-		__u8 tcp_byte[64];	/* 60, and room for a masked index */
-		__u32 tcp_word[16];
+		__u8 tcp_byte[84];	/* 60, and room for a length that is masked */
+		__u32 tcp_word[21];
 	};
 };
 
@@ -155,15 +155,19 @@ static __always_inline int sums_are_right(const struct packet *pkt, struct syn_h
 static __always_inline __u32 load_headers(struct xdp_md *ctx, const struct packet *pkt,
 					  struct syn_headers *headers)
 {
-	__u32 len, room = weir_opaque(pkt->bytes - pkt->l4_at);
+	__u32 len, room = pkt->bytes - pkt->l4_at;
 
+	if (room < sizeof(headers->tcp))
+		return 0;
 	if (room > TCP_HEADER_MAX)
 		room = TCP_HEADER_MAX;
+	/* Linux 6.1 must see both bounds. */
+	room = (weir_opaque(room - sizeof(headers->tcp)) & 63) + sizeof(headers->tcp);
 	if (pkt->ipv6 ? bpf_xdp_load_bytes(ctx, pkt->ip_at, &headers->v6, sizeof(headers->v6)) :
 			bpf_xdp_load_bytes(ctx, pkt->ip_at, &headers->v4, sizeof(headers->v4)))
 		return 0;
 	/* With the options, or what stands in their place, at once. */
-	if (room < sizeof(headers->tcp) || bpf_xdp_load_bytes(ctx, pkt->l4_at, headers->tcp_byte, room))
+	if (bpf_xdp_load_bytes(ctx, pkt->l4_at, headers->tcp_byte, room))
 		return 0;
 	len = headers->tcp.doff * 4;
 	return len < sizeof(headers->tcp) || len > room ? 0 : len;
