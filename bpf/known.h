@@ -33,7 +33,7 @@
 #define __always_inline inline __attribute__((always_inline))
 #endif
 
-#define BEFORE	(1ULL << WEIR_EPOCH_SHIFT)	/* minutes to the generation before */
+#define KNOWN_BEFORE	(1ULL << WEIR_EPOCH_SHIFT)	/* minutes to the generation before */
 
 /* One source is one IPv4 address or one IPv6 /64. */
 static __always_inline __u64 known_key(__u64 hi, __u64 lo)
@@ -152,7 +152,7 @@ static __always_inline __u32 known_slot(const struct weir_known_line *line, __u6
  * -1: none. @good: it kept to its limit.
  */
 static __always_inline int known_note(struct weir_known_line *line, __u64 key, __u64 minute,
-				       int least, int good)
+				      int least, int good)
 {
 	__u8 mark = (minute & 15) << 4, epoch = known_epoch(minute);
 	int score, fresh;
@@ -215,7 +215,8 @@ static __always_inline int may_be_known(const struct packet *pkt, __u64 now_ns)
 	__u32 index = filter_index(hash);
 	struct weir_filter_line *filter = bpf_map_lookup_elem(&known_filter, &index);
 
-	return filter && (filter_has(filter, hash, minute) || filter_has(filter, hash, minute - BEFORE));
+	return filter && (filter_has(filter, hash, minute) ||
+			  filter_has(filter, hash, minute - KNOWN_BEFORE));
 }
 
 /* Global, for the verifier's sake. Of this generation, or else of the one before. */
@@ -224,7 +225,7 @@ __noinline int score_of(__u64 key, __u64 minute)
 	__u64 hash = hash_of(key);
 	int score = score_at(key, hash, minute);
 
-	return score < 0 ? score_at(key, hash, minute - BEFORE) : score;
+	return score < 0 ? score_at(key, hash, minute - KNOWN_BEFORE) : score;
 }
 
 /* Where a call more matters, may_be_known() is asked first. */
@@ -276,7 +277,7 @@ __noinline int learn(struct packet *pkt, int good, __u64 now_ns)
 	if (!line)
 		return 0;
 	if (known_score(line, known_epoch(minute), key) < 0)
-		before = score_at(key, hash, minute - BEFORE);
+		before = score_at(key, hash, minute - KNOWN_BEFORE);
 	remember(line, key, hash, minute, before, good);
 	return 0;
 }

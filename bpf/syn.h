@@ -560,7 +560,7 @@ static __always_inline void make_known(const struct packet *pkt, __u64 now_ns)
 
 	/* What is being learnt in this generation would hide what stands in the one before. */
 	if (line && known_score(line, known_epoch(minute), key) < 0) {
-		minute -= BEFORE;
+		minute -= KNOWN_BEFORE;
 		line = line_of(hash, minute);
 	}
 	if (line)

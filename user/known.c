@@ -53,10 +53,11 @@ bool known_has(const struct known *known, const struct prefix *address)
 	const struct weir_filter_line *filter = &known->filter[filter_index(hash)];
 	int score = score_at(known, key, known->minute);
 
-	if (!filter_has(filter, hash, known->minute) && !filter_has(filter, hash, known->minute - BEFORE))
+	if (!filter_has(filter, hash, known->minute) &&
+	    !filter_has(filter, hash, known->minute - KNOWN_BEFORE))
 		return false;
 	if (score < 0)
-		score = score_at(known, key, known->minute - BEFORE);
+		score = score_at(known, key, known->minute - KNOWN_BEFORE);
 	return score >= WEIR_KNOWN_SCORE;
 }
 
@@ -80,7 +81,7 @@ void known_flush(struct known *known)
 static bool counts(const struct known *known, uint32_t index, uint64_t key)
 {
 	bool present = (index & 1) == (known->minute >> WEIR_EPOCH_SHIFT & 1);
-	uint8_t epoch = known_epoch(present ? known->minute : known->minute - BEFORE);
+	uint8_t epoch = known_epoch(present ? known->minute : known->minute - KNOWN_BEFORE);
 
 	return key && known->lines[index].epoch == epoch &&
 	       (present || score_at(known, key, known->minute) < 0);
