@@ -19,6 +19,7 @@ const volatile __u64 try_until_ns;	/* 0: for good; from then on it is monitor_af
 const volatile __u8 monitor_after;
 const volatile __u16 mtu = 1500;	/* of the device, when the program was loaded */
 const volatile __u8 minute_shift = WEIR_MINUTE_SHIFT;	/* shorter in tests */
+const volatile __u8 answer_weight = 3;	/* see shortage.h; 0 in tests: no core is ever short of time */
 
 /*
  * weir.h says what each map holds and who writes it. Inner maps are given by
@@ -210,11 +211,26 @@ struct {
 	__type(value, __u32);
 } beats SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_ASKED_LINES);
+	__type(key, __u32);
+	__type(value, struct weir_asked_line);
+} asked SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_core_time);
+} core_time SEC(".maps");
+
 #include "bpf/clock.h"
 #include "bpf/known.h"
 #include "bpf/lists.h"
 #include "bpf/limits.h"
 #include "bpf/budget.h"
+#include "bpf/shortage.h"
 #include "bpf/syn.h"
 #include "bpf/verdict.h"
 

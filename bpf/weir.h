@@ -17,7 +17,7 @@
 #error "weir runs on little-endian machines only (x86-64, arm64)"
 #endif
 
-#define WEIR_ABI	2
+#define WEIR_ABI	3
 #define WEIR_PIN_ROOT	"/sys/fs/bpf/weir"
 
 /*
@@ -52,7 +52,8 @@
 	R(TX_COOKIE,        "syn-cookie",       TX)             \
 	R(PASS_COOKIE,      "cookie-ack",       PASS)           \
 	R(DROP_COOKIES,     "cookie-limit",     DROP)           \
-	R(DROP_STRAY_ACK,   "stray-ack",        DROP)
+	R(DROP_STRAY_ACK,   "stray-ack",        DROP)           \
+	R(DROP_FIRST_SYN,   "first-syn",        DROP)
 
 enum weir_reason {
 #define R(id, name, action) WEIR_##id,
@@ -448,6 +449,27 @@ struct weir_network {
 #define WEIR_BEATS	(1U << 12)
 
 /*
+ * ---- asked: ARRAY[WEIR_ASKED_LINES]; see shortage.h ----
+ * Which SYNs were dropped in the last seconds because a core had no time to answer: two
+ * bits of 96 for each, in one line, by the second in which it came.
+ */
+#define WEIR_ASKED_LINES	(1U << 18)
+#define WEIR_ASKED_TIMES	4
+#define WEIR_ASKED_BITS		96
+struct weir_asked_line {
+	__u32 bits[WEIR_ASKED_TIMES][WEIR_ASKED_BITS / 32];
+	__u32 time[WEIR_ASKED_TIMES];	/* uptime in 2^30 ns; of another time: nothing is set */
+};
+
+/* ---- core_time: PERCPU_ARRAY[1]; what SYNs take of a core; see shortage.h ---- */
+struct weir_core_time {
+	__u64 tat_ns;		/* up to when their part of the core's time is used up */
+	__u64 cost_ns;		/* of one answer, as measured; 0: not yet */
+	__u64 began_ns;		/* of the one that is being measured; 0: none is */
+	__u64 turn;		/* one in many is */
+};
+
+/*
  * ---- listeners: ARRAY[WEIR_LISTENERS]; events: ARRAY_OF_MAPS[WEIR_LISTENERS] of RINGBUF ----
  * Who wants to see packets: a slot and a ring of its own for each. Written by the
  * readers, under the lock of all writers; lost and lost_packets by the data path.
@@ -563,6 +585,7 @@ _Static_assert(sizeof(struct weir_syn_rule) == 64, "ABI: weir_syn_rule");
 _Static_assert(sizeof(struct weir_budget_state) == 128, "ABI: weir_budget_state");
 _Static_assert(sizeof(struct weir_known_line) == 64, "ABI: weir_known_line");
 _Static_assert(sizeof(struct weir_filter_line) == 64, "ABI: weir_filter_line");
+_Static_assert(sizeof(struct weir_asked_line) == 64, "ABI: weir_asked_line");
 _Static_assert(sizeof(struct weir_network) == 64, "ABI: weir_network");
 _Static_assert(sizeof(struct weir_listener) == 136, "ABI: weir_listener");
 _Static_assert(sizeof(struct weir_event) == 320, "ABI: weir_event");

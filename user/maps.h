@@ -9,8 +9,8 @@
 #define WEIR_MAPS(M)                                                              \
 	M(devices) M(counters) M(hints) M(allow) M(block) M(hosts) M(scopes)      \
 	M(policy) M(blockset) M(gate) M(buckets) M(budgets) M(spending) M(known)  \
-	M(known_filter) M(seen) M(networks) M(beats) M(listeners) M(events)       \
-	M(judgements) M(meta)
+	M(known_filter) M(seen) M(networks) M(beats) M(asked) M(core_time)        \
+	M(listeners) M(events) M(judgements) M(meta)
 
 enum map_id {
 #define M(name) MAP_##name,

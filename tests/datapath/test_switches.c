@@ -86,6 +86,10 @@ static int add_switch(struct object *object, const char *name, __u32 offset, __u
 	} else if (size == 1 && !strcmp(name, "minute_shift")) {
 		tried->value[0] = *initial;
 		tried->number = true;
+	} else if (size == 1 && !strcmp(name, "answer_weight")) {
+		tried->value[0] = *initial;
+		tried->value[1] = 0;
+		tried->number = true;
 	} else if (size == 2 && !strcmp(name, "mtu")) {
 		tried->value[0] = 1280;
 		tried->value[1] = 65535;

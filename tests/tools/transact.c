@@ -32,7 +32,6 @@
 #define EVENTS		64
 #define NS_PER_MS	1000000LL
 #define NS_PER_S	1000000000LL
-#define PATIENCE_NS	NS_PER_S	 /* for one transaction, its connection included */
 #define RETRY_NS	(100 * NS_PER_MS) /* after a refusal, which costs no patience */
 
 enum outcome { DONE, FAILED, USAGE };
@@ -40,6 +39,7 @@ enum outcome { DONE, FAILED, USAGE };
 struct options {
 	const char *host, *port, *from;
 	uint64_t seconds, clients, each, interval_ms, pace;
+	uint64_t patience_ms; /* for one transaction, its connection included */
 	bool connect_each, json;
 };
 
@@ -76,9 +76,10 @@ static volatile sig_atomic_t stopped;
 static const char usage_text[] =
 	"usage: transact serve ADDR PORT\n"
 	"       transact run ADDR PORT seconds S [clients N] [interval MS] [pace N]\n"
-	"                [connect] [from ADDR [each LEN]] [json]\n"
+	"                [patience MS] [connect] [from ADDR [each LEN]] [json]\n"
 	"  connect: a new connection for each transaction\n"
 	"  pace: transactions per second of all clients together\n"
+	"  patience: a transaction that takes longer has failed; 1000\n"
 	"  each: every client has an address, and a prefix of so many bits, of its own: from\n"
 	"  that of ADDR on. What is sent to them must be routed to this host: ip route add local\n";
 
@@ -351,7 +352,7 @@ static bool open_connection(struct run *run, struct client *client)
 static void begin(struct run *run, struct client *client, int64_t now)
 {
 	client->due = client->when + run->period < now ? now : client->when;
-	client->when = now + PATIENCE_NS;
+	client->when = now + run->options->patience_ms * NS_PER_MS;
 	if (client->fd >= 0) {
 		ask(run, client);
 		return;
@@ -470,9 +471,9 @@ static void report(const struct run *run, bool total, double at, double seconds,
 		printf("%s=%.1f transactions=%lu per_second=%.0f failed=%lu",
 		       total ? "total seconds" : "t", at, done, rate, failures);
 	if (total && run->options->connect_each)
-		printf(run->options->json ? ",\"connect_ms\":{\"median\":%.3f,\"p99\":%.3f}" :
-					    " connect_ms=%.3f p99=%.3f",
-		       time_at(run, 0.5), time_at(run, 0.99));
+		printf(run->options->json ? ",\"connect_ms\":{\"median\":%.3f,\"p90\":%.3f,\"p99\":%.3f}" :
+					    " connect_ms=%.3f p90=%.3f p99=%.3f",
+		       time_at(run, 0.5), time_at(run, 0.9), time_at(run, 0.99));
 	puts(run->options->json ? "}" : "");
 	fflush(stdout);
 }
@@ -584,6 +585,7 @@ static int parse_word(const char *word, const char *value, struct options *optio
 		{ "each", &options->each, 1, 128 },
 		{ "interval", &options->interval_ms, 10, 60000 },
 		{ "pace", &options->pace, 1, 1000000 },
+		{ "patience", &options->patience_ms, 10, 60000 },
 	};
 	int rc;
 
@@ -614,7 +616,7 @@ static int parse_word(const char *word, const char *value, struct options *optio
 static enum outcome run_command(char **words)
 {
 	struct options options = { .host = words[0], .port = words[1], .clients = 10,
-				   .interval_ms = 1000 };
+				   .interval_ms = 1000, .patience_ms = 1000 };
 	char err[ERR_LEN] = "seconds must be given";
 	int took = 0;
 

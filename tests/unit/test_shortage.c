@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * bpf/shortage.h: how much of a core's time each tier gets, and how well SYNs that come
+ * again are told from those that come for the first time.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/shortage.h"
+#include "tests/unit/check.h"
+
+#define SECOND		1000000000ULL
+#define ANSWER_NS	800
+#define WEIGHT		3
+#define TIME		(1ULL << ASKED_TIME_SHIFT)
+
+/* ---- time ---- */
+
+/* SYNs a second that come, and how many of them are answered, by tier. */
+struct load {
+	__u32 pps[WEIR_TIERS];
+	__u32 answered[WEIR_TIERS];
+};
+
+/* Five seconds in a core's life, its clock moving every @tick_ns; the first one does not count. */
+static void run(struct load *load, __u64 tick_ns)
+{
+	struct weir_core_time time = { .cost_ns = ANSWER_NS };
+	__u32 pps = 0;
+	__u64 now;
+
+	for (int tier = 0; tier < WEIR_TIERS; tier++) {
+		pps += load->pps[tier];
+		load->answered[tier] = 0;
+	}
+	for (__u32 i = 0; i < 5 * pps; i++) {
+		__u32 at = (__u64)i * 2654435761U % pps, tier = 0;
+
+		while (at >= load->pps[tier])
+			at -= load->pps[tier++];
+		now = SECOND + (__u64)i * SECOND / pps / tick_ns * tick_ns;
+		if (!time_take(&time, WEIR_FIRST_SEEN, now, WEIGHT) &&
+		    (tier == WEIR_FIRST_SEEN || !time_take(&time, tier, now, WEIGHT)))
+			time_drop(&time, now, WEIGHT);
+		else if (i >= pps)
+			load->answered[tier]++;
+	}
+	for (int tier = 0; tier < WEIR_TIERS; tier++)
+		load->answered[tier] /= 4;
+}
+
+static void test_time(struct check *check)
+{
+	const __u32 most = SECOND / (WEIGHT * ANSWER_NS);
+	struct load few = { .pps = { most * 9 / 10 } }, many = { .pps = { 10 * most } };
+	struct load some = { .pps = { 2 * most } }, again = { .pps = { 10 * most, most / 2 } };
+	struct load known = { .pps = { 5 * most, 5 * most, most / 2 } };
+
+	for (__u64 tick = 1000000; tick <= 10000000; tick += tick == 1000000 ? 3000000 : 6000000) {
+		run(&few, tick);
+		run(&some, tick);
+		run(&many, tick);
+		run(&again, tick);
+		run(&known, tick);
+		CHECK(check, few.answered[0] == few.pps[0], "tick %llu: %u of %u", (unsigned long long)tick,
+		      few.answered[0], few.pps[0]);
+		/* x answers and (2m - x) drops at a quarter use up m. */
+		CHECK(check, labs((long)some.answered[0] - (long)(most * 2 / 3)) < most / 20,
+		      "tick %llu: %u of %u", (unsigned long long)tick, some.answered[0], some.pps[0]);
+		CHECK(check, many.answered[0] < most / 50, "tick %llu: %u of %u", (unsigned long long)tick,
+		      many.answered[0], many.pps[0]);
+		CHECK(check, again.answered[1] == again.pps[1], "tick %llu: %u of %u",
+		      (unsigned long long)tick, again.answered[1], again.pps[1]);
+		CHECK(check, known.answered[2] == known.pps[2], "tick %llu: %u of %u",
+		      (unsigned long long)tick, known.answered[2], known.pps[2]);
+	}
+	check_done(check, "whose SYNs have the time of a core",
+		   "of %u a second there is time for: %u of %u first ones; with twice as many %u; beside ten "
+		   "times as many %u of %u that come again; beside five times as many of both %u of %u known",
+		   most, few.answered[0], few.pps[0], some.answered[0], again.answered[1], again.pps[1],
+		   known.answered[2], known.pps[2]);
+}
+
+static void test_measure(struct check *check)
+{
+	struct weir_core_time time = { 0 };
+	__u64 first, mean;
+
+	time_measured(&time, 1000);
+	first = time.cost_ns;
+	for (int i = 0; i < 100; i++)
+		time_measured(&time, 2000);
+	mean = time.cost_ns;
+	time_measured(&time, 50 * SECOND);
+	CHECK(check, first == 1000 && mean > 1950 && mean <= 2000, "%llu, %llu", (unsigned long long)first,
+	      (unsigned long long)mean);
+	CHECK(check, time.cost_ns < mean + TIME_MOST_NS / 8 + 1, "%llu", (unsigned long long)time.cost_ns);
+	for (int i = 0; i < 200; i++)
+		time_measured(&time, 0);
+	CHECK(check, time.cost_ns >= TIME_LEAST_NS - 8, "%llu", (unsigned long long)time.cost_ns);
+	check_done(check, "what an answer costs is a mean that one interruption moves little",
+		   "1000 ns, then %llu of 2000, 50 s count as %d ns", (unsigned long long)mean, TIME_MOST_NS);
+}
+
+/* ---- SYNs that come again ---- */
+
+static int ask(struct weir_asked_line *lines, __u64 hash, __u64 now_ns)
+{
+	return asked_before(&lines[asked_index(hash)], hash, now_ns);
+}
+
+/* Per mille of other SYNs that are taken for one of @pps of the last seconds. */
+static __u32 mistaken(struct weir_asked_line *lines, __u32 pps, unsigned long long *random)
+{
+	__u64 now = 100 * SECOND;
+	__u32 wrong = 0, asked = 4 * pps, last = pps / 10;
+
+	memset(lines, 0, WEIR_ASKED_LINES * sizeof(*lines));
+	for (__u32 i = 0; i < asked; i++) {
+		int found = ask(lines, weir_mix(check_random(random)), now + (__u64)i * SECOND / pps);
+
+		wrong += found && i >= asked - last;
+	}
+	return (__u64)wrong * 1000 / last;
+}
+
+static void test_asked(struct check *check, unsigned long long *random)
+{
+	struct weir_asked_line *lines = calloc(WEIR_ASKED_LINES, sizeof(*lines));
+	__u32 missed = 0, late = 0, one, four, tries = 0;
+
+	for (__u64 wait = 0; wait < 8 * TIME; wait += TIME / 16) {
+		for (int i = 0; i < 200; i++, tries++) {
+			__u64 hash = weir_mix(check_random(random));
+			__u64 now = 1000 * SECOND + check_random(random) % (1000 * TIME);
+
+			memset(&lines[asked_index(hash)], 0, sizeof(*lines));
+			ask(lines, hash, now);
+			if (wait <= 3 * TIME)
+				missed += !ask(lines, hash, now + wait);
+			else if (wait >= 4 * TIME)
+				late += ask(lines, hash, now + wait);
+		}
+	}
+	CHECK(check, !missed, "%u of those that came again within 3.2 s were not found", missed);
+	CHECK(check, !late, "%u were found after 4.3 s", late);
+	one = mistaken(lines, 1000000, random);
+	four = mistaken(lines, 4000000, random);
+	CHECK(check, one < 30 && four < 350, "%u, %u per mille", one, four);
+	check_done(check, "SYNs that come again", "%u tries; of others %u per mille are taken for such at "
+		   "1M a second, %u at 4M", tries, one, four);
+	free(lines);
+}
+
+int main(void)
+{
+	unsigned long long random = check_seed();
+	struct check check = { 0 };
+
+	printf("seed %llu\n", random);
+	test_time(&check);
+	test_measure(&check);
+	test_asked(&check, &random);
+	return check_exit(&check);
+}
