@@ -49,6 +49,7 @@ struct row {
 	bool limits;		/* the four classes beside it */
 	bool ipv6, random, shuffled;
 	bool syn;		/* SYNs to a port that cookies protect: answered */
+	bool no_time;		/* but for the core, which has no time for it */
 	uint32_t sources, first, stride;
 	uint32_t bans;		/* of sources from @first on */
 	size_t frame_len;	/* 0: the least there is on Ethernet */
@@ -128,6 +129,10 @@ static const struct row rows[] = {
 	  .sources = 1000000, .first = OTHERS },
 	{ "IPv6, SYN answered by a cookie", TYPICAL, .syn = true, .limits = false, .ipv6 = true,
 	  .sources = 1000000, .first = OTHERS_6 },
+	{ "SYN, no time to answer", TYPICAL, .syn = true, .no_time = true, .limits = false,
+	  .random = true },
+	{ "IPv6, SYN, no time to answer", TYPICAL, .syn = true, .no_time = true, .limits = false,
+	  .ipv6 = true, .random = true },
 	{ "plain LRU hash, one source", RUN_LRU, .sources = 1, .first = OTHERS },
 	{ "plain LRU hash, 1k in turn", RUN_LRU, .sources = 1000, .first = OTHERS, .stride = 1 },
 	{ "plain LRU hash, 100k in turn", RUN_LRU, .sources = 100000, .first = OTHERS,
@@ -412,6 +417,20 @@ static void listen_alone(void)
 		die("listener", 0);
 }
 
+/* No answer is charged to the core's time here: it has time for all SYNs, or for none. */
+static void set_time(const struct maps *maps, bool none)
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct weir_core_time *time = calloc(cpus, sizeof(*time));
+	__u32 zero = 0;
+
+	for (int i = 0; time && i < cpus; i++)
+		time[i].tat_ns = none ? ~0ULL >> 1 : 0;
+	if (!time || bpf_map_update_elem(maps->fd[MAP_core_time], &zero, time, BPF_ANY))
+		die("core_time", 0);
+	free(time);
+}
+
 /* What the row before left behind would be this one's debts. */
 static void forget_sources(const struct maps *maps)
 {
@@ -503,6 +522,7 @@ static json_t *measure_all(struct cost_bpf *skel, struct maps *maps, int rounds,
 		if (only && !strstr(rows[i].name, only))
 			continue;
 		forget_sources(maps);
+		set_time(maps, rows[i].no_time);
 		if (rows[i].program == RUN_TRIE)
 			write_trie(skel, rows[i].list);
 		else
@@ -556,8 +576,10 @@ int main(int argc, char **argv)
 				"[json FILE] [about FILE]\n", ROUNDS_MAX, PACKETS_MAX);
 		return 2;
 	}
-	skel = cost_bpf__open_and_load();
-	if (!skel)
+	skel = cost_bpf__open();
+	if (skel)
+		skel->rodata->answer_weight = 0;
+	if (!skel || cost_bpf__load(skel))
 		die("cannot load the programs (root?)", 0);
 	find_maps(&maps, skel);
 	listen_alone();

@@ -77,11 +77,15 @@ def load(data):
 
 
 def syn(data):
+    def users(row, kind):
+        group = row[kind]
+        return [f"{group['answered']}",
+                f"{group['connect_ms']['median']:.2g}" if group["answered"] else ""]
+
     return table(
-        ["", "connections/s", "set-up ms, median", "transfer, Mbit/s", "SYNs sent/s", "taken/s",
+        ["", "regulars/s", "ms", "newcomers/s", "ms", "transfer, Mbit/s", "SYNs sent/s", "taken/s",
          "SYN-ACKs/s", "core"],
-        [[f"IPv{row['family']} {row['what']}", f"{row['answered']:.0f}",
-          f"{row['connect_ms']['median']:.2f}" if row["answered"] else "",
+        [[f"IPv{row['family']} {row['what']}", *users(row, "regulars"), *users(row, "newcomers"),
           f"{row['mbits']:.0f}", f"{row['sent_pps'] / 1e6:.2f} M" if row["sent_pps"] else "",
           f"{row['rx_pps'] / 1e6:.2f} M" if row["sent_pps"] else "",
           f"{row['syn_acks_per_s']:,d}", f"{min(1, row['busy']):.0%}"] for row in data["syn"]])

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The far end of the SYN bench: takes what is for its own addresses, in 192.0.2.0/24
- * and 2001:db8::/112, and counts SYN-ACKs for anybody else, as a network far away
+ * The far end of the SYN bench: takes what is for its own addresses, in 192.0.2.0/24,
+ * 198.18.0.0/16 and 2001:db8::/32, and counts SYN-ACKs for anybody else, as a network far away
  * would swallow them.
  */
 #include <linux/bpf.h>
@@ -37,7 +37,8 @@ int sink(struct xdp_md *ctx)
 	if (byte + FLAGS_4 + 1 > end)
 		return XDP_PASS;
 	if (byte[TYPE_AT] == 0x08 && byte[TYPE_AT + 1] == 0) {
-		if (byte[30] == 192 && byte[31] == 0 && byte[32] == 2)
+		if ((byte[30] == 192 && byte[31] == 0 && byte[32] == 2) ||
+		    (byte[30] == 198 && byte[31] == 18))
 			return XDP_PASS;
 		return swallow(byte[FLAGS_4]);
 	}

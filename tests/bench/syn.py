@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """New connections under a SYN flood from random sources, and who keeps them coming.
 
-The server runs on the core that takes the flood. Its users connect anew for each
-request, at a steady pace, without and with timestamps and in both families; beside them runs
-a transfer that began before the flood.
-usage: syn.py [SECONDS of each figure] [4|6] [PACE]
+The server runs on the core that takes the flood. Its users come at a steady pace whether
+others are served or not, each from an address of its own and for one request; who has no answer
+within PATIENCE_MS, in which TCP sends a SYN three times, has failed. Beside them runs a
+transfer that began before the flood.
+usage: syn.py [SECONDS of each figure] [4|6] [PART-OF-NAME]
 """
 import contextlib
 import json
@@ -16,11 +17,18 @@ import time
 
 from bench import RECEIVER_CPU, SENDER_CPU, Bench, lab, save, start
 
-PACE = 500              # connections a second, of 5 packets each
+PACE = 250              # connections a second, of 5 packets each, of each kind of users
+PATIENCE_MS = 3500
 MBITS = 100             # of the transfer
+SETTLE = 4              # seconds: until the flood is as it will be, and the first users had their patience
 PORT, TRANSFER_PORT = 80, 5201
+# Users: how many, and for each family the first one's address and the length of what each has to itself.
+REGULARS = (500, {4: ("198.18.0.1", 32), 6: ("2001:db8:1000::1", 64)})      # every two seconds
+NEWCOMERS = (10000, {4: ("198.18.64.1", 32), 6: ("2001:db8:1100::1", 64)})   # once
+USERS_AT = {4: "198.18.0.0/16", 6: "2001:db8:1000::/36"}
 TRANSACT = lab.BUILD / "tests/tools/transact"
 SINK = lab.BUILD / "tests/bench/sink.bpf.o"
+UNSEEN = lab.BUILD / "tests/bench/unseen.bpf.o"
 
 
 def calm(bench):
@@ -41,14 +49,17 @@ def weir(bench):
     bench.weir("attach", "dev", bench.near_dev, "mode", "native")
 
 
-SOME_PPS = 400000       # a flood that the core can take in, and not answer by the stack
+def users_only(bench):
+    """The bound: whatever is not from a user drops unseen."""
+    bench.near.run("ip", "link", "set", "dev", bench.near_dev, "xdp", "obj", UNSEEN, "sec", "xdp")
 
-# What, how it is set up, the flood's packets a second; None: as many as there can be.
+
+# The flood's packets a second; None: as many as there can be.
+FLOODS = (("400k", 400000), ("1M", 1000000), ("max", None))
+DEFENCES = (("no cookies", no_cookies), ("kernel's", kernel_cookies), ("weir", weir),
+            ("users only", users_only))
 ROWS = (("calm", calm, 0), ("calm, weir", weir, 0),
-        ("some, no cookies", no_cookies, SOME_PPS), ("some, kernel's", kernel_cookies, SOME_PPS),
-        ("some, weir", weir, SOME_PPS),
-        ("flood, no cookies", no_cookies, None), ("flood, kernel's", kernel_cookies, None),
-        ("flood, weir", weir, None))
+        *((f"{flood}, {name}", arrange, pps) for flood, pps in FLOODS for name, arrange in DEFENCES))
 
 
 def spawn(bench, namespace, cpu, *words):
@@ -67,8 +78,9 @@ def place_far(bench):
     for comm in pathlib.Path("/proc").glob("[0-9]*/comm"):
         with contextlib.suppress(OSError):
             if comm.read_text().startswith(f"napi/{bench.far_dev}-"):
-                lab.run("taskset", "-pc", SENDER_CPU, comm.parent.name)
-                lab.run("chrt", "-f", "-p", "50", comm.parent.name)
+                # The last figure's thread may still be there, or go just now.
+                lab.run("taskset", "-pc", SENDER_CPU, comm.parent.name, expect=None)
+                lab.run("chrt", "-f", "-p", "50", comm.parent.name, expect=None)
 
 
 def syn_acks(bench):
@@ -89,16 +101,49 @@ def rate(transfer, begin, end):
     return sum(parts) / len(parts) / 1e6 if parts else 0
 
 
-def measure(arrange, flood_pps, seconds, ipv6, pace):
-    near = lab.NEAR6 if ipv6 else lab.NEAR4
-    settle = 3
+def bring_home(bench, family):
+    """Users have addresses of their own at the far end."""
+    prefix = USERS_AT[family]
+    bench.far.run("ip", f"-{family}", "route", "replace", "local", prefix, "dev", "lo")
+    bench.near.run("ip", f"-{family}", "route", "replace", prefix, "via",
+                   lab.FAR6 if family == 6 else lab.FAR4)
+
+
+def start_flood(bench, family, pps, seconds):
+    words = [] if pps is None else ["pps", pps]
+    return bench.start_flood("to", lab.NEAR6 if family == 6 else lab.NEAR4,
+                             "from", "2000::/3" if family == 6 else "0.0.0.0/0", "sources", "random",
+                             "proto", "syn", "dport", PORT, "sport", "random",
+                             "size", 74 if family == 6 else 60, "cpu", SENDER_CPU, *words,
+                             "seconds", seconds)
+
+
+def start_users(bench, users, near, family, seconds):
+    count, at = users
+    first, each = at[family]
+    return spawn(bench, bench.far, SENDER_CPU, TRANSACT, "run", near, PORT, "seconds", SETTLE + seconds,
+                 "connect", "pace", PACE, "clients", count, "patience", PATIENCE_MS, "from", first,
+                 "each", each, "json")
+
+
+def reported(users):
+    """How many were served a second once the first had had their patience, and how soon."""
+    *windows, total = (json.loads(line) for line in users.communicate()[0].splitlines())
+    late = [window["transactions"] for window in windows if window["t"] > SETTLE + 0.5]
+    return {"answered": round(sum(late) / len(late)), "failed": total["failed"],
+            "connect_ms": total["connect_ms"]}
+
+
+def measure(arrange, flood_pps, seconds, family):
+    near = lab.NEAR6 if family == 6 else lab.NEAR4
     with contextlib.closing(Bench()) as bench:
-        if ipv6:
+        if family == 6:
             bench.use_ipv6()
         bench.far.set("ipv4/conf/all/rp_filter", 0)
         bench.up()
-        if ipv6:
+        if family == 6:
             bench.near.run("ip", "-6", "route", "replace", "default", "via", lab.FAR6)
+        bring_home(bench, family)
         place_far(bench)
         spawn(bench, bench.near, RECEIVER_CPU, "iperf3", "-s", "-p", TRANSFER_PORT)
         server = spawn(bench, bench.near, RECEIVER_CPU, TRANSACT, "serve", near, PORT)
@@ -107,20 +152,13 @@ def measure(arrange, flood_pps, seconds, ipv6, pace):
         bench.place()
         time.sleep(1)
         transfer = spawn(bench, bench.far, SENDER_CPU, "iperf3", "-c", near, "-p", TRANSFER_PORT,
-                         "-R", "-b", f"{MBITS}M", "-t", 2 * settle + seconds, "-J")
-        time.sleep(settle)
-        flood = None
-        if flood_pps != 0:
-            words = [] if flood_pps is None else ["pps", flood_pps]
-            source = ("2000::/3" if ipv6 else "0.0.0.0/0")
-            flood = bench.start_flood("to", near, "from", source, "sources", "random", "proto",
-                                      "syn", "dport", PORT, "sport", "random", "size",
-                                      74 if ipv6 else 60, "cpu", SENDER_CPU, *words, "seconds", seconds + 30)
-        time.sleep(settle)
+                         "-R", "-b", f"{MBITS}M", "-t", 3 * SETTLE + seconds, "-J")
+        time.sleep(SETTLE)
+        flood = start_flood(bench, family, flood_pps, seconds + 30) if flood_pps != 0 else None
+        time.sleep(SETTLE)
         before, rx, busy, began = syn_acks(bench), bench.received(), bench.busy_s(), time.monotonic()
-        users = spawn(bench, bench.far, SENDER_CPU, TRANSACT, "run", near, PORT, "seconds",
-                      seconds, "connect", "pace", pace, "clients", 50, "json")
-        said = json.loads(users.communicate()[0].splitlines()[-1])
+        users = [start_users(bench, each, near, family, seconds) for each in (REGULARS, NEWCOMERS)]
+        regulars, newcomers = map(reported, users)
         took = time.monotonic() - began
         rx, busy = (bench.received() - rx) / took, (bench.busy_s() - busy) / took
         answers = (syn_acks(bench) - before) / took
@@ -129,32 +167,33 @@ def measure(arrange, flood_pps, seconds, ipv6, pace):
         if flood:
             flood.stop()
             sent = flood.packets / flood.seconds
-        if arrange is weir and len(sys.argv) > 4:
-            print(lab.run(*bench.near.command(lab.WEIR, "show", "stats")).out)
-        return {"answered": said["per_second"], "failed": said["failed"],
-                "connect_ms": said["connect_ms"], "sent_pps": round(sent), "rx_pps": round(rx),
+        return {"regulars": regulars, "newcomers": newcomers, "sent_pps": round(sent), "rx_pps": round(rx),
                 "busy": round(busy, 3), "syn_acks_per_s": round(answers),
-                "mbits_before": round(rate(transferred, 1, settle), 1),
-                "mbits": round(rate(transferred, 2 * settle - 1, 2 * settle + seconds), 1)}
+                "mbits_before": round(rate(transferred, 1, SETTLE), 1),
+                "mbits": round(rate(transferred, 2 * SETTLE, 3 * SETTLE + seconds), 1)}
 
 
 def main():
-    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    families = [sys.argv[2]] if len(sys.argv) > 2 else ["4", "6"]
-    pace = int(sys.argv[3]) if len(sys.argv) > 3 else PACE
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 8
+    families = [int(sys.argv[2])] if len(sys.argv) > 2 else [4, 6]
+    only = sys.argv[3] if len(sys.argv) > 3 else ""
     rows = []
     start()
-    print(f"{pace} new connections a second asked for; a transfer of {MBITS} Mbit/s; \"flood\" is the "
-          f"generator's maximum, \"some\" {SOME_PPS:,} a second")
-    print(f"{'':26}{'conn/s':>8}{'set-up ms':>10}{'p99':>9}{'Mbit/s':>8}{'flood':>10}"
-          f"{'taken':>10}{'core':>6}{'SYN-ACK/s':>11}")
+    print(f"New connections a second of {PACE} asked for by regulars and as many by newcomers; a transfer "
+          f"of {MBITS} Mbit/s;\nSYNs from random sources, \"max\": as many as the generator can")
+    print(f"{'':21}{'regulars':>9}{'median ms':>10}{'newcomers':>10}{'median ms':>10}{'p90':>9}"
+          f"{'Mbit/s':>8}{'flood':>10}{'taken':>10}{'core':>6}{'SYN-ACK/s':>10}")
     for family in families:
         for name, arrange, flood_pps in ROWS:
-            row = measure(arrange, flood_pps, seconds, family == "6", pace)
-            print(f"IPv{family} {name:21}{row['answered']:8.0f}{row['connect_ms']['median']:10.3f}"
-                  f"{row['connect_ms']['p99']:9.3f}{row['mbits']:8.1f}{row['sent_pps']:10,d}"
-                  f"{row['rx_pps']:10,d}{row['busy']:6.2f}{row['syn_acks_per_s']:11,d}", flush=True)
-            rows.append({"family": family, "what": name, "asked": pace, **row})
+            if only not in name:
+                continue
+            row = measure(arrange, flood_pps, seconds, family)
+            times = row["newcomers"]["connect_ms"]
+            print(f"IPv{family} {name:16}{row['regulars']['answered']:9}"
+                  f"{row['regulars']['connect_ms']['median']:10.2f}{row['newcomers']['answered']:10}"
+                  f"{times['median']:10.2f}{times['p90']:9.2f}{row['mbits']:8.1f}{row['sent_pps']:10,d}"
+                  f"{row['rx_pps']:10,d}{row['busy']:6.2f}{row['syn_acks_per_s']:10,d}", flush=True)
+            rows.append({"family": str(family), "what": name, "asked": PACE, **row})
     save("syn", rows)
 
 
