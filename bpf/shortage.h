@@ -3,8 +3,8 @@
  * Which SYNs are answered when a core has no time for all. An answer takes a
  * microsecond with what transmits it. A core that does nothing else takes too little from
  * its ring, and what the ring has no room for is lost whoever sent it, customers
- * included. So strangers' SYNs get half of each core's time. Beyond that a stranger's first SYN is
- * dropped at a quarter of the price, and remembered; TCP sends the very same segment
+ * included. So this program may answer SYNs for half of each core's time (what receives and
+ * transmits them takes about a quarter more). Beyond that a stranger's first SYN is dropped at a quarter of the price, and remembered; TCP sends the very same segment
  * again after a second (RFC 6298), and that one is answered. A spoofer gains nothing by
  * sending his twice: it halves his flood.
  *
@@ -49,7 +49,7 @@ static __always_inline __u64 time_debt(const struct weir_core_time *time, __u64 
 
 /*
  * @weight: how much more than its own time an answer is charged: twice, since half of the
- * core is theirs, and half as much again for what receives and transmits.
+ * core is theirs.
  */
 static __always_inline void time_charge(struct weir_core_time *time, __u64 now_ns, __u64 ns,
 					__u32 weight)

@@ -19,7 +19,7 @@ const volatile __u64 try_until_ns;	/* 0: for good; from then on it is monitor_af
 const volatile __u8 monitor_after;
 const volatile __u16 mtu = 1500;	/* of the device, when the program was loaded */
 const volatile __u8 minute_shift = WEIR_MINUTE_SHIFT;	/* shorter in tests */
-const volatile __u8 answer_weight = 3;	/* see shortage.h; 0 in tests: no core is ever short of time */
+const volatile __u8 answer_weight = 2;	/* see shortage.h; 0 in tests: no core is ever short of time */
 
 /*
  * weir.h says what each map holds and who writes it. Inner maps are given by

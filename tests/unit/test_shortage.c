@@ -11,7 +11,7 @@
 
 #define SECOND		1000000000ULL
 #define ANSWER_NS	800
-#define WEIGHT		3
+#define WEIGHT		2
 #define TIME		(1ULL << ASKED_TIME_SHIFT)
 
 /* ---- time ---- */
