@@ -4,7 +4,8 @@
  * microsecond with what transmits it. A core that does nothing else takes too little from
  * its ring, and what the ring has no room for is lost whoever sent it, customers
  * included. So this program may answer SYNs for half of each core's time (what receives and
- * transmits them takes about a quarter more). Beyond that a stranger's first SYN is dropped at a quarter of the price, and remembered; TCP sends the very same segment
+ * transmits them takes about a quarter more). Beyond that a stranger's first SYN is
+ * dropped at a quarter of the price, and remembered; TCP sends the very same segment
  * again after a second (RFC 6298), and that one is answered. A spoofer gains nothing by
  * sending his twice: it halves his flood.
  *

@@ -79,8 +79,8 @@ def load(data):
 def syn(data):
     def users(row, kind):
         group = row[kind]
-        return [f"{group['answered']}",
-                f"{group['connect_ms']['median']:.2g}" if group["answered"] else ""]
+        ms = group["connect_ms"]["median"]
+        return [f"{group['answered']}", f"{ms:.{2 if ms < 10 else 0}f}" if group["answered"] else ""]
 
     return table(
         ["", "regulars/s", "ms", "newcomers/s", "ms", "transfer, Mbit/s", "SYNs sent/s", "taken/s",
