@@ -18,9 +18,9 @@
  * network behind one address), all together at most four million, and no more than a core has time
  * for (shortage.h).
  *
- * Whether this host listens is asked of the kernel for each SYN that there is time for: a port that is closed answers as if weir
- * were not there, and so does a connection that lingers in TIME_WAIT, which only the
- * SYN itself can end.
+ * Whether this host listens is asked of the kernel for each SYN that there is time for: a
+ * port that is closed answers as if weir were not there, and so does a connection that
+ * lingers in TIME_WAIT, which only the SYN itself can end.
  */
 #ifndef WEIR_SYN_H
 #define WEIR_SYN_H
