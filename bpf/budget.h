@@ -404,7 +404,7 @@ __noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index, __u64 n
 	if (!is_under_pressure(spend.state, now_ns) &&
 	    take_budget(&spend, WEIR_FIRST_SEEN, reach_of(WEIR_FIRST_SEEN)))
 		return count_spending(spend.own, pkt->bytes, WEIR_CONTINUE);
-	if (may_be_known(pkt, now_ns) && is_known(pkt, now_ns))
+	if (knows(pkt, now_ns))
 		reason = take_budget(&spend, WEIR_KNOWN, reach_of(WEIR_KNOWN)) ?
 				 WEIR_PASS_KNOWN : WEIR_DROP_BUDGET;
 	else

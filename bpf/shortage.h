@@ -20,7 +20,7 @@
  * taken for one of them, with four million one in four: these are answered by chance.
  * Two CPUs that write one line at once may lose a bit: that SYN has to come once more.
  *
- * Pure, but for what is given: also compiled into the tests.
+ * Pure, but for the decision at the end: also compiled into the tests.
  */
 #ifndef WEIR_SHORTAGE_H
 #define WEIR_SHORTAGE_H
@@ -117,5 +117,78 @@ static __always_inline int asked_before(struct weir_asked_line *line, __u64 hash
 	line->bits[own][b >> 5 & 3] |= 1U << (b & 31);
 	return found;
 }
+
+#ifdef __bpf__
+
+/* ---- the decision ---- */
+
+static __always_inline struct weir_core_time *own_time(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&core_time, &zero);
+}
+
+/* From here until the answer is made, for one SYN in many. */
+static __always_inline void begin_measure(struct weir_core_time *time)
+{
+	time->began_ns = time->turn++ % TIME_SAMPLE ? 0 : bpf_ktime_get_ns();
+}
+
+static __always_inline void end_measure(void)
+{
+	struct weir_core_time *time = own_time();
+
+	if (time && time->began_ns)
+		time_measured(time, bpf_ktime_get_ns() - time->began_ns);
+}
+
+/* Whether this very segment came before: source, ports and sequence number are the same. */
+static __always_inline int comes_again(struct xdp_md *ctx, const struct packet *pkt, __u64 seed,
+				       __u64 now_ns)
+{
+	const __u64 *ports_and_seq = frame_data(ctx) + (weir_opaque(pkt->l4_at) & 0x7fff);
+	struct weir_asked_line *line;
+	__u64 hash;
+	__u32 index;
+
+	if ((void *)(ports_and_seq + 1) > frame_end(ctx))
+		return 0;
+	hash = weir_mix(known_key(pkt->hi, pkt->lo) * (seed | 1) ^ *ports_and_seq);
+	index = asked_index(hash);
+	line = bpf_map_lookup_elem(&asked, &index);
+	return line && asked_before(line, hash, now_ns);
+}
+
+enum turn { TURN_NONE, TURN_ANSWER, TURN_STACK };
+
+/*
+ * Global. What there is time for: to drop this SYN, to answer it, or to let the budget see
+ * it, as the SYNs of known sources where the rule is not for @always.
+ */
+__noinline int whose_turn(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u64 now_ns,
+			  int always)
+{
+	struct weir_core_time *time = own_time();
+	int tier;
+
+	if (!pkt || !time)
+		return TURN_ANSWER;
+	if (!always && knows(pkt, now_ns))
+		return TURN_STACK;
+	begin_measure(time);
+	if (time_take(time, WEIR_FIRST_SEEN, now_ns, answer_weight))
+		return TURN_ANSWER;
+	if (always && knows(pkt, now_ns))
+		tier = WEIR_KNOWN;
+	else
+		tier = comes_again(ctx, pkt, seed, now_ns) ? WEIR_RETURNING : WEIR_FIRST_SEEN;
+	if (tier != WEIR_FIRST_SEEN && time_take(time, tier, now_ns, answer_weight))
+		return TURN_ANSWER;
+	time_drop(time, now_ns, answer_weight);
+	return TURN_NONE;
+}
+
+#endif /* __bpf__ */
 
 #endif

@@ -26,6 +26,7 @@
 #define WEIR_SYN_H
 
 #include "bpf/budget.h"
+#include "bpf/shortage.h"
 #include "bpf/verifier.h"
 
 #define TCP_FIN		0x01
@@ -351,27 +352,6 @@ static __always_inline __u32 room_of(const struct packet *pkt)
 	       (pkt->ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 }
 
-static __always_inline struct weir_core_time *own_time(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&core_time, &zero);
-}
-
-/* From here until the answer is made, for one SYN in many. */
-static __always_inline void begin_measure(struct weir_core_time *time)
-{
-	time->began_ns = time->turn++ % TIME_SAMPLE ? 0 : bpf_ktime_get_ns();
-}
-
-static __always_inline void end_measure(void)
-{
-	struct weir_core_time *time = own_time();
-
-	if (time && time->began_ns)
-		time_measured(time, bpf_ktime_get_ns() - time->began_ns);
-}
-
 /*
  * Global. Makes the SYN-ACK out of the SYN that check_syn() left in the scratch. 0:
  * done, and the frame goes back where it came from.
@@ -418,58 +398,6 @@ __noinline int answer_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side)
 }
 
 /* ---- deciding ---- */
-
-/* Who is asked only where the answer matters: the filter first, for it is in the cache. */
-static __always_inline int knows(const struct packet *pkt, __u64 now_ns)
-{
-	return may_be_known(pkt, now_ns) && is_known(pkt, now_ns);
-}
-
-/* Whether this very segment came before: source, ports and sequence number are the same. */
-static __always_inline int comes_again(struct xdp_md *ctx, const struct packet *pkt, __u64 seed,
-				       __u64 now_ns)
-{
-	const __u64 *ports_and_seq = frame_data(ctx) + (weir_opaque(pkt->l4_at) & 0x7fff);
-	struct weir_asked_line *line;
-	__u64 hash;
-	__u32 index;
-
-	if ((void *)(ports_and_seq + 1) > frame_end(ctx))
-		return 0;
-	hash = weir_mix(known_key(pkt->hi, pkt->lo) * (seed | 1) ^ *ports_and_seq);
-	index = asked_index(hash);
-	line = bpf_map_lookup_elem(&asked, &index);
-	return line && asked_before(line, hash, now_ns);
-}
-
-enum turn { TURN_NONE, TURN_ANSWER, TURN_STACK };
-
-/*
- * Global. What there is time for: to drop this SYN, to answer it, or to let the budget see
- * it, as the SYNs of known sources where the rule is not for @always.
- */
-__noinline int whose_turn(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u64 now_ns,
-			  int always)
-{
-	struct weir_core_time *time = own_time();
-	int tier;
-
-	if (!pkt || !time)
-		return TURN_ANSWER;
-	if (!always && knows(pkt, now_ns))
-		return TURN_STACK;
-	begin_measure(time);
-	if (time_take(time, WEIR_FIRST_SEEN, now_ns, answer_weight))
-		return TURN_ANSWER;
-	if (always && knows(pkt, now_ns))
-		tier = WEIR_KNOWN;
-	else
-		tier = comes_again(ctx, pkt, seed, now_ns) ? WEIR_RETURNING : WEIR_FIRST_SEEN;
-	if (tier != WEIR_FIRST_SEEN && time_take(time, tier, now_ns, answer_weight))
-		return TURN_ANSWER;
-	time_drop(time, now_ns, answer_weight);
-	return TURN_NONE;
-}
 
 /*
  * Whether this SYN goes to the listener, so that it goes on accepting cookies: one

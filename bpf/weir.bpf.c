@@ -230,7 +230,6 @@ struct {
 #include "bpf/lists.h"
 #include "bpf/limits.h"
 #include "bpf/budget.h"
-#include "bpf/shortage.h"
 #include "bpf/syn.h"
 #include "bpf/verdict.h"
 

@@ -551,6 +551,39 @@ static void test_known_rate(void)
 		   check_seconds() - start);
 }
 
+/* ---- the heart ---- */
+
+static uint32_t beats_in(double seconds, const char *words, bool right, uint32_t *asked)
+{
+	struct question syn = { .words = words };
+	struct frame_bytes frame;
+	uint32_t beats = 0;
+
+	ask(&frame, &syn, 203);
+	if (right)
+		set_sums(&frame);
+	*asked = 0;
+	for (double end = check_seconds() + seconds; check_seconds() < end; ++*asked)
+		beats += reason_of(&frame) == WEIR_PASS_NEWCOMER;
+	return beats;
+}
+
+static void test_heart(void)
+{
+	uint32_t right, wrong, asked, asked_wrong, longer, asked_longer;
+
+	forget();
+	right = beats_in(3.3, "ip4 syn:80", true, &asked);
+	CHECK(&check, right >= 2 && right <= 4, "%u of %u right ones", right, asked);
+	wrong = beats_in(2.2, "ip4 syn:80", false, &asked_wrong);
+	CHECK(&check, !wrong, "%u of %u wrong ones", wrong, asked_wrong);
+	longer = beats_in(8.0, "ip4 syn:80", false, &asked_longer);
+	CHECK(&check, longer == 1, "%u of %u wrong ones", longer, asked_longer);
+	check_done(&check, "SYNs that reach the listener", "with right sums %u in 3.3 s; with wrong ones "
+		   "%u in the first 2.2 s, %u in 8 s more, of %u", right, wrong, longer,
+		   asked + asked_wrong + asked_longer);
+}
+
 /* ---- when a core is short of time ---- */
 
 /* As if SYNs had used up the time of every core until @ms from now. */
@@ -627,39 +660,6 @@ static void test_shortage(void)
 		   "%u cases", count * 4);
 }
 
-/* ---- the heart ---- */
-
-static uint32_t beats_in(double seconds, const char *words, bool right, uint32_t *asked)
-{
-	struct question syn = { .words = words };
-	struct frame_bytes frame;
-	uint32_t beats = 0;
-
-	ask(&frame, &syn, 203);
-	if (right)
-		set_sums(&frame);
-	*asked = 0;
-	for (double end = check_seconds() + seconds; check_seconds() < end; ++*asked)
-		beats += reason_of(&frame) == WEIR_PASS_NEWCOMER;
-	return beats;
-}
-
-static void test_heart(void)
-{
-	uint32_t right, wrong, asked, asked_wrong, longer, asked_longer;
-
-	forget();
-	right = beats_in(3.3, "ip4 syn:80", true, &asked);
-	CHECK(&check, right >= 2 && right <= 5, "%u of %u right ones", right, asked);
-	wrong = beats_in(2.2, "ip4 syn:80", false, &asked_wrong);
-	CHECK(&check, !wrong, "%u of %u wrong ones", wrong, asked_wrong);
-	longer = beats_in(8.0, "ip4 syn:80", false, &asked_longer);
-	CHECK(&check, longer == 1, "%u of %u wrong ones", longer, asked_longer);
-	check_done(&check, "SYNs that reach the listener", "with right sums %u in 3.3 s; with wrong ones "
-		   "%u in the first 2.2 s, %u in 8 s more, of %u", right, wrong, longer,
-		   asked + asked_wrong + asked_longer);
-}
-
 int main(void)
 {
 	struct weir_bpf *skel;
@@ -681,8 +681,8 @@ int main(void)
 	test_who();
 	test_rates();
 	test_known_rate();
-	test_shortage();
 	test_heart();
+	test_shortage();
 	program_close(&program);
 	weir_bpf__destroy(skel);
 	return check_exit(&check);
