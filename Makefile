@@ -31,17 +31,14 @@ BPF_CFLAGS := -std=gnu11 -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -I. \
 	-idirafter /usr/include/$(shell $(CC) -print-multiarch) \
 	-mllvm -disable-block-placement
 
-# The pure part of the user side: no libbpf, no root, so unit tests and
-# fuzzers link it as it is.
-PURE := user/prefix.c user/parse.c user/format.c user/policy.c user/policy_match.c \
-	user/policy_compile.c user/settings.c user/words.c user/syn.c user/blockset.c \
-	user/listfile.c user/judge.c user/config.c
-USER := $(sort $(wildcard user/*.c))
-USER_OBJ := $(USER:%.c=$(B)/%.o)
-PURE_OBJ := $(PURE:%.c=$(B)/%.o)
-# What tools and benches may use: all of the tool but its command line, and the
-# daemon, whose web page asks the commands.
-LIB_OBJ := $(filter-out $(addprefix $(B)/user/,main.o cmd_% daemon% http.o web.o),$(USER_OBJ))
+# user/ in layers: an include may only point down this list (scripts/lint).
+LAYERS := cli daemon state host model
+objects = $(patsubst %.c,$(B)/%.o,$(foreach layer,$(1),$(wildcard user/$(layer)/*.c user/$(layer)/*/*.c)))
+USER_OBJ := $(call objects,$(LAYERS))
+# No libbpf and no root: unit tests and fuzzers link it as it is.
+MODEL_OBJ := $(call objects,model)
+# What tools and benches may use.
+LIB_OBJ := $(call objects,state host model)
 
 TOOL_BPF := $(wildcard tests/*/*.bpf.c)
 TOOL_SKEL := $(TOOL_BPF:%.bpf.c=$(B)/%.skel.h)
@@ -61,7 +58,7 @@ help:
 	@echo 'make lab       floods against a real server, without weir and with it (root, ten minutes);'
 	@echo '               LAB="3 5" plays only these, LAB="seconds 6" each for so long'
 	@echo 'make fuzz      fuzz the parsers, FUZZ_SECONDS=60 each'
-	@echo 'make lint      shellcheck, lines and blanks'
+	@echo 'make lint      shellcheck, layers, lines and blanks'
 	@echo 'make man       the man pages, into build/man'
 	@echo 'make install   into $$(DESTDIR)$$(PREFIX); PREFIX is /usr/local unless said'
 	@echo 'make uninstall what make install put there'
@@ -70,8 +67,11 @@ help:
 	@echo 'make clean     remove build/'
 	@echo 'Variables: V=1 shows commands, SAN=1 builds with ASan and UBSan into build/san'
 
-print-pure:
-	@echo $(PURE)
+print-layers:
+	@echo $(LAYERS)
+
+print-model:
+	@echo $(wildcard user/model/*.c)
 
 setup:
 	$(Q)scripts/setup
@@ -135,12 +135,12 @@ $(B)/user/%.o: user/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(DEPS) -c -o $@ $<
 
-$(B)/user/web.o: $(wildcard user/web/*) $(CHART_JS)
-$(B)/user/web.o: CFLAGS += -DWEIR_CHART_JS='"$(CHART_JS)"'
+$(B)/user/daemon/web.o: $(wildcard user/daemon/web/*) $(CHART_JS)
+$(B)/user/daemon/web.o: CFLAGS += -DWEIR_CHART_JS='"$(CHART_JS)"'
 
 # Only datapath.c includes the skeleton; the dependency files say so after the
 # first build, this line says it before.
-$(B)/user/datapath.o: $(B)/bpf/weir.skel.h
+$(B)/user/state/datapath.o: $(B)/bpf/weir.skel.h
 
 $(B)/%.bpf.o: %.bpf.c
 	$(call say,BPF,$<)
@@ -158,10 +158,10 @@ $(TOOLS): $(B)/%: %.c $$(if $$(wildcard $$*.bpf.c),$(B)/$$*.skel.h) $(LIB_OBJ)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(DEPS) -MF $@.d -o $@ $< $(LIB_OBJ) $(LIBS) -lpthread -lm
 
-$(UNITS): $(B)/%: %.c $(PURE_OBJ)
+$(UNITS): $(B)/%: %.c $(MODEL_OBJ)
 	$(call say,UNIT,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(DEPS) -MF $@.d -o $@ $< $(PURE_OBJ) -ljansson -lcyaml -lyaml -lpthread -lm
+	$(Q)$(CC) $(CFLAGS) $(DEPS) -MF $@.d -o $@ $< $(MODEL_OBJ) -ljansson -lcyaml -lyaml -lpthread -lm
 
 clean:
 	$(Q)rm -rf build
@@ -172,4 +172,4 @@ include packaging/install.mk
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all print-pure help setup demo test test-long test-web test-kernels check record bench bench-full fuzz lint tools units clean
+.PHONY: all print-layers print-model help setup demo test test-long test-web test-kernels check record bench bench-full fuzz lint tools units clean

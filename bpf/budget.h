@@ -21,10 +21,10 @@
  * share is charged to two of three cells in the network's line by the arithmetic of the
  * gate: networks that collide make a share smaller, never larger.
  */
-#ifndef WEIR_BUDGET_H
-#define WEIR_BUDGET_H
+#ifndef WEIR_BPF_BUDGET_H
+#define WEIR_BPF_BUDGET_H
 
-#include "bpf/bucket.h"
+#include "bpf/pure/bucket.h"
 
 #define BUDGET_CHUNKS		256
 #define SHARE_ADJUST_NS		50000000ULL	/* at least; slow budgets wait for 64 packets */

@@ -5,8 +5,8 @@
  * packet some 13 ns; the clock moves only once a tick, and the verifier turns
  * bpf_jiffies64() into a load. So each CPU asks once a tick.
  */
-#ifndef WEIR_CLOCK_H
-#define WEIR_CLOCK_H
+#ifndef WEIR_BPF_CLOCK_H
+#define WEIR_BPF_CLOCK_H
 
 /* CLOCK_MONOTONIC, ns; never ahead of bpf_ktime_get_coarse_ns(), at most a tick behind it. */
 static __always_inline __u64 coarse_ns(struct weir_counters *own)

@@ -4,8 +4,8 @@
  * and says which reasons and sources it wants, and how few of them. Without
  * listeners a packet pays for one load.
  */
-#ifndef WEIR_EVENTS_H
-#define WEIR_EVENTS_H
+#ifndef WEIR_BPF_EVENTS_H
+#define WEIR_BPF_EVENTS_H
 
 /* How many packets an event about this one stands for; 0: none is wanted. */
 static __always_inline __u64 weight_for(const struct weir_listener *listener,

@@ -23,10 +23,10 @@
  *
  * Pure, but for the line itself: also compiled into the tool and the tests.
  */
-#ifndef WEIR_KNOWN_H
-#define WEIR_KNOWN_H
+#ifndef WEIR_BPF_KNOWN_H
+#define WEIR_BPF_KNOWN_H
 
-#include "bpf/hash.h"
+#include "bpf/pure/hash.h"
 #include "bpf/weir.h"
 
 #ifndef __always_inline

@@ -7,10 +7,10 @@
  * the default's). Most sources are far from their limit, and the gate says so
  * from one cache line; only those near it have a bucket.
  */
-#ifndef WEIR_LIMITS_H
-#define WEIR_LIMITS_H
+#ifndef WEIR_BPF_LIMITS_H
+#define WEIR_BPF_LIMITS_H
 
-#include "bpf/bucket.h"
+#include "bpf/pure/bucket.h"
 
 static __always_inline struct weir_policy *policy_of(__u32 side)
 {

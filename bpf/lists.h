@@ -4,8 +4,8 @@
  * `block add` with or without an end, and the block set of all loaded lists.
  * A hint per /16 (weir_hints) keeps strangers out of the tries and the hash.
  */
-#ifndef WEIR_LISTS_H
-#define WEIR_LISTS_H
+#ifndef WEIR_BPF_LISTS_H
+#define WEIR_BPF_LISTS_H
 
 /* What the hints say of a source, and the side of the settings in force. */
 struct hint {
@@ -99,7 +99,7 @@ __noinline int check_block(struct packet *pkt, __u32 side, __u32 hints)
 		__u32 line_index = (index);                             \
 		(struct weir_line *)bpf_map_lookup_elem(set, &line_index); \
 	})
-#include "bpf/blockset.h"
+#include "bpf/pure/blockset.h"
 
 /*
  * Global, so that the verifier proves it once and forgets how each result came

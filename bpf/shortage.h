@@ -22,10 +22,10 @@
  *
  * Pure, but for the decision at the end: also compiled into the tests.
  */
-#ifndef WEIR_SHORTAGE_H
-#define WEIR_SHORTAGE_H
+#ifndef WEIR_BPF_SHORTAGE_H
+#define WEIR_BPF_SHORTAGE_H
 
-#include "bpf/hash.h"
+#include "bpf/pure/hash.h"
 #include "bpf/weir.h"
 
 #define ASKED_TIME_SHIFT	30

@@ -22,12 +22,12 @@
  * port that is closed answers as if weir were not there, and so does a connection that
  * lingers in TIME_WAIT, which only the SYN itself can end.
  */
-#ifndef WEIR_SYN_H
-#define WEIR_SYN_H
+#ifndef WEIR_BPF_SYN_H
+#define WEIR_BPF_SYN_H
 
 #include "bpf/budget.h"
 #include "bpf/shortage.h"
-#include "bpf/verifier.h"
+#include "bpf/pure/compiler.h"
 
 #define TCP_FIN		0x01
 #define TCP_SYN		0x02

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The end of the journey: a reason becomes an action and is counted. */
-#ifndef WEIR_VERDICT_H
-#define WEIR_VERDICT_H
+#ifndef WEIR_BPF_VERDICT_H
+#define WEIR_BPF_VERDICT_H
 
 #include "bpf/events.h"
 

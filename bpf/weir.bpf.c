@@ -9,8 +9,8 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "bpf/verifier.h"
-#include "bpf/packet.h"
+#include "bpf/pure/compiler.h"
+#include "bpf/pure/packet.h"
 
 /* Set by the tool before it loads the program, one program for each device. */
 const volatile __u32 device_slot;	/* index into devices and counters */

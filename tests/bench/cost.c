@@ -24,12 +24,12 @@
 #include <unistd.h>
 
 #include "tests/bench/cost.skel.h"
-#include "user/datapath.h"
-#include "user/lists.h"
-#include "user/maps.h"
-#include "user/parse.h"
-#include "user/policy.h"
-#include "user/syn.h"
+#include "user/state/datapath.h"
+#include "user/state/lists.h"
+#include "user/state/maps.h"
+#include "user/model/parse.h"
+#include "user/model/policy.h"
+#include "user/model/syn_rules.h"
 
 #define ROUNDS_DEFAULT	7
 #define ROUNDS_MAX	64

@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "tests/unit/check.h"
-#include "user/datapath.h"
-#include "user/lists.h"
-#include "user/policy.h"
+#include "user/state/datapath.h"
+#include "user/state/lists.h"
+#include "user/model/policy.h"
 
 #define PROGRAM_BUCKETS (1U << 16)
 

@@ -13,7 +13,7 @@
 #include "bpf/weir.skel.h"
 #include "tests/datapath/program.h"
 #include "bpf/known.h"
-#include "user/known.h"
+#include "user/state/known.h"
 
 #define RATE	5000 /* packets per second, of the budget */
 #define SETTLE	0.7 /* seconds until what passes is counted */

@@ -14,7 +14,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 
-#include "bpf/hash.h"
+#include "bpf/pure/hash.h"
 #include "tests/datapath/frame.h"
 #include "tests/datapath/program.h"
 #include "tests/datapath/test_exact.skel.h"

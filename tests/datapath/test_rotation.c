@@ -20,10 +20,10 @@
 
 #include "bpf/weir.skel.h"
 #include "tests/unit/check.h"
-#include "user/datapath.h"
-#include "user/format.h"
-#include "user/lists.h"
-#include "user/policy.h"
+#include "user/state/datapath.h"
+#include "user/model/format.h"
+#include "user/state/lists.h"
+#include "user/model/policy.h"
 
 #define SWAPS	     100
 #define FLIPS	     20

@@ -15,8 +15,8 @@
 #include "bpf/weir.skel.h"
 #include "tests/datapath/frame.h"
 #include "tests/datapath/program.h"
-#include "user/known.h"
-#include "user/syn.h"
+#include "user/state/known.h"
+#include "user/model/syn_rules.h"
 
 #define PORT	80	/* of a rule for one port */
 #define CLOSED	8001	/* of a rule for 8000-8010, where only 8000 listens */

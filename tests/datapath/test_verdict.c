@@ -9,11 +9,11 @@
 /* Before the kernel's own <linux/in.h>, which then leaves out what is here. */
 #include "tests/datapath/frame.h"
 
-#include "bpf/packet.h"
+#include "bpf/pure/packet.h"
 #include "bpf/weir.skel.h"
 #include "tests/datapath/packets.h"
 #include "tests/datapath/program.h"
-#include "user/format.h"
+#include "user/model/format.h"
 
 static struct weir_bpf *skel;
 static struct program program;

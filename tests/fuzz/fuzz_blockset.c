@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/blockset.h"
+#include "user/model/blockset.h"
 
 #define RECORDS_MAX 1024 /* each look-up scans all */
 

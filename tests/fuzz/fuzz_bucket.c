@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "bpf/bucket.h"
+#include "bpf/pure/bucket.h"
 
 #define SOURCES 4
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/packet.h"
+#include "bpf/pure/packet.h"
 
 #define WANT(condition)                                                                            \
 	do {                                                                                       \

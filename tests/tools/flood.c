@@ -33,8 +33,8 @@
 #include <bpf/libbpf.h>
 
 #include "tests/tools/flood.skel.h"
-#include "user/error.h"
-#include "user/parse.h"
+#include "user/model/error.h"
+#include "user/model/parse.h"
 
 #define NS_PER_S	1000000000LL
 #define SECONDS_MAX	120

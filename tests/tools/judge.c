@@ -20,11 +20,11 @@
 /* Before the kernel's own <linux/in.h>, which then leaves out what is here. */
 #include "tests/datapath/frame.h"
 
-#include "bpf/packet.h"
+#include "bpf/pure/packet.h"
 #include "bpf/weir.skel.h"
 #include "tests/datapath/packets.h"
 #include "tests/datapath/program.h"
-#include "user/format.h"
+#include "user/model/format.h"
 
 #define FRAME_MAX 262144
 #define RUN_MAX	  3400 /* what a test run takes without fragments: a page, less rooms and info */

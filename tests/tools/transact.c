@@ -23,8 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "user/error.h"
-#include "user/parse.h"
+#include "user/model/error.h"
+#include "user/model/parse.h"
 
 #define REQUEST_LEN	64
 #define REPLY_LEN	512

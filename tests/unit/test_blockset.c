@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "tests/unit/check.h"
-#include "user/blockset.h"
+#include "user/model/blockset.h"
 
 #define LOOKUPS 1000000
 

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "bpf/bucket.h"
+#include "bpf/pure/bucket.h"
 #include "tests/unit/check.h"
 
 #define MS	(1000000ULL << WEIR_TICK_SHIFT)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "tests/unit/check.h"
-#include "user/config.h"
+#include "user/model/config.h"
 
 #define COUNT(array)	(sizeof(array) / sizeof(*(array)))
 #define S		1000000000ULL

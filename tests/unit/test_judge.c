@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "tests/unit/check.h"
-#include "user/judge.h"
+#include "user/model/judge.h"
 
 #define S	1000000000ULL
 #define SECOND(n) ((n) * S + 1000 * S)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "tests/unit/check.h"
-#include "user/listfile.h"
+#include "user/model/listfile.h"
 
 #define COUNT(array)  (sizeof(array) / sizeof(*(array)))
 #define IPSUM_BYTES   1952079 /* of the one IPsum whose entries are known here */

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "tests/unit/check.h"
-#include "user/policy.h"
-#include "user/settings.h"
+#include "user/model/policy.h"
+#include "user/model/settings.h"
 
 #define NOW	(1000 * WEIR_TICKS_PER_S)
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tests/unit/check.h"
-#include "user/prefix.h"
+#include "user/model/prefix.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "tests/unit/check.h"
-#include "user/format.h"
-#include "user/parse.h"
+#include "user/model/format.h"
+#include "user/model/parse.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * From bytes to struct packet. Every bounds check of the data path is here.
+ * Pure: also compiled into the fuzzer and the tests.
+ *
+ * No verdict depends on a byte outside the IP packet: what follows its total
+ * length is padding, counted as bytes on the wire and never read as a header.
+ * A header that lies about lengths or versions drops under the name of its
+ * layer. Checksums are not checked: the stack does, and a wrong one spends the
+ * sender's tokens all the same.
+ */
+#ifndef WEIR_BPF_PURE_PACKET_H
+#define WEIR_BPF_PURE_PACKET_H
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+#include "bpf/weir.h"
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+#define VLAN_TAGS_MAX		2
+#define IPV6_HEADERS_MAX	8
+#define ICMP_HEADER_LEN		8	/* the least of any ICMP and ICMPv6 message */
+#define TCP_FLAGS_AT		13
+#define IPV4_OFFSET		0x1fff
+#define IPV6_OFFSET		0xfff8
+
+#define be16(x) __builtin_bswap16(x)
+#define be32(x) __builtin_bswap32(x)
+#define be64(x) __builtin_bswap64(x)
+
+/* The frame that the parser reads: XDP's context, or two pointers elsewhere. */
+#ifdef __bpf__
+#define frame xdp_md
+#define frame_data(frame) ((void *)(long)(frame)->data)
+#define frame_end(frame) ((void *)(long)(frame)->data_end)
+#else
+#define __noinline __attribute__((noinline))
+struct frame {
+	void *data, *end;
+};
+struct packet;
+struct rest;
+int step_over(struct frame *frame, struct packet *pkt, struct rest *rest);
+#define frame_data(frame) ((frame)->data)
+#define frame_end(frame) ((frame)->end)
+#endif
+
+struct packet {
+	__u64 hi, lo;		/* source address as numbers; IPv4 as ::ffff:a.b.c.d */
+	__u64 to_hi, to_lo;	/* destination, the same */
+	__u32 bytes;		/* of the frame */
+	__u16 dport;		/* 0 unless TCP or UDP, not a later fragment */
+	__u8  ipv6;		/* 1: IPv6, 0: IPv4 */
+	__u8  proto;		/* IPPROTO_* behind all extension headers; of a later
+				 * fragment: what its fragment header says */
+	__u8  what;		/* enum weir_what */
+	__u8  hop_limit;	/* IPv6 only */
+	__u16 ip_at, l4_at;	/* where the headers are, from the start of the frame; l4_at: 0 of
+				 * a later fragment */
+	__u8  tcp_flags;	/* the header's byte of them */
+	__u8  pad;
+};
+
+struct vlan_tag {
+	__be16 control;
+	__be16 type;
+};
+
+struct ipv6_extension {
+	__u8 next;
+	__u8 length;		/* in 8 bytes, without the first 8; AH: in 4, less 2 */
+};
+
+struct ipv6_fragment {
+	__u8 next;
+	__u8 reserved;
+	__be16 offset;		/* 13 bits, 2 reserved, more-fragments */
+	__be32 id;
+};
+
+/*
+ * Bytes from @at to @end. Lengths are compared with this, as numbers: a pointer moved
+ * by a length that was read byte-swapped is one that Linux 6.12 and older refuse.
+ */
+static __always_inline __u32 left(const void *at, const void *end)
+{
+	return end - at;
+}
+
+/* A later fragment: its ports are elsewhere. */
+static __always_inline enum weir_reason later_fragment(struct packet *pkt)
+{
+	pkt->what = WEIR_FRAGMENT;
+	return WEIR_CONTINUE;
+}
+
+/* @at: where the TCP header starts, @len: bytes from there to the packet's end. */
+static __always_inline enum weir_reason parse_tcp(struct packet *pkt, void *at, void *end,
+						  __u32 len)
+{
+	const struct tcphdr *tcp = at;
+
+	if (len < sizeof(*tcp) || (void *)(tcp + 1) > end)
+		return WEIR_DROP_TCP;
+	if (tcp->doff * 4U < sizeof(*tcp) || tcp->doff * 4U > len)
+		return WEIR_DROP_TCP;
+	pkt->dport = be16(tcp->dest);
+	pkt->tcp_flags = ((const __u8 *)at)[TCP_FLAGS_AT];
+	if (tcp->syn && !tcp->ack)
+		pkt->what = WEIR_SYN;
+	return WEIR_CONTINUE;
+}
+
+/* @whole: the datagram is not fragmented, so its length must be in the packet. */
+static __always_inline enum weir_reason parse_udp(struct packet *pkt, void *at, void *end,
+						  __u32 len, int whole)
+{
+	const struct udphdr *udp = at;
+	__u32 said;
+
+	if (len < sizeof(*udp) || (void *)(udp + 1) > end)
+		return WEIR_DROP_UDP;
+	said = be16(udp->len);
+	/* In IPv6 zero means "to the end": jumbograms, RFC 2675; Linux takes it always. */
+	if (said == 0 && pkt->ipv6)
+		said = len;
+	if (said < sizeof(*udp) || (whole && said > len))
+		return WEIR_DROP_UDP;
+	pkt->dport = be16(udp->dest);
+	return WEIR_CONTINUE;
+}
+
+/*
+ * Neighbour discovery (RFC 4861) is recognised by its hop limit of 255, which
+ * no router lets through: nobody beyond the link can borrow its privilege.
+ */
+static __always_inline enum weir_reason parse_icmp(struct packet *pkt, void *at, void *end,
+						   __u32 len, int whole)
+{
+	const __u8 *type = at;
+
+	if (len < ICMP_HEADER_LEN || at + ICMP_HEADER_LEN > end)
+		return WEIR_DROP_ICMP;
+	if (pkt->proto == IPPROTO_ICMPV6 && whole && pkt->hop_limit == 255 && *type >= 133 &&
+	    *type <= 137)
+		return WEIR_PASS_NEIGHBOUR;
+	return WEIR_CONTINUE;
+}
+
+static __always_inline enum weir_reason parse_l4(struct packet *pkt, void *at, void *end,
+						 __u32 len, int whole)
+{
+	switch (pkt->proto) {
+	case IPPROTO_TCP:
+		return parse_tcp(pkt, at, end, len);
+	case IPPROTO_UDP:
+		return parse_udp(pkt, at, end, len, whole);
+	case IPPROTO_ICMP:
+		return pkt->ipv6 ? WEIR_CONTINUE : parse_icmp(pkt, at, end, len, whole);
+	case IPPROTO_ICMPV6:
+		return pkt->ipv6 ? parse_icmp(pkt, at, end, len, whole) : WEIR_CONTINUE;
+	default:
+		return WEIR_CONTINUE;
+	}
+}
+
+static __always_inline enum weir_reason parse_ipv4(struct packet *pkt, void *at, void *end)
+{
+	const struct iphdr *ip = at;
+	__u32 header, total, offset;
+
+	if ((void *)(ip + 1) > end || ip->version != 4)
+		return WEIR_DROP_IPV4;
+	header = ip->ihl * 4;
+	total = be16(ip->tot_len);
+	if (header < sizeof(*ip) || total < header || total > left(at, end))
+		return WEIR_DROP_IPV4;
+
+	pkt->lo = 0xffff00000000ULL | be32(ip->saddr);
+	pkt->to_lo = 0xffff00000000ULL | be32(ip->daddr);
+	pkt->proto = ip->protocol;
+	offset = be16(ip->frag_off);
+	if (offset & IPV4_OFFSET)
+		return later_fragment(pkt);
+	pkt->l4_at = pkt->ip_at + header;
+	return parse_l4(pkt, at + header, end, total - header, !(offset & 0x2000));
+}
+
+/* Where an IPv6 packet goes on behind the headers that were read. */
+struct rest {
+	__u32 at;		/* bytes from the start of the frame */
+	__u32 len;		/* from there to the end of the IP packet */
+	__u32 whole;		/* 0: first fragment, the rest is elsewhere */
+};
+
+static __always_inline int is_extension(__u8 proto)
+{
+	return proto == IPPROTO_HOPOPTS || proto == IPPROTO_ROUTING || proto == IPPROTO_DSTOPTS ||
+	       proto == IPPROTO_FRAGMENT || proto == IPPROTO_AH || proto == IPPROTO_MH;
+}
+
+/*
+ * Steps over one extension header; returns an enum weir_reason. Global in BPF,
+ * so that the verifier proves one step, and not all sequences of eight.
+ */
+__noinline int step_over(struct frame *frame, struct packet *pkt, struct rest *rest)
+{
+	const struct ipv6_extension *extension;
+	const struct ipv6_fragment *fragment;
+	__u32 size;
+
+	if (!pkt || !rest || rest->at > 0x3fff)
+		return WEIR_DROP_IPV6_CHAIN;
+	extension = frame_data(frame) + rest->at;
+	fragment = (void *)extension;
+	if (rest->len < sizeof(*fragment) || (void *)(fragment + 1) > frame_end(frame))
+		return WEIR_DROP_IPV6_CHAIN;
+
+	size = (extension->length + 1U) * 8;
+	if (pkt->proto == IPPROTO_AH)
+		size = (extension->length + 2U) * 4;
+	if (pkt->proto == IPPROTO_FRAGMENT) {
+		size = sizeof(*fragment);
+		if (be16(fragment->offset) & IPV6_OFFSET)
+			pkt->what = WEIR_FRAGMENT;
+		else if (be16(fragment->offset) & 1)
+			rest->whole = 0;
+	}
+	pkt->proto = extension->next;
+	if (size > rest->len)
+		return WEIR_DROP_IPV6_CHAIN;
+	rest->at += size;
+	rest->len -= size;
+	return WEIR_CONTINUE;
+}
+
+static __always_inline enum weir_reason walk_extensions(struct frame *frame, struct packet *pkt,
+							struct rest *rest)
+{
+	for (int i = 0; i < IPV6_HEADERS_MAX; i++) {
+		if (!is_extension(pkt->proto) || pkt->what == WEIR_FRAGMENT)
+			return WEIR_CONTINUE;
+		if (step_over(frame, pkt, rest) != WEIR_CONTINUE)
+			return WEIR_DROP_IPV6_CHAIN;
+	}
+	if (is_extension(pkt->proto) && pkt->what != WEIR_FRAGMENT)
+		return WEIR_DROP_IPV6_CHAIN;
+	return WEIR_CONTINUE;
+}
+
+static __always_inline enum weir_reason parse_ipv6(struct frame *frame, struct packet *pkt,
+						   __u32 offset)
+{
+	struct rest rest = { .at = offset + sizeof(struct ipv6hdr), .whole = 1 };
+	const struct ipv6hdr *ip = frame_data(frame) + offset;
+	void *end = frame_end(frame);
+
+	if ((void *)(ip + 1) > end || ip->version != 6)
+		return WEIR_DROP_IPV6;
+	rest.len = be16(ip->payload_len);
+	if (rest.len > left(ip + 1, end))
+		return WEIR_DROP_IPV6;
+
+	pkt->ipv6 = 1;
+	pkt->hi = (__u64)be32(ip->saddr.s6_addr32[0]) << 32 | be32(ip->saddr.s6_addr32[1]);
+	pkt->lo = (__u64)be32(ip->saddr.s6_addr32[2]) << 32 | be32(ip->saddr.s6_addr32[3]);
+	pkt->to_hi = (__u64)be32(ip->daddr.s6_addr32[0]) << 32 | be32(ip->daddr.s6_addr32[1]);
+	pkt->to_lo = (__u64)be32(ip->daddr.s6_addr32[2]) << 32 | be32(ip->daddr.s6_addr32[3]);
+	pkt->hop_limit = ip->hop_limit;
+	pkt->proto = ip->nexthdr;
+	if (is_extension(pkt->proto)) {
+		if (walk_extensions(frame, pkt, &rest) != WEIR_CONTINUE)
+			return WEIR_DROP_IPV6_CHAIN;
+		if (pkt->what == WEIR_FRAGMENT)
+			return WEIR_CONTINUE;
+	}
+	if (rest.at > 0x7fff)
+		return WEIR_DROP_IPV6_CHAIN;
+	pkt->l4_at = rest.at;
+	return parse_l4(pkt, frame_data(frame) + rest.at, end, rest.len, rest.whole);
+}
+
+/* @pkt: zeroed. WEIR_CONTINUE: an IP packet, all fields set. */
+static __always_inline enum weir_reason parse(struct frame *frame, struct packet *pkt)
+{
+	const struct ethhdr *eth = frame_data(frame);
+	__u32 at = sizeof(*eth);
+	void *end = frame_end(frame);
+	__be16 type;
+
+	pkt->bytes = end - frame_data(frame);
+	if ((void *)(eth + 1) > end)
+		return WEIR_DROP_ETHERNET;
+	type = eth->h_proto;
+	for (int i = 0; i < VLAN_TAGS_MAX; i++) {
+		const struct vlan_tag *tag = frame_data(frame) + at;
+
+		if (type != be16(ETH_P_8021Q) && type != be16(ETH_P_8021AD))
+			break;
+		if ((void *)(tag + 1) > end)
+			return WEIR_DROP_ETHERNET;
+		type = tag->type;
+		at += sizeof(*tag);
+	}
+
+	pkt->ip_at = at;
+	switch (be16(type)) {
+	case ETH_P_IP:
+		return parse_ipv4(pkt, frame_data(frame) + at, end);
+	case ETH_P_IPV6:
+		return parse_ipv6(frame, pkt, at);
+	case ETH_P_ARP:
+		return WEIR_PASS_ARP;
+	default:
+		return WEIR_PASS_NOT_IP;
+	}
+}
+
+#endif

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* weir attach, weir confirm, weir detach. */
+#include <errno.h>
+#include <net/if.h>
+#include <string.h>
+#include <time.h>
+
+#include "user/cli/command.h"
+#include "user/cli/output.h"
+#include "user/state/datapath.h"
+#include "user/state/device.h"
+#include "user/model/error.h"
+#include "user/model/format.h"
+#include "user/model/parse.h"
+#include "user/host/ssh.h"
+#include "user/state/try.h"
+
+#define TRY_MAX_NS	(24 * 3600 * 1000000000ULL)
+
+static uint32_t free_slot(const struct maps *maps)
+{
+	struct weir_device device;
+
+	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
+		if (!device_read(maps, slot, &device))
+			return slot;
+	return WEIR_DEVICES;
+}
+
+/* ---- attach ---- */
+
+struct attach_words {
+	const char *name;
+	enum attach_mode mode;
+	bool monitor;
+	uint64_t try_ns;	/* 0: for good */
+};
+
+static int set_dev(void *into, const char *value, char *err)
+{
+	struct attach_words *w = into;
+
+	(void)err;
+	w->name = value;
+	return 0;
+}
+
+static int set_mode(void *into, const char *value, char *err)
+{
+	static const char *const modes[] = { "auto", "native", "skb" };
+	struct attach_words *w = into;
+
+	for (int i = ATTACH_AUTO; i <= ATTACH_SKB; i++) {
+		if (strcmp(value, modes[i]))
+			continue;
+		w->mode = i;
+		return 0;
+	}
+	return fail(err, EINVAL, "mode \"%.40s\": native, skb or auto", value);
+}
+
+static int set_monitor(void *into, const char *value, char *err)
+{
+	struct attach_words *w = into;
+
+	(void)value;
+	(void)err;
+	w->monitor = true;
+	return 0;
+}
+
+static int set_try(void *into, const char *value, char *err)
+{
+	struct attach_words *w = into;
+
+	if (parse_duration(value, &w->try_ns, err))
+		return -EINVAL;
+	return w->try_ns <= TRY_MAX_NS ? 0 : fail(err, EINVAL, "try %s: at most 24h", value);
+}
+
+static int parse_attach(char **words, struct attach_words *w, char *err)
+{
+	static const struct word table[] = {
+		{ "dev", "an interface", set_dev },
+		{ "mode", "native, skb or auto", set_mode },
+		{ "monitor", NULL, set_monitor },
+		{ "try", "a time such as 60s", set_try },
+		{ 0 },
+	};
+	int rc;
+
+	*w = (struct attach_words){ .mode = ATTACH_AUTO };
+	rc = take_words(&words, table, w, err);
+	if (rc)
+		return rc;
+	return w->name ? 0 : fail(err, EINVAL, "attach needs dev IF");
+}
+
+static void report_attached(const struct call *call, const struct maps *maps,
+			    const struct weir_device *device, const struct attach_result *result)
+{
+	const char *mode = device_mode(device);
+	struct settings settings;
+	char err[ERR_LEN];
+
+	if (result->fell_back)
+		remark(call, "%s: no native XDP here, attached in skb mode: right, but slower, since "
+		       "the kernel has allocated a buffer by then (%s)", device->name, result->why);
+	remark(call, "%s: %s (%s mode%s%s)", device->name,
+	       result->replaced ? "weir was attached already; its program was replaced without a gap" :
+				  "attached", mode, device->dispatcher ? ", with other programs" : "",
+	       device->monitor ? ", monitor: nothing is dropped" : "");
+	if (maps_read_settings(maps, &settings, err))
+		return;
+	if (!settings.policy->active && !result->replaced)
+		remark(call, "no limits are set: traffic is counted and passes; "
+		       "`weir limit set rate 1000pps` limits each source");
+	settings_free(&settings);
+}
+
+/* Who types this from afar should not be the first that a limit or a list cuts off. */
+static void warn_peers(const struct call *call, const struct maps *maps,
+		       const struct attach_words *w)
+{
+	struct prefixes peers = { 0 };
+	char text[PREFIX_STRLEN], err[ERR_LEN];
+	struct settings settings;
+
+	if (maps_read_settings(maps, &settings, err))
+		return;
+	if (ssh_peers(&peers))
+		prefixes_free(&peers);
+	for (size_t i = 0; i < prefixes_count(&peers); i++) {
+		struct prefix peer = prefixes_at(&peers, i);
+
+		if (entries_cover(&settings.allow, &peer, now_ns()))
+			continue;
+		prefix_format_short(&peer, text);
+		remark(call, "%s: an SSH session comes from %s, which is not allowed: a limit, a "
+		       "block or a list could cut it off. To keep it: `weir allow add %s comment "
+		       "\"ssh\"`%s", w->name, text, text, w->try_ns || w->monitor ? "" :
+		       "; to find out safely: `attach` with `try 60s`");
+	}
+	prefixes_free(&peers);
+	settings_free(&settings);
+}
+
+/* What the try in @device would go back to; false: it would change nothing. */
+static bool choose_fallback(struct weir_device *device, const struct weir_device *old, bool fresh)
+{
+	if (fresh)
+		device->fallback = WEIR_BACK_TO_NOTHING;
+	else if (old->try_until_ns)
+		device->fallback = old->fallback;
+	else
+		device->fallback = old->monitor ? WEIR_BACK_TO_MONITOR : WEIR_BACK_TO_ENFORCING;
+	return device->fallback == WEIR_BACK_TO_NOTHING ||
+	       (device->fallback == WEIR_BACK_TO_MONITOR) != device->monitor;
+}
+
+/* After a failure no try may be left that nobody ends. */
+static enum outcome begin_try(const struct call *call, struct maps *maps, uint32_t slot,
+			      struct weir_device *device, const struct attach_words *w)
+{
+	char err[ERR_LEN], ignored[ERR_LEN], period[FORMAT_LEN];
+
+	if (try_watch(slot, device, err)) {
+		try_go_back(maps, slot, device, ignored);
+		return failed("%s", err);
+	}
+	format_duration(w->try_ns / 1000000000, period);
+	remark(call, "%s: on trial for %s, then %s by itself; `weir confirm` keeps it", device->name,
+	       period, try_fallback_text(device));
+	return DONE;
+}
+
+static enum outcome attach(const struct call *call, struct maps *maps, const struct attach_words *w,
+			   uint32_t ifindex)
+{
+	struct weir_device old = { 0 }, device;
+	uint32_t slot = device_find(maps, w->name, &old);
+	bool fresh = slot == WEIR_DEVICES || old.ifindex != ifindex;
+	struct attach_result result;
+	char err[ERR_LEN];
+
+	if (slot == WEIR_DEVICES)
+		slot = free_slot(maps);
+	if (slot == WEIR_DEVICES)
+		return failed("weir is on %d interfaces already, which is the most it can do",
+			      WEIR_DEVICES);
+	device = (struct weir_device){ .ifindex = ifindex, .netns = own_netns(),
+				       .monitor = w->monitor,
+				       .try_until_ns = w->try_ns ? now_ns() + w->try_ns : 0,
+				       .attached_unix_s = fresh ? (uint64_t)time(NULL) :
+								  old.attached_unix_s };
+	snprintf(device.name, sizeof(device.name), "%s", w->name);
+	if (w->try_ns && !choose_fallback(&device, &old, fresh))
+		return failed("%s: weir is attached and %s already, so there is nothing to try",
+			      w->name, w->monitor ? "in monitor mode" : "enforcing");
+	if (fresh && maps_clear_counters(maps, slot))
+		return failed("cannot clear the counters of slot %u", slot);
+	warn_peers(call, maps, w);
+	if (datapath_attach(maps, slot, &device, w->mode, &result, err))
+		return failed("%s", err);
+	if (maps_write_device(maps, slot, &device)) {
+		if (result.replaced)
+			return failed("%s: weir's program was replaced and works, but the record of it "
+				      "is the old one; attach again", w->name);
+		datapath_detach(maps, &device, err);
+		return failed("%s: cannot record the device; detached again", w->name);
+	}
+	report_attached(call, maps, &device, &result);
+	return w->try_ns ? begin_try(call, maps, slot, &device, w) : DONE;
+}
+
+enum outcome cmd_attach(const struct call *call)
+{
+	struct attach_words w;
+	enum outcome outcome;
+	struct maps maps;
+	char err[ERR_LEN];
+	uint32_t ifindex;
+
+	if (parse_attach(call->words, &w, err))
+		return usage(call, "%s", err);
+	ifindex = if_nametoindex(w.name);
+	if (!ifindex)
+		return failed("there is no interface %s in this network namespace; `ip -br link` "
+			      "lists them", w.name);
+	if (maps_open(&maps, MAPS_CREATE, err))
+		return failed("%s", err);
+	try_settle(&maps);
+	outcome = attach(call, &maps, &w, ifindex);
+	close_maps(&maps, outcome);
+	return outcome;
+}
+
+/* ---- confirm ---- */
+
+static int set_confirm_dev(void *into, const char *value, char *err)
+{
+	(void)err;
+	*(const char **)into = value;
+	return 0;
+}
+
+static enum outcome confirm_one(const struct call *call, struct maps *maps, uint32_t slot,
+				struct weir_device *device)
+{
+	char err[ERR_LEN];
+
+	if (try_is_over(device)) {
+		if (try_go_back(maps, slot, device, err))
+			return failed("%s", err);
+		return failed("%s: too late, its time is over and it has gone %s; attach again",
+			      device->name, try_fallback_text(device));
+	}
+	if (try_confirm(maps, slot, device, err))
+		return failed("%s", err);
+	remark(call, "%s: confirmed, weir stays", device->name);
+	return DONE;
+}
+
+static enum outcome confirm(const struct call *call, struct maps *maps, const char *name)
+{
+	enum outcome outcome = DONE;
+	struct weir_device device;
+	bool any = false;
+
+	if (name && device_find(maps, name, &device) == WEIR_DEVICES)
+		return failed("%s: weir is not attached", name);
+	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
+		if (!device_read(maps, slot, &device) || !device.try_until_ns ||
+		    device.netns != own_netns() || (name && strcmp(name, device.name)))
+			continue;
+		any = true;
+		if (confirm_one(call, maps, slot, &device) != DONE)
+			outcome = FAILED;
+	}
+	return any ? outcome : failed("%s%snothing is on trial here: confirmed or detached already, "
+				      "or its time was over", name ? name : "", name ? ": " : "");
+}
+
+enum outcome cmd_confirm(const struct call *call)
+{
+	static const struct word table[] = { { "dev", "an interface", set_confirm_dev }, { 0 } };
+	char **words = call->words, err[ERR_LEN];
+	const char *name = NULL;
+	enum outcome outcome;
+	struct maps maps;
+
+	if (take_words(&words, table, &name, err))
+		return usage(call, "%s", err);
+	if (maps_open(&maps, MAPS_WRITE, err))
+		return failed("%s", err);
+	outcome = confirm(call, &maps, name);
+	maps_close(&maps);
+	return outcome;
+}
+
+/* ---- detach ---- */
+
+static enum outcome detach_slot(const struct call *call, const struct maps *maps, uint32_t slot,
+				const struct weir_device *device)
+{
+	static const struct weir_device none;
+	char err[ERR_LEN];
+	int rc = 0;
+
+	if (device->netns != own_netns()) {
+		if (datapath_program_lives(device->prog_id))
+			return failed("%s: attached in another network namespace; detach it from "
+				      "there (nsenter --net=/run/netns/NAME)", device->name);
+	} else if (!device_is_gone(device)) {
+		rc = datapath_detach(maps, device, err);
+	}
+	if (rc < 0)
+		return failed("%s", err);
+	if (maps_write_device(maps, slot, &none))
+		return failed("%s: detached, but the record of it stays", device->name);
+	remark(call, rc ? "%s: detached" : "%s: was gone already", device->name);
+	return DONE;
+}
+
+static enum outcome detach_all(const struct call *call, const struct maps *maps)
+{
+	enum outcome outcome = DONE;
+	struct weir_device device;
+
+	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
+		if (device_read(maps, slot, &device) &&
+		    detach_slot(call, maps, slot, &device) != DONE)
+			outcome = FAILED;
+	return outcome;
+}
+
+static enum outcome forget_settings(const struct call *call, struct maps *maps)
+{
+	char err[ERR_LEN];
+
+	if (maps_unpin(maps, err))
+		return failed("%s", err);
+	remark(call, "weir is on no interface any more: its settings and counters are removed "
+	       "(`keep` keeps them)");
+	return DONE;
+}
+
+struct detach_words {
+	const char *name;
+	bool all, keep;
+};
+
+static int set_detach_dev(void *into, const char *value, char *err)
+{
+	struct detach_words *w = into;
+
+	(void)err;
+	w->name = value;
+	return 0;
+}
+
+static int set_all_or_keep(void *into, const char *value, char *err)
+{
+	struct detach_words *w = into;
+
+	(void)err;
+	*(*value == 'a' ? &w->all : &w->keep) = true;
+	return 0;
+}
+
+static int parse_detach(char **words, struct detach_words *w, char *err)
+{
+	static const struct word table[] = {
+		{ "dev", "an interface", set_detach_dev },
+		{ "all", NULL, set_all_or_keep },
+		{ "keep", NULL, set_all_or_keep },
+		{ 0 },
+	};
+	int rc;
+
+	*w = (struct detach_words){ 0 };
+	rc = take_words(&words, table, w, err);
+	if (rc)
+		return rc;
+	if (w->all && w->name)
+		return fail(err, EINVAL, "dev %s or all, not both", w->name);
+	return w->all || w->name ? 0 : fail(err, EINVAL, "detach needs dev IF, or all");
+}
+
+enum outcome cmd_detach(const struct call *call)
+{
+	struct weir_device device;
+	struct detach_words w;
+	enum outcome outcome;
+	char err[ERR_LEN];
+	struct maps maps;
+	uint32_t slot;
+
+	if (parse_detach(call->words, &w, err))
+		return usage(call, "%s", err);
+	if (maps_open(&maps, MAPS_WRITE, err))
+		return failed("%s", err);
+	if (w.all) {
+		outcome = detach_all(call, &maps);
+	} else {
+		slot = device_find(&maps, w.name, &device);
+		outcome = slot == WEIR_DEVICES ? failed("%s: weir is not attached", w.name) :
+						 detach_slot(call, &maps, slot, &device);
+	}
+	if (outcome == DONE && !w.keep && !devices_in_use(&maps))
+		outcome = forget_settings(call, &maps);
+	maps_close(&maps);
+	return outcome;
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* weir daemon, show bans, ban-log: judgements that nobody has to wait for. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "user/cli/output.h"
+#include "user/daemon/daemon.h"
+#include "user/model/error.h"
+#include "user/state/judgements.h"
+#include "user/model/parse.h"
+#include "user/model/table.h"
+
+#define NS_PER_S	1000000000ULL
+#define LAST_DEFAULT	20
+#define WORDS_INDENT	4
+
+/* ---- daemon ---- */
+
+static int set_config(void *into, const char *value, char *err)
+{
+	(void)err;
+	((struct daemon_options *)into)->file = value;
+	return 0;
+}
+
+static int set_monitor(void *into, const char *value, char *err)
+{
+	(void)value;
+	(void)err;
+	((struct daemon_options *)into)->judge_only = true;
+	return 0;
+}
+
+/* `check` takes the first of them only. */
+static const struct word daemon_words[] = {
+	{ "monitor", NULL, set_monitor },
+	{ "config", "a settings file", set_config },
+	{ 0 },
+};
+
+enum outcome cmd_daemon(const struct call *call)
+{
+	struct daemon_options options = { 0 };
+	char **words = call->words, err[ERR_LEN];
+
+	if (take_words(&words, daemon_words, &options, err))
+		return usage(call, "%s", err);
+	return daemon_run(&options, err) ? failed("%s", err) : DONE;
+}
+
+static json_t *value_json(const struct config_key *key, const void *base)
+{
+	const void *at = (const char *)base + key->offset;
+	char text[CONFIG_TEXT + 4];
+
+	switch (key->kind) {
+	case CONFIG_NUMBER:
+		return json_integer(*(const uint64_t *)at);
+	case CONFIG_DURATION:
+		return json_integer(*(const uint64_t *)at / NS_PER_S);
+	case CONFIG_FLAG:
+		return json_boolean(*(const bool *)at);
+	default:
+		config_format(key, base, text, sizeof(text));
+		return json_string(strcmp(text, "\"\"") ? text : "");
+	}
+}
+
+static json_t *section_of(json_t *root, const char *name)
+{
+	json_t *section;
+
+	if (!*name)
+		return root;
+	section = json_object_get(root, name);
+	if (!section) {
+		section = json_object();
+		json_object_set_new(root, name, section);
+	}
+	return section;
+}
+
+/* What holds, defaults and all; durations in seconds. */
+static json_t *config_json(const struct config *config)
+{
+	json_t *root = json_object(), *load = json_array(), *one;
+
+	for (size_t i = 0; i < config->list_count; i++)
+		json_array_append_new(load, json_object());
+	for (const struct config_key *key = config_keys; key->name; key++) {
+		if (strcmp(key->section, "lists.load")) {
+			json_object_set_new(section_of(root, key->section), key->name,
+					    value_json(key, config));
+			continue;
+		}
+		for (size_t i = 0; i < config->list_count; i++) {
+			one = json_array_get(load, i);
+			json_object_set_new(one, key->name, value_json(key, &config->lists[i]));
+		}
+	}
+	json_object_set_new(section_of(root, "lists"), "load", load);
+	return root;
+}
+
+static void print_config(const struct config *config)
+{
+	char text[CONFIG_TEXT + 4];
+
+	for (const struct config_key *key = config_keys; key->name; key++) {
+		if (!strcmp(key->section, "lists.load"))
+			continue;
+		config_format(key, config, text, sizeof(text));
+		printf("%s%s%s: %s\n", key->section, *key->section ? "." : "", key->name, text);
+	}
+	for (size_t i = 0; i < config->list_count; i++)
+		printf("list %s: %s\n", config->lists[i].name, config->lists[i].file);
+}
+
+enum outcome cmd_daemon_check(const struct call *call)
+{
+	struct daemon_options options = { 0 };
+	char **words = call->words, err[ERR_LEN];
+	struct config config;
+
+	if (take_words(&words, daemon_words + 1, &options, err))
+		return usage(call, "%s", err);
+	if (daemon_config(&options, &config, err))
+		return failed("%s", err);
+	if (!call->json)
+		print_config(&config);
+	return print_json(call, config_json(&config));
+}
+
+/* ---- show bans ---- */
+
+static const char *origin_name(uint8_t origin)
+{
+	return origin == WEIR_BY_DAEMON ? "daemon" : "operator";
+}
+
+static uint64_t seconds_left(const struct entry *entry, uint64_t now)
+{
+	return (entry->value.until_ns - now + NS_PER_S - 1) / NS_PER_S;
+}
+
+static json_t *ban_json(const struct entry *entry, const char *prefix, uint64_t now)
+{
+	char undo[PREFIX_STRLEN + 16];
+
+	snprintf(undo, sizeof(undo), "weir block del %s", prefix);
+	return json_pack("{s:s, s:s, s:I, s:i, s:b, s:I, s:s, s:s}", "prefix", prefix, "origin",
+			 origin_name(entry->value.origin), "ttl_seconds",
+			 (json_int_t)seconds_left(entry, now), "strikes", entry->value.strikes,
+			 "spare_known", entry->value.spare_known, "added",
+			 (json_int_t)entry->value.added_unix_s, "reason", entry->value.comment,
+			 "undo", undo);
+}
+
+static void print_ban(const struct entry *entry, const char *prefix, uint64_t now)
+{
+	static const struct column columns[] = {
+		{ "PREFIX", 19 }, { "BY", 8 }, { "LEFT", 6, true }, { "STRIKES", 7, true },
+		{ "WHY", 0 }, { 0 },
+	};
+	char left[FORMAT_LEN], strikes[FORMAT_LEN];
+
+	if (!entry) {
+		table_head(columns);
+		return;
+	}
+	snprintf(left, sizeof(left), "%llus", (unsigned long long)seconds_left(entry, now));
+	table_row(columns, prefix, origin_name(entry->value.origin), left,
+		  table_count(entry->value.strikes, strikes), entry->value.comment);
+}
+
+enum outcome cmd_show_bans(const struct call *call)
+{
+	json_t *list = json_array();
+	char text[PREFIX_STRLEN], err[ERR_LEN];
+	struct settings settings;
+	uint64_t now = now_ns();
+	size_t count = 0;
+
+	if (read_settings(&settings, err))
+		return failed("%s", err);
+	entries_expire(&settings.block, now);
+	for (size_t i = 0; i < settings.block.count; i++) {
+		const struct entry *entry = &settings.block.at[i];
+
+		if (!entry->value.until_ns)
+			continue;
+		prefix_format(&entry->prefix, text);
+		if (call->json) {
+			json_array_append_new(list, ban_json(entry, text, now));
+		} else {
+			if (!count)
+				print_ban(NULL, NULL, now);
+			print_ban(entry, text, now);
+		}
+		count++;
+	}
+	if (!call->json)
+		remark(call, count ? "%zu bans; `weir block del PREFIX` undoes one" : "no bans",
+		       count);
+	settings_free(&settings);
+	return print_json(call, json_pack("{s:o}", "bans", list));
+}
+
+/* ---- ban-log ---- */
+
+json_t *judgement_json(const struct weir_judgement *j, const char *prefix)
+{
+	char why[384];
+
+	judgement_explain(j, why, sizeof(why));
+	return json_pack("{s:I, s:I, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:s}",
+			 "number", (json_int_t)j->number, "time", (json_int_t)j->unix_s, "verdict",
+			 judgement_name(j->kind), "prefix", prefix, "strikes", j->strikes, "windows",
+			 j->windows, "ttl_seconds", (json_int_t)j->ttl_s, "packets",
+			 (json_int_t)j->packets, "limit_pps", (json_int_t)j->limit_pps, "seen_pps",
+			 (json_int_t)j->seen_pps, "sources", (int)j->sources, "share_permille",
+			 (int)j->share_permille, "text", j->text, "evidence", why);
+}
+
+static void print_judgement(const struct weir_judgement *j, const char *prefix)
+{
+	char why[384], when[32];
+	time_t seconds = j->unix_s;
+	struct tm tm;
+
+	localtime_r(&seconds, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+	judgement_explain(j, why, sizeof(why));
+	printf("%s %s %s\n%*s", when, judgement_name(j->kind), prefix, WORDS_INDENT, "");
+	print_wrapped(stdout, why, WORDS_INDENT, WORDS_INDENT);
+	if (j->kind == WEIR_BAN_SOURCE || j->kind == WEIR_BAN_NETWORK)
+		printf("%*sundo: weir block del %s\n", WORDS_INDENT, "", prefix);
+}
+
+enum outcome cmd_ban_log(const struct call *call)
+{
+	char **words = call->words, err[ERR_LEN], text[PREFIX_STRLEN], *value;
+	uint64_t wanted = LAST_DEFAULT;
+	struct weir_judgement *judgements;
+	json_t *list = json_array();
+	struct maps maps;
+	size_t count;
+	int rc;
+
+	if (take_word(&words, "last")) {
+		value = take_value(&words);
+		if (!value || parse_number(value, "last", 1, WEIR_JUDGEMENTS, &wanted, err))
+			return usage(call, "%s", value ? err : "last needs a number");
+	}
+	if (no_more_words(words, err))
+		return usage(call, "%s", err);
+	rc = maps_open(&maps, MAPS_READ, err);
+	if (rc)
+		return failed("%s", err);
+	rc = judgements_read(&maps, wanted, &judgements, &count, err);
+	maps_close(&maps);
+	if (rc)
+		return failed("%s", err);
+	for (size_t i = 0; i < count; i++) {
+		struct prefix prefix;
+
+		prefix_from_key(&judgements[i].prefix, &prefix);
+		prefix_format(&prefix, text);
+		if (call->json)
+			json_array_append_new(list, judgement_json(&judgements[i], text));
+		else
+			print_judgement(&judgements[i], text);
+	}
+	if (!call->json && !count)
+		remark(call, "nothing has been judged");
+	free(judgements);
+	return print_json(call, json_pack("{s:o}", "judgements", list));
+}

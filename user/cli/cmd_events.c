@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* weir monitor: packets, judgements and changes of bans, as they happen. */
+#include <inttypes.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "user/state/changes.h"
+#include "user/cli/output.h"
+#include "user/state/judgements.h"
+#include "user/model/parse.h"
+#include "user/model/table.h"
+#include "user/cli/watch.h"
+
+#define NS_PER_S	1000000000ULL
+#define LINE_LEN	512
+#define INDENT		4	/* of what does not fit in a line */
+
+struct monitor {
+	struct watch watch;	/* first: tick and flush get a pointer to it */
+	const struct call *call;
+	struct watch_words words;
+	struct bans bans;
+	uint64_t judged;	/* number of the last judgement that was told */
+	uint64_t shown;		/* events */
+};
+
+/* ---- one event, in text or JSON ---- */
+
+/* False once there were as many as were asked for. */
+static bool is_wanted(struct monitor *monitor)
+{
+	if (monitor->watch.end || (monitor->words.count && monitor->shown >= monitor->words.count))
+		return false;
+	monitor->shown++;
+	return true;
+}
+
+static void end_if_enough(struct monitor *monitor)
+{
+	if (monitor->words.count && monitor->shown >= monitor->words.count)
+		monitor->watch.end = WATCH_ENOUGH;
+}
+
+static void time_text(uint64_t unix_ns, char text[16])
+{
+	time_t seconds = unix_ns / NS_PER_S;
+	struct tm day;
+	size_t used = strftime(text, 16, "%H:%M:%S", localtime_r(&seconds, &day));
+
+	snprintf(text + used, 16 - used, ".%03" PRIu64, unix_ns / 1000000 % 1000);
+}
+
+/* Frees @event. */
+static void put_json(struct monitor *monitor, json_t *event)
+{
+	if (!event)
+		return;
+	json_dumpf(event, stdout, monitor->call->pretty ? JSON_INDENT(2) : JSON_COMPACT);
+	putchar('\n');
+	json_decref(event);
+}
+
+static void put_text(uint64_t unix_ns, const char *text)
+{
+	char line[LINE_LEN + 16], when[16];
+
+	time_text(unix_ns, when);
+	snprintf(line, sizeof(line), "%s %s", when, text);
+	print_wrapped(stdout, line, 0, INDENT);
+}
+
+/* What no IP packet has stays empty. */
+struct packet_text {
+	char source[PREFIX_STRLEN], destination[PREFIX_STRLEN], proto[16];
+	const char *what;	/* NULL: nothing of note */
+};
+
+static void describe(const struct weir_event *event, struct packet_text *text)
+{
+	static const char *const whats[] = { NULL, "syn", "fragment" };
+	struct prefix from = { event->hi, event->lo, 128 }, to = { event->to_hi, event->to_lo, 128 };
+	const char *name = proto_name(event->proto);
+
+	*text = (struct packet_text){ .what = event->what < 3 ? whats[event->what] : NULL };
+	if (!event->hi && !event->lo && !event->to_hi && !event->to_lo)
+		return;
+	prefix_format_short(&from, text->source);
+	prefix_format_short(&to, text->destination);
+	if (name)
+		snprintf(text->proto, sizeof(text->proto), "%s", name);
+	else
+		snprintf(text->proto, sizeof(text->proto), "%u", event->proto);
+}
+
+static json_t *packet_json(const struct monitor *monitor, const struct weir_event *event,
+			   const struct packet_text *text)
+{
+	const char *dev = monitor->watch.device[event->slot % WEIR_DEVICES];
+	json_t *json = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s?}", "event",
+				 "packet", "time_ns", (json_int_t)(event->time_ns +
+				 monitor->watch.unix_offset_ns), "dev", dev, "reason",
+				 reason_name(event->reason), "action", event_action(event), "source",
+				 *text->source ? text->source : NULL, "destination",
+				 *text->destination ? text->destination : NULL, "proto",
+				 *text->proto ? text->proto : NULL, "what", text->what);
+
+	json_object_set_new(json, "dport", event->dport ? json_integer(event->dport) : json_null());
+	json_object_set_new(json, "bytes", json_integer(event->bytes));
+	json_object_set_new(json, "weight", json_integer(event->weight));
+	return json;
+}
+
+static void print_packet(const struct monitor *monitor, const struct weir_event *event,
+			 const struct packet_text *text)
+{
+	char line[LINE_LEN], flow[2 * PREFIX_STRLEN + 48] = "", port[8] = "";
+
+	if (event->dport)
+		snprintf(port, sizeof(port), " %u", event->dport);
+	if (*text->source)
+		snprintf(flow, sizeof(flow), "%s > %s %s%s%s%s ", text->source, text->destination,
+			 text->proto, text->what ? " " : "", text->what ? text->what : "", port);
+	snprintf(line, sizeof(line), "%s %s %s %s%u B x%" PRIu64,
+		 monitor->watch.device[event->slot % WEIR_DEVICES], event_action(event),
+		 reason_name(event->reason), flow, event->bytes, (uint64_t)event->weight);
+	put_text(event->time_ns + monitor->watch.unix_offset_ns, line);
+}
+
+static void tell_packet(const struct weir_event *event, void *arg)
+{
+	struct monitor *monitor = arg;
+	struct packet_text text;
+
+	if (!is_wanted(monitor))
+		return;
+	describe(event, &text);
+	if (monitor->call->json)
+		put_json(monitor, packet_json(monitor, event, &text));
+	else
+		print_packet(monitor, event, &text);
+	end_if_enough(monitor);
+}
+
+/* ---- judgements ---- */
+
+static bool concerns(const struct monitor *monitor, const struct prefix *prefix)
+{
+	const struct prefix *from = &monitor->words.wanted.from;
+
+	return !monitor->words.wanted.from_given || prefix_covers(from, prefix) ||
+	       prefix_covers(prefix, from);
+}
+
+static json_t *judgement_event(const struct weir_judgement *judgement, const char *prefix)
+{
+	json_t *json = judgement_json(judgement, prefix);
+
+	json_object_set_new(json, "event", json_string("judgement"));
+	json_object_set_new(json, "time_ns", json_integer(judgement->unix_s * NS_PER_S));
+	return json;
+}
+
+static void print_judgement(const struct weir_judgement *judgement, const char *prefix)
+{
+	char line[LINE_LEN], why[384];
+
+	judgement_explain(judgement, why, sizeof(why));
+	snprintf(line, sizeof(line), "judgement: %s %s: %s", judgement_name(judgement->kind), prefix,
+		 why);
+	put_text(judgement->unix_s * NS_PER_S, line);
+}
+
+static void tell_judgement(struct monitor *monitor, const struct weir_judgement *judgement)
+{
+	char text[PREFIX_STRLEN];
+	struct prefix prefix;
+
+	prefix_from_key(&judgement->prefix, &prefix);
+	if (!concerns(monitor, &prefix) || !is_wanted(monitor))
+		return;
+	prefix_format(&prefix, text);
+	if (monitor->call->json)
+		put_json(monitor, judgement_event(judgement, text));
+	else
+		print_judgement(judgement, text);
+	end_if_enough(monitor);
+}
+
+static bool read_judgement(const struct monitor *monitor, uint64_t number,
+			   struct weir_judgement *judgement)
+{
+	return !maps_read_judgement(&monitor->watch.maps, number % WEIR_JUDGEMENTS, judgement);
+}
+
+/* What was judged before we came is not told. */
+static void find_last_judgement(struct monitor *monitor)
+{
+	struct weir_judgement *last;
+	char ignored[ERR_LEN];
+	size_t count;
+
+	if (judgements_read(&monitor->watch.maps, 1, &last, &count, ignored))
+		return;
+	monitor->judged = count ? last->number : 0;
+	free(last);
+}
+
+static void look_for_judgements(struct monitor *monitor)
+{
+	struct weir_judgement judgement;
+
+	while (read_judgement(monitor, monitor->judged + 1, &judgement) &&
+	       judgement.number > monitor->judged) {
+		monitor->judged = judgement.number;	/* more than one further: some were overwritten */
+		tell_judgement(monitor, &judgement);
+	}
+}
+
+/* ---- bans ---- */
+
+static void tell_ban(const struct entry *entry, enum ban_change change, void *arg)
+{
+	static const char *const words[] = { "added", "changed", "removed", "ended" };
+	uint64_t now = now_ns(), left = 0, unix_ns;
+	char prefix[PREFIX_STRLEN], ttl[FORMAT_LEN + 8] = "", duration[FORMAT_LEN], line[LINE_LEN];
+	const char *origin = entry->value.origin == WEIR_BY_DAEMON ? "daemon" : "operator";
+	const char *kind = entry->value.until_ns ? "ban" : "block";
+	struct monitor *monitor = arg;
+
+	if (!concerns(monitor, &entry->prefix) || !is_wanted(monitor))
+		return;
+	unix_ns = now + monitor->watch.unix_offset_ns;
+	if (entry->value.until_ns > now)
+		left = (entry->value.until_ns - now + NS_PER_S - 1) / NS_PER_S;
+	prefix_format(&entry->prefix, prefix);
+	if (monitor->call->json) {
+		put_json(monitor, json_pack("{s:s, s:I, s:s, s:s, s:I, s:s, s:s}", "event", kind,
+					    "time_ns", (json_int_t)unix_ns, "change", words[change],
+					    "prefix", prefix, "ttl_seconds", (json_int_t)left,
+					    "origin", origin, "comment", entry->value.comment));
+	} else {
+		if (left) {
+			format_duration(left, duration);
+			snprintf(ttl, sizeof(ttl), " ttl %s", duration);
+		}
+		snprintf(line, sizeof(line), "%s: %s %s%s by %s%s%.47s", kind, words[change], prefix,
+			 ttl, origin, *entry->value.comment ? ": " : "", entry->value.comment);
+		put_text(unix_ns, line);
+	}
+	end_if_enough(monitor);
+}
+
+/* ---- the command ---- */
+
+/* Who asks for a reason wants packets alone. */
+static void tick(struct watch *watch)
+{
+	struct monitor *monitor = (struct monitor *)watch;
+
+	if (monitor->words.wanted.reasons)
+		return;
+	look_for_judgements(monitor);
+	bans_look(&monitor->bans, &watch->maps, tell_ban, monitor);
+}
+
+static void flush(struct watch *watch)
+{
+	bool failed_now = fflush(stdout) || ferror(stdout) || watch_reader_left(STDOUT_FILENO);
+
+	if (failed_now && watch_is_signalled()) {
+		clearerr(stdout);
+		__fpurge(stdout);	/* nobody reads it, and main() would wait for him */
+		watch->end = WATCH_SIGNAL;
+	} else if (failed_now) {
+		watch->end = WATCH_FAILED;
+	}
+}
+
+static void say_end(const struct monitor *monitor, enum watch_end end,
+		    const struct listen_totals *totals)
+{
+	if (end == WATCH_DETACHED)
+		remark(monitor->call, "weir is detached: there is nothing more to see");
+	if (monitor->shown == totals->packets && !totals->lost)
+		return;
+	remark(monitor->call, "%" PRIu64 " packets matched, %" PRIu64 " events shown, %" PRIu64
+	       " samples lost", totals->packets, monitor->shown, totals->lost);
+}
+
+static const struct word monitor_words[] = {
+	{ "reason", "a reason, such as rate-limit", watch_set_reason, .often = true },
+	{ "from", "a prefix", watch_set_from },
+	{ "passed", NULL, watch_set_passed },
+	{ "count", "a number", watch_set_count },
+	{ "seconds", "a number", watch_set_seconds },
+	{ 0 },
+};
+
+enum outcome cmd_monitor(const struct call *call)
+{
+	struct monitor monitor = { .watch = { .tick = tick, .flush = flush }, .call = call };
+	struct listen_totals totals;
+	enum watch_end end;
+	char err[ERR_LEN];
+
+	if (watch_parse(call->words, monitor_words, &monitor.words, err))
+		return usage(call, "%s", err);
+	if (watch_open(&monitor.watch, &monitor.words, tell_packet, &monitor, err))
+		return failed("%s", err);
+	if (!monitor.watch.attached)
+		remark(call, "weir is on no interface yet: waiting for `weir attach`");
+	find_last_judgement(&monitor);
+	end = watch_run(&monitor.watch);
+	totals = watch_close(&monitor.watch);
+	bans_free(&monitor.bans);
+	if (end == WATCH_FAILED && watch_reader_left(STDOUT_FILENO))
+		watch_die_of_pipe();
+	say_end(&monitor, end, &totals);
+	return end == WATCH_FAILED ? FAILED : DONE;
+}

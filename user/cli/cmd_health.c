@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* weir show health: is weir itself well? The figures of `metrics`, for people and for the page. */
+#include "user/cli/output.h"
+#include "user/state/device.h"
+#include "user/model/error.h"
+#include "user/state/snapshot.h"
+#include "user/model/table.h"
+
+static bool daemon_is_up(const struct snapshot *snapshot)
+{
+	return snapshot->daemon_age_s >= 0 && snapshot->daemon_age_s < DAEMON_SILENT_S;
+}
+
+/* ---- JSON ---- */
+
+static json_t *devices_json(const struct snapshot *snapshot)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < snapshot->device_count; i++) {
+		const struct weir_device *device = &snapshot->devices[i].device;
+
+		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:b}", "dev", device->name,
+						      "mode", device_mode(device), "monitor",
+						      device->monitor, "attached",
+						      snapshot->devices[i].attached));
+	}
+	return list;
+}
+
+static json_t *tables_json(const struct snapshot *snapshot)
+{
+	struct snapshot_table tables[SNAPSHOT_TABLES];
+	json_t *list = json_array();
+
+	snapshot_tables(snapshot, tables);
+	for (size_t i = 0; i < SNAPSHOT_TABLES; i++)
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}", "table",
+						      tables[i].name, "entries",
+						      (json_int_t)tables[i].entries, "highest",
+						      (json_int_t)tables[i].most, "capacity",
+						      (json_int_t)tables[i].capacity));
+	return list;
+}
+
+static json_t *blocks_json(const struct weir_tally *tally)
+{
+	return json_pack("{s:I, s:I, s:I, s:I}", "operator_permanent",
+			 (json_int_t)tally->block[WEIR_BY_OPERATOR][0], "operator_bans",
+			 (json_int_t)tally->block[WEIR_BY_OPERATOR][1], "daemon_permanent",
+			 (json_int_t)tally->block[WEIR_BY_DAEMON][0], "daemon_bans",
+			 (json_int_t)tally->block[WEIR_BY_DAEMON][1]);
+}
+
+static json_t *daemon_json(const struct snapshot *snapshot)
+{
+	const struct weir_tally *tally = &snapshot->tally;
+
+	return json_pack("{s:b, s:f, s:I, s:f, s:f}", "up", daemon_is_up(snapshot),
+			 "seconds_since_loop", snapshot->daemon_age_s, "loops",
+			 (json_int_t)tally->daemon_loops, "loop_seconds",
+			 tally->daemon_loop_us / 1e6, "longest_loop_seconds",
+			 tally->daemon_longest_us / 1e6);
+}
+
+static json_t *health_json(const struct snapshot *snapshot)
+{
+	return json_pack("{s:s, s:i, s:o, s:o, s:f, s:o, s:o, s:I}", "version", WEIR_VERSION, "abi",
+			 WEIR_ABI, "devices", devices_json(snapshot), "tables",
+			 tables_json(snapshot), "gate_saturation", snapshot->gate_share, "block",
+			 blocks_json(&snapshot->tally), "daemon", daemon_json(snapshot),
+			 "blockset_generation", (json_int_t)snapshot->set_generation);
+}
+
+/* ---- text ---- */
+
+static void print_tables(const struct snapshot *snapshot)
+{
+	static const struct column columns[] = {
+		{ "TABLE", 12 }, { "ENTRIES", 14, true }, { "HIGHEST", 14, true },
+		{ "ROOM FOR", 14, true }, { 0 },
+	};
+	struct snapshot_table tables[SNAPSHOT_TABLES];
+
+	snapshot_tables(snapshot, tables);
+	table_head(columns);
+	for (size_t i = 0; i < SNAPSHOT_TABLES; i++) {
+		char entries[FORMAT_LEN], most[FORMAT_LEN], capacity[FORMAT_LEN];
+
+		table_row(columns, tables[i].name, table_count(tables[i].entries, entries),
+			  table_count(tables[i].most, most),
+			  table_count(tables[i].capacity, capacity));
+	}
+}
+
+static void print_health(const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->device_count; i++)
+		printf("%s: %s\n", snapshot->devices[i].device.name,
+		       snapshot->devices[i].attached ? "attached" : "NOT attached any more");
+	if (!snapshot->device_count)
+		printf("attached to no interface\n");
+	print_tables(snapshot);
+	printf("gate: %.1f%% of its cells owe anything\n", 100 * snapshot->gate_share);
+	if (daemon_is_up(snapshot))
+		printf("daemon: up, its last loop took %.1f ms, the longest %.1f ms\n",
+		       snapshot->tally.daemon_loop_us / 1e3,
+		       snapshot->tally.daemon_longest_us / 1e3);
+	else if (snapshot->daemon_age_s < 0)
+		printf("daemon: never ran; limits, lists and bans bite without it\n");
+	else
+		printf("daemon: silent for %.0f s; limits, lists and bans bite without it\n",
+		       snapshot->daemon_age_s);
+}
+
+enum outcome cmd_show_health(const struct call *call)
+{
+	struct snapshot snapshot;
+	char err[ERR_LEN];
+	json_t *root;
+
+	if (snapshot_read(&snapshot, err))
+		return failed("%s", err);
+	if (!snapshot.in_use)
+		return failed("%s", snapshot.why_not);
+	if (!call->json)
+		print_health(&snapshot);
+	root = health_json(&snapshot);
+	snapshot_free(&snapshot);
+	return print_json(call, root);
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* weir known: the sources that go first when a budget is used up. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/cli/output.h"
+#include "user/model/error.h"
+#include "user/state/known.h"
+#include "user/model/parse.h"
+#include "user/model/words.h"
+
+#define EXPAND_V4	16	/* the shortest prefixes that an import expands */
+#define EXPAND_V6	48
+
+static int open_known(struct maps *maps, struct known *known, enum maps_use use, char *err)
+{
+	int rc = maps_open(maps, use, err);
+
+	if (rc)
+		return rc;
+	rc = known_open(maps, known, err);
+	if (rc)
+		maps_close(maps);
+	return rc;
+}
+
+static void close_known(struct maps *maps, struct known *known)
+{
+	known_close(known);
+	maps_close(maps);
+}
+
+/* ---- show ---- */
+
+static enum outcome show_addresses(const struct call *call, const struct known *known, char **words)
+{
+	enum outcome outcome = DONE;
+	json_t *list = json_array();
+	struct prefix address;
+	char err[ERR_LEN];
+
+	for (; *words; words++) {
+		bool is;
+
+		if (parse_prefix(*words, &address, err)) {
+			json_decref(list);
+			return usage(call, "%s", err);
+		}
+		if (address.length != 128 && (prefix_is_v4(&address) || address.length < 64)) {
+			json_decref(list);
+			return usage(call, "%s: an address or an IPv6 /64 is wanted", *words);
+		}
+		is = known_has(known, &address);
+		outcome = is ? outcome : FAILED;
+		json_array_append_new(list, json_pack("{s:s, s:b}", "source", *words, "known", is));
+		if (!call->json)
+			printf("%s: %s\n", *words, is ? "known" : "not known");
+	}
+	print_json(call, json_pack("{s:o}", "sources", list));
+	return outcome;
+}
+
+enum outcome cmd_known_show(const struct call *call)
+{
+	struct known_count count;
+	enum outcome outcome;
+	struct known known;
+	struct maps maps;
+	char err[ERR_LEN];
+
+	if (open_known(&maps, &known, MAPS_READ, err))
+		return failed("%s", err);
+	if (*call->words) {
+		outcome = show_addresses(call, &known, call->words);
+	} else {
+		known_count(&known, &count);
+		if (!call->json)
+			printf("known sources %llu, being learnt %llu, room for %u\n",
+			       (unsigned long long)count.known, (unsigned long long)count.learning,
+			       WEIR_KNOWN_LINES * WEIR_KNOWN_SLOTS);
+		outcome = print_json(call, json_pack("{s:I, s:I, s:I}", "known",
+						     (json_int_t)count.known, "learning",
+						     (json_int_t)count.learning, "room",
+						     (json_int_t)WEIR_KNOWN_LINES *
+						     WEIR_KNOWN_SLOTS));
+	}
+	close_known(&maps, &known);
+	return outcome;
+}
+
+/* ---- import ---- */
+
+/* All of a file or of standard input; the caller frees. */
+static char *read_all(FILE *file, size_t *size)
+{
+	size_t room = 1 << 20, got;
+	char *data = malloc(room), *more;
+
+	*size = 0;
+	while (data && (got = fread(data + *size, 1, room - *size, file))) {
+		*size += got;
+		if (*size < room)
+			continue;
+		more = realloc(data, room *= 2);
+		if (!more)
+			free(data);
+		data = more;
+	}
+	return data;
+}
+
+static int read_sources(const char *name, struct prefixes *set, char *err)
+{
+	bool from_stdin = !strcmp(name, "-");
+	FILE *file = from_stdin ? stdin : fopen(name, "re");
+	struct list_report report;
+	size_t size;
+	char *data;
+	int rc;
+
+	if (!file)
+		return fail(err, errno, "cannot open %s: %s", name, strerror(errno));
+	data = read_all(file, &size);
+	rc = !data ? fail(err, ENOMEM, "out of memory") :
+	     ferror(file) ? fail(err, EIO, "cannot read %s", name) :
+	     list_read(from_stdin ? "standard input" : name, data, size, NULL, set, &report, err);
+	free(data);
+	if (!from_stdin)
+		fclose(file);
+	return rc;
+}
+
+/* Every source in the prefix; a known customer network is all of its addresses. */
+static int add_prefix(struct known *known, const struct prefix *prefix, size_t *added, size_t *full,
+		      char *err)
+{
+	bool v4 = prefix_is_v4(prefix);
+	int least = v4 ? 96 + EXPAND_V4 : EXPAND_V6, most = v4 ? 128 : 64;
+	char text[PREFIX_STRLEN];
+	struct prefix each = *prefix;
+	uint64_t count;
+
+	if (prefix->length < least) {
+		prefix_format(prefix, text);
+		return fail(err, EINVAL, "%s is too wide to be known, one by one: from /%d on", text,
+			    v4 ? EXPAND_V4 : EXPAND_V6);
+	}
+	count = prefix->length >= most ? 1 : 1ULL << (most - prefix->length);
+	for (uint64_t i = 0; i < count; i++) {
+		if (v4)
+			each.lo = prefix->lo + i;
+		else
+			each.hi = prefix->hi + i;
+		*(known_add(known, &each) ? added : full) += 1;
+	}
+	return 0;
+}
+
+enum outcome cmd_known_import(const struct call *call)
+{
+	char **words = call->words, err[ERR_LEN], *name = take_value(&words);
+	struct prefixes set = { 0 };
+	size_t added = 0, full = 0;
+	struct known known;
+	struct maps maps;
+	int rc;
+
+	if (!name)
+		return usage(call, "known import needs a file, or - for standard input");
+	if (no_more_words(words, err))
+		return usage(call, "%s", err);
+	rc = read_sources(name, &set, err);
+	if (!rc)
+		rc = open_known(&maps, &known, MAPS_CREATE, err);
+	if (rc) {
+		prefixes_free(&set);
+		return failed("%s", err);
+	}
+	for (size_t i = 0; i < prefixes_count(&set) && !rc; i++) {
+		struct prefix prefix = prefixes_at(&set, i);
+
+		rc = add_prefix(&known, &prefix, &added, &full, err);
+	}
+	prefixes_free(&set);
+	close_known(&maps, &known);
+	if (rc)
+		return failed("%s", err);
+	remark(call, "%zu sources are known now%s", added, full ? "" : "; they go first when a "
+	       "budget is used up");
+	if (full)
+		remark(call, "%zu found no room: their part of the table is full of known sources",
+		       full);
+	return DONE;
+}
+
+/* ---- export ---- */
+
+static int print_source(const struct prefix *source, void *file)
+{
+	char text[PREFIX_STRLEN];
+
+	prefix_format_short(source, text);
+	return fprintf(file, "%s\n", text) < 0 ? -EIO : 0;
+}
+
+/* Aside and renamed: whoever reads the file finds the old one or all of the new. */
+static int export_to(const struct known *known, const char *name, char *err)
+{
+	char aside[4096];
+	FILE *file;
+	int rc;
+
+	if (!strcmp(name, "-"))
+		return known_each(known, print_source, stdout) ? fail(err, EIO, "cannot write") : 0;
+	if (snprintf(aside, sizeof(aside), "%s.new", name) >= (int)sizeof(aside))
+		return fail(err, ENAMETOOLONG, "the path %.60s... is too long", name);
+	file = fopen(aside, "we");
+	if (!file)
+		return fail(err, errno, "cannot write %s: %s", aside, strerror(errno));
+	rc = known_each(known, print_source, file);
+	if (fflush(file) || fsync(fileno(file)))
+		rc = -errno;
+	if (fclose(file))
+		rc = -errno;
+	if (!rc && rename(aside, name))
+		rc = -errno;
+	if (rc) {
+		unlink(aside);
+		return fail(err, -rc, "cannot write %s: %s", name, strerror(-rc));
+	}
+	return 0;
+}
+
+enum outcome cmd_known_export(const struct call *call)
+{
+	char **words = call->words, err[ERR_LEN], *name = take_value(&words);
+	struct known known;
+	struct maps maps;
+	int rc;
+
+	if (!name)
+		return usage(call, "known export needs a file, or - for standard output");
+	if (no_more_words(words, err))
+		return usage(call, "%s", err);
+	if (open_known(&maps, &known, MAPS_READ, err))
+		return failed("%s", err);
+	rc = export_to(&known, name, err);
+	close_known(&maps, &known);
+	return rc ? failed("%s", err) : DONE;
+}
+
+enum outcome cmd_known_flush(const struct call *call)
+{
+	struct known known;
+	struct maps maps;
+	char err[ERR_LEN];
+
+	if (open_known(&maps, &known, MAPS_WRITE, err))
+		return failed("%s", err);
+	known_flush(&known);
+	close_known(&maps, &known);
+	remark(call, "nobody is known any more; weir learns anew");
+	return DONE;
+}

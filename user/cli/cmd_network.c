@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* weir show networks: of whose newcomers most were turned away by a budget. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "user/cli/output.h"
+#include "user/model/error.h"
+#include "user/model/parse.h"
+#include "user/model/table.h"
+
+#define TOP_DEFAULT	20
+#define NETWORKS_BYTES	(WEIR_NETWORKS * sizeof(struct weir_network))
+#define NS_PER_S	1000000000ULL
+#define V4_MAPPED	(0xffffULL << 32)
+
+static int worst_first(const void *a, const void *b)
+{
+	const struct weir_network *x = a, *y = b;
+
+	if (x->dropped != y->dropped)
+		return x->dropped < y->dropped ? 1 : -1;
+	return x->key < y->key ? -1 : x->key > y->key;
+}
+
+/* Those that lost anything, the worst first. To be freed; NULL with @err. */
+static struct weir_network *read_networks(const struct maps *maps, size_t *count, char *err)
+{
+	struct weir_network *found = calloc(WEIR_NETWORKS, sizeof(*found));
+	const struct weir_network *all = mmap(NULL, NETWORKS_BYTES, PROT_READ, MAP_SHARED,
+					      maps->fd[MAP_networks], 0);
+
+	*count = 0;
+	if (!found || all == MAP_FAILED) {
+		fail(err, errno, "cannot read the networks: %s", strerror(errno));
+		free(found);
+		found = NULL;
+	}
+	for (size_t i = 0; i < WEIR_NETWORKS && found; i++)
+		if (all[i].key && all[i].dropped)
+			found[(*count)++] = all[i];
+	if (all != MAP_FAILED)
+		munmap((void *)all, NETWORKS_BYTES);
+	if (found)
+		qsort(found, *count, sizeof(*found), worst_first);
+	return found;
+}
+
+static void format_network(const struct weir_network *network, char text[PREFIX_STRLEN])
+{
+	bool v4 = (network->key & ~0xffffffffULL) == V4_MAPPED;
+	struct prefix prefix = { .hi = v4 ? 0 : network->key, .lo = v4 ? network->key : 0,
+				 .length = v4 ? 96 + 24 : 48 };
+
+	prefix_format(&prefix, text);
+}
+
+static uint64_t seconds_ago(const struct weir_network *network, uint64_t now)
+{
+	return now > network->seen_ns ? (now - network->seen_ns) / NS_PER_S : 0;
+}
+
+static const struct column network_columns[] = {
+	{ "NETWORK", 24 }, { "TURNED AWAY", 16, true }, { "LAST, AGO", 12, true }, { 0 },
+};
+
+static json_t *show_network(const struct call *call, const struct weir_network *network)
+{
+	char text[PREFIX_STRLEN], dropped[FORMAT_LEN], ago[FORMAT_LEN];
+	uint64_t seconds = seconds_ago(network, now_ns());
+
+	format_network(network, text);
+	if (!call->json) {
+		format_duration(seconds, ago);
+		table_row(network_columns, text, table_count(network->dropped, dropped), ago);
+	}
+	return json_pack("{s:s, s:I, s:I}", "network", text, "dropped",
+			 (json_int_t)network->dropped, "seconds_ago", (json_int_t)seconds);
+}
+
+enum outcome cmd_show_networks(const struct call *call)
+{
+	char **words = call->words, err[ERR_LEN], *value;
+	uint64_t wanted = TOP_DEFAULT;
+	struct weir_network *networks;
+	json_t *list;
+	struct maps maps;
+	size_t count;
+
+	if (take_word(&words, "top")) {
+		value = take_value(&words);
+		if (!value || parse_number(value, "top", 1, WEIR_NETWORKS, &wanted, err))
+			return usage(call, "%s", value ? err : "top needs a number");
+	}
+	if (no_more_words(words, err))
+		return usage(call, "%s", err);
+	if (maps_open(&maps, MAPS_READ, err))
+		return failed("%s", err);
+	networks = read_networks(&maps, &count, err);
+	maps_close(&maps);
+	if (!networks)
+		return failed("%s", err);
+	list = json_array();
+	if (!call->json && count)
+		table_head(network_columns);
+	for (size_t i = 0; i < count && i < wanted; i++)
+		json_array_append_new(list, show_network(call, &networks[i]));
+	free(networks);
+	if (!call->json)
+		remark(call, count ? "%zu networks of newcomers were turned away" :
+			     "no budget has turned a newcomer away", count);
+	return print_json(call, json_pack("{s:I, s:o}", "total", (json_int_t)count, "networks",
+					  list));
+}

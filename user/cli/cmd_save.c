@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* weir save, weir restore: the settings as commands, one a line. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "user/cli/output.h"
+#include "user/model/error.h"
+#include "user/model/format.h"
+#include "user/model/policy.h"
+
+#define NS_PER_S	1000000000ULL
+#define WORDS_MAX	64
+#define LINE_MAX_LEN	4096
+
+/* ---- save ---- */
+
+static void print_quoted(const char *text)
+{
+	putchar('"');
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			putchar('\\');
+		putchar(*text);
+	}
+	putchar('"');
+}
+
+static void save_entries(const struct entries *entries, const char *object, uint64_t now)
+{
+	for (size_t i = 0; i < entries->count; i++) {
+		const struct entry *entry = &entries->at[i];
+		char text[PREFIX_STRLEN], ttl[FORMAT_LEN];
+
+		if (entry->value.origin != WEIR_BY_OPERATOR)
+			continue;
+		prefix_format(&entry->prefix, text);
+		printf("%s add %s", object, text);
+		if (entry->value.until_ns) {
+			format_duration((entry->value.until_ns - now + NS_PER_S - 1) / NS_PER_S, ttl);
+			printf(" ttl %s", ttl);
+		}
+		if (*entry->value.comment) {
+			printf(" comment ");
+			print_quoted(entry->value.comment);
+		}
+		/* It stands already, so whoever set it meant it. */
+		printf(strcmp(object, "block") ? "\n" : " force\n");
+	}
+}
+
+static void save_budget(const struct weir_policy *policy, uint32_t index)
+{
+	const struct weir_budget_spec *spec = &policy->budget_spec[index];
+	char words[256];
+
+	if (!spec->limit.used)
+		return;
+	format_budget(&spec->limit, words, sizeof(words));
+	printf("budget set %s %s\n", spec->name, words);
+}
+
+/* At the next start the service may not listen yet. */
+static void save_syn(const struct weir_syn_rule *rule)
+{
+	char words[256];
+
+	if (!rule->used)
+		return;
+	format_syn(rule, words, sizeof(words));
+	printf("syn protect %s force\n", words);
+}
+
+static int save_lists(char *err)
+{
+	struct list_info *infos;
+	size_t count;
+	int rc = lists_read(&infos, &count, err);
+
+	for (size_t i = 0; i < count; i++) {
+		printf("list load %s file ", infos[i].name);
+		print_quoted(infos[i].current.file);
+		if (infos[i].current.format != LIST_AUTO)
+			printf(" format %s", list_format_name(infos[i].current.format));
+		printf("%s%s\n", infos[i].current.skip_bad ? " skip-bad" : "",
+		       infos[i].current.force ? " force" : "");
+	}
+	free(infos);
+	return rc;
+}
+
+enum outcome cmd_save(const struct call *call)
+{
+	uint32_t order[WEIR_LIMITS];
+	uint64_t now = now_ns();
+	struct settings settings;
+	char err[ERR_LEN], words[256];
+	size_t limits;
+	int rc;
+
+	(void)call;
+	if (read_settings(&settings, err))
+		return failed("%s", err);
+	printf("# weir settings; `weir restore FILE` sets exactly these\n");
+	limits = limits_in_order(settings.policy, order);
+	for (size_t i = 0; i < limits; i++) {
+		format_limit(&settings.policy->spec[order[i]], &settings.policy->limit[order[i]],
+			     words, sizeof(words));
+		printf("limit set %s\n", words);
+	}
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
+		save_budget(settings.policy, i);
+	for (uint32_t i = 1; i < WEIR_SYN_RULES; i++)
+		save_syn(&settings.policy->syn_rule[i]);
+	entries_expire(&settings.block, now);
+	save_entries(&settings.allow, "allow", now);
+	save_entries(&settings.block, "block", now);
+	settings_free(&settings);
+	rc = save_lists(err);
+	if (rc)
+		return failed("%s", err);
+	return DONE;
+}
+
+/* ---- restore: reading the file ---- */
+
+/* What a file says: settings made from nothing, and lists. */
+struct script {
+	const char *name;
+	struct settings settings;
+	struct prefixes own;
+	struct list_change *lists;
+	size_t list_count;
+	uint64_t now_ns, now_unix_s;
+	bool check_only;
+};
+
+/*
+ * Splits @line in place into words: blanks between them, "quoted" with \ before
+ * a quote or a backslash, and # to the end. Returns how many, -EINVAL with @err.
+ */
+static int split_words(char *line, char *words[WORDS_MAX + 1], char *err)
+{
+	char *from = line, *to = line;
+	int count = 0;
+
+	for (;;) {
+		bool quoted = false;
+
+		from += strspn(from, " \t\r\n");
+		if (!*from || *from == '#')
+			break;
+		if (count == WORDS_MAX)
+			return fail(err, EINVAL, "more than %d words", WORDS_MAX);
+		words[count++] = to;
+		for (; *from && (quoted || !strchr(" \t\r\n", *from)); from++) {
+			if (*from == '"')
+				quoted = !quoted;
+			else
+				*to++ = *from == '\\' && quoted && from[1] ? *++from : *from;
+		}
+		if (quoted)
+			return fail(err, EINVAL, "a quote is not closed");
+		if (*from)
+			from++;
+		*to++ = '\0';
+	}
+	words[count] = NULL;
+	return count;
+}
+
+static int add_list(struct script *script, char **words, char *err)
+{
+	struct list_change *more;
+
+	more = reallocarray(script->lists, script->list_count + 1, sizeof(*more));
+	if (!more)
+		return fail(err, ENOMEM, "out of memory");
+	script->lists = more;
+	if (parse_list_load(&words, &more[script->list_count], err))
+		return -EINVAL;
+	for (size_t i = 0; i < script->list_count; i++)
+		if (!strcmp(more[i].name, more[script->list_count].name))
+			return fail(err, EINVAL, "list %s is loaded twice", more[i].name);
+	if (++script->list_count > LISTS_MAX)
+		return fail(err, EINVAL, "more than %d lists", LISTS_MAX);
+	return 0;
+}
+
+static int run_line(struct script *script, char **words, char *err)
+{
+	const char *object = words[0], *verb = words[1] ? words[1] : "";
+	const struct command *command = find_command(&words, err);
+	struct edit edit = { .settings = &script->settings, .own = &script->own,
+			     .now_ns = script->now_ns, .now_unix_s = script->now_unix_s,
+			     .check_only = script->check_only };
+	enum outcome outcome;
+
+	if (!command)
+		return -EINVAL;
+	if (command->run == cmd_list_load)
+		return add_list(script, words, err);
+	if (!command->edit)
+		return fail(err, EINVAL, "\"%s %s\" is not a command that sets something", object,
+			    verb);
+	edit.words = words;
+	outcome = command->edit(&edit);
+	return outcome == DONE ? 0 : fail(err, EINVAL, "%s", edit.err);
+}
+
+static int read_line(struct script *script, char *line, size_t length, char *err)
+{
+	char *words[WORDS_MAX + 1];
+	int rc;
+
+	if (strlen(line) != length)
+		return fail(err, EINVAL, "a NUL byte: this is no text");
+	if (length > LINE_MAX_LEN)
+		return fail(err, EINVAL, "a line of more than %d bytes", LINE_MAX_LEN);
+	rc = split_words(line, words, err);
+	return rc > 0 ? run_line(script, words, err) : rc;
+}
+
+static int read_script(struct script *script, FILE *file, char *err)
+{
+	char *line = NULL, why[ERR_LEN];
+	size_t room = 0, number = 0;
+	ssize_t length;
+	int rc = 0;
+
+	while (!rc && (length = getline(&line, &room, file)) >= 0) {
+		number++;
+		rc = read_line(script, line, length, why);
+		if (rc)
+			fail(err, -rc, "%s:%zu: %.180s", script->name, number, why);
+	}
+	free(line);
+	return rc || !ferror(file) ? rc : fail(err, EIO, "cannot read %s: %s", script->name,
+					       strerror(errno));
+}
+
+/* ---- restore: from what is to what the file says ---- */
+
+/* Limits of the same source and class keep their serial, and so their buckets. */
+static int merge_limits(struct weir_policy *policy, const struct weir_policy *wanted, uint64_t now,
+			char *err)
+{
+	for (uint32_t i = 1; i < WEIR_LIMITS; i++)
+		if (policy->spec[i].used && !policy_find(wanted, &policy->spec[i]))
+			policy_remove(policy, i);
+	for (uint32_t i = 1; i < WEIR_LIMITS; i++) {
+		int rc = wanted->spec[i].used ?
+				 policy_set(policy, &wanted->spec[i], wanted->limit[i].v4_bits,
+					    wanted->limit[i].v6_bits, now << WEIR_TICK_SHIFT, err) : 0;
+
+		if (rc < 0)
+			return rc;
+	}
+	budgets_replace(policy, wanted);
+	memcpy(policy->syn_rule, wanted->syn_rule, sizeof(policy->syn_rule));
+	return policy_compile(policy, err);
+}
+
+/* What the daemon banned is no setting of a person's, and stays. */
+static int keep_bans(struct entries *wanted, const struct entries *was)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < was->count && rc >= 0; i++)
+		if (was->at[i].value.origin != WEIR_BY_OPERATOR &&
+		    !entries_find(wanted, &was->at[i].prefix))
+			rc = entries_put(wanted, &was->at[i].prefix, &was->at[i].value);
+	return rc < 0 ? rc : 0;
+}
+
+/* An entry that stands already keeps its date, and its end where that is the same second. */
+static void keep_dates(struct entries *wanted, const struct entries *was)
+{
+	for (size_t i = 0; i < wanted->count; i++) {
+		struct weir_entry *value = &wanted->at[i].value;
+		const struct entry *old = entries_find(was, &wanted->at[i].prefix);
+		uint64_t apart;
+
+		if (!old)
+			continue;
+		value->added_unix_s = old->value.added_unix_s;
+		apart = value->until_ns > old->value.until_ns ?
+				value->until_ns - old->value.until_ns :
+				old->value.until_ns - value->until_ns;
+		if (value->until_ns && old->value.until_ns && apart <= 2 * NS_PER_S)
+			value->until_ns = old->value.until_ns;
+	}
+}
+
+static bool same_entries(const struct entries *a, const struct entries *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (prefix_cmp(&a->at[i].prefix, &b->at[i].prefix) ||
+		    a->at[i].value.until_ns != b->at[i].value.until_ns ||
+		    strcmp(a->at[i].value.comment, b->at[i].value.comment))
+			return false;
+	return true;
+}
+
+static bool same_settings(const struct settings *a, const struct settings *b)
+{
+	return same_entries(&a->allow, &b->allow) && same_entries(&a->block, &b->block) &&
+	       !memcmp(a->policy->spec, b->policy->spec, sizeof(a->policy->spec)) &&
+	       !memcmp(a->policy->limit, b->policy->limit, sizeof(a->policy->limit)) &&
+	       !memcmp(a->policy->budget_spec, b->policy->budget_spec,
+		       sizeof(a->policy->budget_spec)) &&
+	       !memcmp(a->policy->syn_rule, b->policy->syn_rule, sizeof(a->policy->syn_rule));
+}
+
+/* Leaves in @script->lists only what is to be done: loads that change something, removals. */
+static int plan_lists(const struct call *call, struct script *script,
+		      const struct settings *settings, char *err)
+{
+	size_t kept = 0, wanted = script->list_count, count;
+	struct list_report report;
+	struct list_info *infos;
+	int rc = lists_read(&infos, &count, err);
+
+	script->lists = reallocarray(script->lists, wanted + count + 1, sizeof(*script->lists));
+	if (!script->lists)
+		rc = fail(err, ENOMEM, "out of memory");
+	for (size_t i = 0; i < count && !rc; i++) {
+		bool stays = false;
+
+		for (size_t n = 0; n < wanted; n++)
+			stays |= !strcmp(script->lists[n].name, infos[i].name);
+		if (stays)
+			continue;
+		script->lists[script->list_count] = (struct list_change){ .what = LIST_DEL };
+		strcpy(script->lists[script->list_count++].name, infos[i].name);
+	}
+	free(infos);
+	for (size_t i = 0; i < script->list_count && !rc; i++) {
+		struct list_change *change = &script->lists[i];
+		int todo = 1;
+
+		if (change->what == LIST_LOAD)
+			todo = plan_list_load(change, settings, call->quiet, &report, err);
+		if (todo < 0) {
+			rc = todo;
+		} else if (!todo) {
+			prefixes_free(&change->set);
+		} else {
+			struct list_change moved = *change;
+
+			change->set = (struct prefixes){ 0 };
+			script->lists[kept++] = moved;
+		}
+	}
+	script->list_count = rc ? script->list_count : kept;
+	return rc;
+}
+
+static int commit(struct maps *maps, struct script *script, const struct settings *was,
+		  struct settings *is, char *err)
+{
+	int set_fd = -1, rc = 0;
+
+	if (script->list_count)
+		rc = lists_prepare(maps, script->lists, script->list_count, &set_fd, err);
+	if (!rc)
+		rc = maps_replace_settings(maps, was, is, set_fd, err);
+	if (set_fd >= 0)
+		close(set_fd);
+	if (rc) {
+		char ignored[ERR_LEN];
+
+		lists_recover(maps, ignored);
+		return rc;
+	}
+	return script->list_count ? lists_finish(maps, script->lists, script->list_count, err) : 0;
+}
+
+/* @maps NULL: nothing is set yet, and only a check is wanted. */
+static enum outcome apply_script(const struct call *call, struct maps *maps, struct script *script,
+				 bool check_only)
+{
+	struct settings was, is = { 0 };
+	enum outcome outcome = FAILED;
+	char err[ERR_LEN];
+
+	if (maps ? maps_read_settings(maps, &was, err) : settings_init(&was))
+		return failed("%s", maps ? err : "out of memory");
+	entries_expire(&was.block, script->now_ns);
+	if (settings_copy(&is, &was)) {
+		settings_free(&was);
+		return failed("out of memory");
+	}
+	keep_dates(&script->settings.allow, &was.allow);
+	keep_dates(&script->settings.block, &was.block);
+	entries_swap(&is.allow, &script->settings.allow);
+	entries_swap(&is.block, &script->settings.block);
+	if (keep_bans(&is.block, &was.block)) {
+		failed("out of memory");
+	} else if (merge_limits(is.policy, script->settings.policy, script->now_ns, err) ||
+	    plan_lists(call, script, &is, err)) {
+		failed("%s", err);
+	} else if (check_only) {
+		remark(call, "%s is right; nothing was changed", script->name);
+		outcome = DONE;
+	} else if (!script->list_count && same_settings(&was, &is)) {
+		remark(call, "unchanged");
+		outcome = DONE;
+	} else if (commit(maps, script, &was, &is, err)) {
+		failed("%s", err);
+	} else {
+		remark(call, "restored from %s", script->name);
+		outcome = DONE;
+	}
+	settings_free(&was);
+	settings_free(&is);
+	return outcome;
+}
+
+static void script_free(struct script *script)
+{
+	for (size_t i = 0; i < script->list_count; i++)
+		prefixes_free(&script->lists[i].set);
+	free(script->lists);
+	prefixes_free(&script->own);
+	settings_free(&script->settings);
+}
+
+enum outcome cmd_restore(const struct call *call)
+{
+	struct script script = { .now_ns = now_ns(), .now_unix_s = time(NULL) };
+	char **words = call->words, err[ERR_LEN], *name = take_value(&words);
+	bool check_only = take_word(&words, "check");
+	enum outcome outcome = FAILED;
+	struct maps maps;
+	FILE *file;
+	int rc;
+
+	if (!name)
+		return usage(call, "restore needs a file, or - for standard input");
+	if (no_more_words(words, err))
+		return usage(call, "%s", err);
+	script.check_only = check_only;
+	script.name = strcmp(name, "-") ? name : "standard input";
+	file = strcmp(name, "-") ? fopen(name, "re") : stdin;
+	if (!file)
+		return failed("cannot open %s: %s", name, strerror(errno));
+	rc = settings_init(&script.settings) || own_addresses(&script.own) ?
+		     fail(err, ENOMEM, "out of memory") : read_script(&script, file, err);
+	if (file != stdin)
+		fclose(file);
+	if (!rc)
+		rc = open_maps(&maps, check_only ? MAPS_WRITE : MAPS_CREATE, err);
+	if (rc == -ENOENT && check_only) {
+		outcome = apply_script(call, NULL, &script, true);
+	} else if (rc) {
+		failed("%s", err);
+	} else {
+		outcome = apply_script(call, &maps, &script, check_only);
+		close_maps(&maps, outcome);
+	}
+	script_free(&script);
+	return outcome;
+}

@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* weir show: what is attached, what was counted, who is near a limit. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/cli/output.h"
+#include "user/state/device.h"
+#include "user/model/parse.h"
+#include "user/model/table.h"
+#include "user/state/try.h"
+
+#define TOP_DEFAULT	20
+#define TOP_MAX		(1U << 20)
+
+static int count_bucket(const struct weir_bucket_key *key, const struct weir_bucket *bucket, void *arg)
+{
+	(void)key;
+	(void)bucket;
+	++*(uint64_t *)arg;
+	return 0;
+}
+
+/* ---- show status ---- */
+
+struct status {
+	struct settings settings;
+	uint64_t sources;
+	uint32_t limits;
+	json_t *devices;
+};
+
+static json_t *try_status(const struct weir_device *device)
+{
+	uint64_t now = now_ns();
+
+	if (!device->try_until_ns)
+		return json_null();
+	return json_pack("{s:I, s:s}", "seconds_left", (json_int_t)(try_is_over(device) ? 0 :
+			 (device->try_until_ns - now + 999999999) / 1000000000), "then",
+			 try_fallback_word(device));
+}
+
+static json_t *device_status(const struct maps *maps, const struct weir_device *device)
+{
+	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:i, s:I, s:o}", "dev", device->name, "mode",
+			 device_mode(device), "monitor", device->monitor, "attached",
+			 device_is_attached(maps, device), "dispatcher", device->dispatcher,
+			 "prog_id", device->prog_id, "since",
+			 (json_int_t)device->attached_unix_s, "try", try_status(device));
+}
+
+static int read_status(struct maps *maps, struct status *status, char *err)
+{
+	struct weir_device device;
+	int rc;
+
+	*status = (struct status){ .devices = json_array() };
+	rc = maps_read_settings(maps, &status->settings, err);
+	if (rc)
+		return rc;
+	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
+		if (device_read(maps, slot, &device))
+			json_array_append_new(status->devices, device_status(maps, &device));
+	for (uint32_t i = 1; i < WEIR_LIMITS; i++)
+		status->limits += status->settings.policy->spec[i].used;
+	maps_each_bucket(maps, count_bucket, &status->sources);
+	return 0;
+}
+
+/* An expired one is seen only where the process that ends it was killed. */
+static void print_try(const struct column *columns, const json_t *device)
+{
+	json_t *try = json_object_get(device, "try");
+	long long left = json_integer_value(json_object_get(try, "seconds_left"));
+	char text[128];
+
+	if (!json_is_object(try))
+		return;
+	if (left)
+		snprintf(text, sizeof(text), "on trial for %lld s more, then %s; `weir confirm` keeps it",
+			 left, json_string_value(json_object_get(try, "then")));
+	else
+		snprintf(text, sizeof(text), "its try is over, it acts as if %s; attach or detach it",
+			 json_string_value(json_object_get(try, "then")));
+	table_row(columns, "", text);
+}
+
+static void print_device(json_t *device)
+{
+	static const struct column columns[] = { { "", 16 }, { "", 0 }, { 0 } };
+	const char *name = json_string_value(json_object_get(device, "dev"));
+	const char *mode = json_string_value(json_object_get(device, "mode"));
+	char text[128];
+
+	if (json_is_true(json_object_get(device, "attached")))
+		snprintf(text, sizeof(text), "attached, %s mode%s%s", mode,
+			 json_is_true(json_object_get(device, "dispatcher")) ?
+				 ", with other programs" : "",
+			 json_is_true(json_object_get(device, "monitor")) ?
+				 ", monitor: nothing is dropped" : "");
+	else
+		snprintf(text, sizeof(text),
+			 "NOT attached any more: the interface or the program was removed");
+	table_row(columns, name, text);
+	print_try(columns, device);
+}
+
+static void print_status(const struct call *call, const struct status *status)
+{
+	json_t *device;
+	size_t i;
+
+	if (!json_array_size(status->devices))
+		printf("attached to no interface\n");
+	json_array_foreach(status->devices, i, device)
+		print_device(device);
+	printf("limits %u, allow %zu, block %zu\n", status->limits, status->settings.allow.count,
+	       status->settings.block.count);
+	printf("sources near or over a limit: %llu\n", (unsigned long long)status->sources);
+	if (!status->limits)
+		remark(call, "no limits are set: traffic is counted and passes");
+}
+
+enum outcome cmd_show_status(const struct call *call)
+{
+	struct status status;
+	char err[ERR_LEN];
+	struct maps maps;
+	json_t *root;
+
+	if (maps_open(&maps, MAPS_READ, err))
+		return failed("%s", err);
+	if (read_status(&maps, &status, err)) {
+		maps_close(&maps);
+		return failed("%s", err);
+	}
+	if (!call->json)
+		print_status(call, &status);
+	root = json_pack("{s:i, s:O, s:i, s:I, s:I, s:I}", "abi", WEIR_ABI, "devices",
+			 status.devices, "limits", status.limits, "allow",
+			 (json_int_t)status.settings.allow.count, "block",
+			 (json_int_t)status.settings.block.count, "sources",
+			 (json_int_t)status.sources);
+	json_decref(status.devices);
+	settings_free(&status.settings);
+	maps_close(&maps);
+	return print_json(call, root);
+}
+
+/* ---- show stats ---- */
+
+static json_t *stats_json(const struct weir_device *device, const struct weir_counters *counters)
+{
+	json_t *reasons = json_array();
+	uint64_t packets = 0, bytes = 0;
+
+	for (int i = 0; i < WEIR_REASON_MAX; i++) {
+		const struct weir_count *count = &counters->reason[i];
+		json_t *reason = json_pack("{s:s, s:s, s:I, s:I}", "reason", reason_name(i),
+					   "action", reason_action(i), "packets",
+					   (json_int_t)count->packets, "bytes",
+					   (json_int_t)count->bytes);
+
+		if (strcmp(reason_action(i), "pass"))
+			json_object_set_new(reason, "monitored",
+					    json_integer(counters->monitored[i].packets));
+		json_array_append_new(reasons, reason);
+		packets += count->packets;
+		bytes += count->bytes;
+	}
+	return json_pack("{s:s, s:s, s:b, s:I, s:I, s:o, s:I, s:I}", "dev", device->name, "mode",
+			 device_mode(device), "monitor", device->monitor, "packets",
+			 (json_int_t)packets, "bytes", (json_int_t)bytes, "reasons", reasons,
+			 "exact", (json_int_t)counters->exact, "created",
+			 (json_int_t)counters->created);
+}
+
+static const struct column stats_columns[] = {
+	{ "", 1 }, { "REASON", 14 }, { "ACTION", 12 }, { "PACKETS", 20, true },
+	{ "BYTES", 24, true }, { 0 },
+};
+
+static void print_count(const char *reason, const char *action, const struct weir_count *count)
+{
+	char packets[FORMAT_LEN], bytes[FORMAT_LEN];
+
+	table_row(stats_columns, "", reason, action, table_count(count->packets, packets),
+		  table_count(count->bytes, bytes));
+}
+
+static void print_stats(const struct weir_device *device, const struct weir_counters *counters)
+{
+	struct weir_count all = { 0 };
+
+	printf("%s (%s mode%s)\n", device->name, device_mode(device),
+	       device->monitor ? ", monitor: nothing is dropped" : "");
+	table_head(stats_columns);
+	for (int i = 0; i < WEIR_REASON_MAX; i++) {
+		const struct weir_count *count = &counters->reason[i];
+		const struct weir_count *let = &counters->monitored[i];
+
+		all.packets += count->packets;
+		all.bytes += count->bytes;
+		if (!count->packets)
+			continue;
+		print_count(reason_name(i), let->packets == count->packets ? "would drop" :
+			    reason_action(i), count);
+		if (let->packets && let->packets != count->packets)
+			print_count("", "(would drop)", let);
+	}
+	print_count("all", "", &all);
+}
+
+enum outcome cmd_show_stats(const struct call *call)
+{
+	char **words = call->words, err[ERR_LEN];
+	struct weir_counters counters;
+	struct weir_device device;
+	const char *name = NULL;
+	struct maps maps;
+	bool any = false;
+	json_t *devices;
+
+	if (take_word(&words, "dev") && !(name = take_value(&words)))
+		return usage(call, "dev needs an interface");
+	if (no_more_words(words, err))
+		return usage(call, "%s", err);
+	if (maps_open(&maps, MAPS_READ, err))
+		return failed("%s", err);
+	devices = json_array();
+	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
+		if (!device_read(&maps, slot, &device) || (name && strcmp(name, device.name)))
+			continue;
+		if (maps_read_counters(&maps, slot, &counters))
+			continue;
+		any = true;
+		if (call->json)
+			json_array_append_new(devices, stats_json(&device, &counters));
+		else
+			print_stats(&device, &counters);
+	}
+	maps_close(&maps);
+	if (!any && name) {
+		json_decref(devices);
+		return failed("%s: weir is not attached", name);
+	}
+	if (!any && !call->json)
+		remark(call, "attached to no interface");
+	return print_json(call, json_pack("{s:o}", "devices", devices));
+}
+
+/* ---- show sources ---- */
+
+struct source {
+	struct weir_bucket_key key;
+	struct weir_bucket bucket;
+};
+
+struct top {
+	struct source *at;	/* room for twice the wanted number */
+	size_t count, wanted;
+	uint64_t total;
+	const struct settings *settings;
+};
+
+static int worst_first(const void *a, const void *b)
+{
+	const struct source *x = a, *y = b;
+
+	if (x->bucket.dropped != y->bucket.dropped)
+		return x->bucket.dropped < y->bucket.dropped ? 1 : -1;
+	if (x->bucket.passed != y->bucket.passed)
+		return x->bucket.passed < y->bucket.passed ? 1 : -1;
+	return memcmp(&x->key, &y->key, sizeof(x->key));
+}
+
+/* Keeps the worst: when the room is full, sort and forget the better half. */
+static int keep_worst(const struct weir_bucket_key *key, const struct weir_bucket *bucket, void *arg)
+{
+	struct top *top = arg;
+
+	top->total++;
+	top->at[top->count++] = (struct source){ .key = *key, .bucket = *bucket };
+	if (top->count < 2 * top->wanted)
+		return 0;
+	qsort(top->at, top->count, sizeof(*top->at), worst_first);
+	top->count = top->wanted;
+	return 0;
+}
+
+static const struct weir_limit_spec *spec_of(const struct settings *settings, uint32_t serial,
+					     const struct weir_limit **limit)
+{
+	for (uint32_t i = 1; i < WEIR_LIMITS; i++) {
+		if (!settings->policy->spec[i].used || settings->policy->limit[i].serial != serial)
+			continue;
+		*limit = &settings->policy->limit[i];
+		return &settings->policy->spec[i];
+	}
+	return NULL;
+}
+
+static void describe(const struct settings *settings, const struct source *source,
+		     char text[PREFIX_STRLEN], char class[FORMAT_LEN])
+{
+	struct prefix prefix = { .hi = source->key.hi, .lo = source->key.lo, .length = 128 };
+	const struct weir_limit *limit = NULL;
+	const struct weir_limit_spec *spec = spec_of(settings, source->key.serial, &limit);
+
+	if (spec)
+		prefix.length = prefix_is_v4(&prefix) ? 96 + limit->v4_bits : limit->v6_bits;
+	prefix_format(&prefix, text);
+	if (spec)
+		format_class(spec, class);
+	else
+		snprintf(class, FORMAT_LEN, "(limit removed)");
+}
+
+static json_t *source_json(const struct settings *settings, const struct source *source)
+{
+	char text[PREFIX_STRLEN], class[FORMAT_LEN];
+
+	describe(settings, source, text, class);
+	return json_pack("{s:s, s:s, s:I, s:I, s:I}", "source", text, "class", class, "passed",
+			 (json_int_t)source->bucket.passed, "dropped",
+			 (json_int_t)source->bucket.dropped, "dropped_bytes",
+			 (json_int_t)source->bucket.dropped_bytes);
+}
+
+static enum outcome print_sources(const struct call *call, const struct settings *settings,
+				  struct top *top)
+{
+	static const struct column columns[] = {
+		{ "SOURCE", 23 }, { "CLASS", 27 }, { "DROPPED", 13, true },
+		{ "PASSED", 13, true }, { 0 },
+	};
+	json_t *list = json_array();
+
+	qsort(top->at, top->count, sizeof(*top->at), worst_first);
+	if (top->count > top->wanted)
+		top->count = top->wanted;
+	if (!call->json && top->count)
+		table_head(columns);
+	for (size_t i = 0; i < top->count; i++) {
+		char text[PREFIX_STRLEN], class[FORMAT_LEN];
+		char dropped[FORMAT_LEN], passed[FORMAT_LEN];
+
+		if (call->json) {
+			json_array_append_new(list, source_json(settings, &top->at[i]));
+			continue;
+		}
+		describe(settings, &top->at[i], text, class);
+		table_row(columns, text, class,
+			  table_count(top->at[i].bucket.dropped, dropped),
+			  table_count(top->at[i].bucket.passed, passed));
+	}
+	if (!call->json)
+		remark(call, "%llu sources near or over a limit",
+		       (unsigned long long)top->total);
+	return print_json(call, json_pack("{s:I, s:o}", "total", (json_int_t)top->total, "sources",
+					  list));
+}
+
+/* All buckets that @each keeps, at most @wanted of them, printed. */
+static enum outcome show_buckets(const struct call *call, size_t wanted,
+				 int (*each)(const struct weir_bucket_key *key,
+					     const struct weir_bucket *bucket, void *arg),
+				 struct top *top)
+{
+	struct settings settings;
+	enum outcome outcome;
+	char err[ERR_LEN];
+	struct maps maps;
+	int rc;
+
+	if (maps_open(&maps, MAPS_READ, err))
+		return failed("%s", err);
+	rc = maps_read_settings(&maps, &settings, err);
+	if (rc) {
+		maps_close(&maps);
+		return failed("%s", err);
+	}
+	top->settings = &settings;
+	top->wanted = wanted;
+	top->at = calloc(2 * wanted, sizeof(*top->at));
+	rc = top->at ? maps_each_bucket(&maps, each, top) : -ENOMEM;
+	outcome = rc ? failed("cannot read the sources: %s", strerror(-rc)) :
+		       print_sources(call, &settings, top);
+	free(top->at);
+	settings_free(&settings);
+	maps_close(&maps);
+	return outcome;
+}
+
+enum outcome cmd_show_sources(const struct call *call)
+{
+	char **words = call->words, err[ERR_LEN], *value;
+	uint64_t wanted = TOP_DEFAULT;
+	struct top top = { 0 };
+
+	if (take_word(&words, "top")) {
+		value = take_value(&words);
+		if (!value || parse_number(value, "top", 1, TOP_MAX, &wanted, err))
+			return usage(call, "%s", value ? err : "top needs a number");
+	}
+	if (no_more_words(words, err))
+		return usage(call, "%s", err);
+	return show_buckets(call, wanted, keep_worst, &top);
+}
+
+/* ---- show source ---- */
+
+struct one_source {
+	struct top top;		/* first: keep_worst gets a pointer to it */
+	struct prefix address;
+};
+
+/* What the address has in common with others of its limit's `per` is one source. */
+static int keep_if_same(const struct weir_bucket_key *key, const struct weir_bucket *bucket,
+			void *arg)
+{
+	struct one_source *one = arg;
+	struct prefix source = one->address;
+	const struct weir_limit *limit = NULL;
+
+	if (spec_of(one->top.settings, key->serial, &limit))
+		source.length = prefix_is_v4(&source) ? 96 + limit->v4_bits : limit->v6_bits;
+	prefix_mask(&source);
+	if (key->hi != source.hi || key->lo != source.lo)
+		return 0;
+	return keep_worst(key, bucket, &one->top);
+}
+
+enum outcome cmd_show_source(const struct call *call)
+{
+	struct one_source one = { 0 };
+	char err[ERR_LEN], *value;
+	char **words = call->words;
+
+	value = take_value(&words);
+	if (!value)
+		return usage(call, "show source needs an address");
+	if (no_more_words(words, err))
+		return usage(call, "%s", err);
+	if (parse_address(value, &one.address, err))
+		return usage(call, "%s", err);
+	return show_buckets(call, TOP_DEFAULT, keep_if_same, &one.top);
+}

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* weir allow, weir block: prefixes that a person names. */
+#include <errno.h>
+#include <ifaddrs.h>
+#include <inttypes.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <time.h>
+
+#include "user/cli/output.h"
+#include "user/model/error.h"
+#include "user/state/lists.h"
+#include "user/model/parse.h"
+#include "user/model/table.h"
+
+#define NS_PER_S	1000000000ULL
+
+/* ---- guards ---- */
+
+int own_addresses(struct prefixes *own)
+{
+	struct ifaddrs *all, *each;
+	int rc = 0;
+
+	if (getifaddrs(&all))
+		return -errno;
+	for (each = all; each && !rc; each = each->ifa_next) {
+		struct weir_prefix key = { .prefixlen = 128 };
+		struct prefix prefix;
+
+		/* Nothing comes in from loopback addresses, and many lists name them. */
+		if (!each->ifa_addr || each->ifa_flags & IFF_LOOPBACK)
+			continue;
+		if (each->ifa_addr->sa_family == AF_INET) {
+			prefix = prefix_v4(ntohl(((struct sockaddr_in *)each->ifa_addr)
+							 ->sin_addr.s_addr), 32);
+		} else if (each->ifa_addr->sa_family == AF_INET6) {
+			memcpy(key.addr, &((struct sockaddr_in6 *)each->ifa_addr)->sin6_addr, 16);
+			prefix_from_key(&key, &prefix);
+		} else {
+			continue;
+		}
+		rc = prefixes_add(own, &prefix);
+	}
+	freeifaddrs(all);
+	return rc;
+}
+
+static int refuse(char *err, const struct prefix *prefix, const char *what)
+{
+	char text[PREFIX_STRLEN];
+
+	prefix_format(prefix, text);
+	return fail(err, EPERM, "%s %s; say `force` if you mean it", text, what);
+}
+
+int guard_prefix(const struct prefix *prefix, const struct settings *settings,
+		 const struct prefixes *own, char *err)
+{
+	char text[PREFIX_STRLEN], what[PREFIX_STRLEN + 80];
+
+	if (prefix->length == 0 || (prefix_is_v4(prefix) && prefix->length == 96))
+		return refuse(err, prefix, "is everybody");
+	for (size_t i = 0; i < prefixes_count(own); i++) {
+		struct prefix address = prefixes_at(own, i);
+
+		if (!prefix_covers(prefix, &address))
+			continue;
+		prefix_format_short(&address, text);
+		snprintf(what, sizeof(what), "covers %s, an address of this host", text);
+		return refuse(err, prefix, what);
+	}
+	for (size_t i = 0; i < settings->allow.count; i++) {
+		if (!prefix_covers(prefix, &settings->allow.at[i].prefix))
+			continue;
+		prefix_format(&settings->allow.at[i].prefix, text);
+		snprintf(what, sizeof(what), "covers %s, which is on the allow list and would stay "
+			 "allowed", text);
+		return refuse(err, prefix, what);
+	}
+	return 0;
+}
+
+/* ---- add, del, flush ---- */
+
+struct source_words {
+	struct prefixes prefixes;
+	uint64_t ttl_ns;		/* 0: for good */
+	char comment[WEIR_COMMENT];
+	bool force;
+};
+
+static int set_comment(void *into, const char *text, char *err)
+{
+	struct source_words *w = into;
+
+	if (strlen(text) >= sizeof(w->comment))
+		return fail(err, EINVAL, "comment \"%.20s...\": at most %zu bytes", text,
+			    sizeof(w->comment) - 1);
+	for (const char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 127)
+			return fail(err, EINVAL, "comment: control characters are not wanted");
+	if (!is_utf8(text))
+		return fail(err, EINVAL, "comment: this is no UTF-8");
+	snprintf(w->comment, sizeof(w->comment), "%s", text);
+	return 0;
+}
+
+static int set_ttl(void *into, const char *value, char *err)
+{
+	return parse_duration(value, &((struct source_words *)into)->ttl_ns, err);
+}
+
+static int set_force(void *into, const char *value, char *err)
+{
+	(void)value;
+	(void)err;
+	((struct source_words *)into)->force = true;
+	return 0;
+}
+
+static int add_prefix(void *into, const char *value, char *err)
+{
+	struct source_words *w = into;
+	struct prefix prefix;
+	int rc = parse_prefix(value, &prefix, err);
+
+	if (rc)
+		return rc;
+	return prefixes_add(&w->prefixes, &prefix) ? fail(err, ENOMEM, "out of memory") : 0;
+}
+
+/* Each takes what comes behind it, too: block all, allow no ttl, the rest prefixes alone. */
+static const struct word block_words[] = {
+	{ "ttl", "a duration such as 10m", set_ttl },
+	{ "force", NULL, set_force },
+	{ "comment", "a text", set_comment },
+	{ "", NULL, add_prefix, .often = true },
+	{ 0 },
+};
+static const struct word *const allow_words = block_words + 1, *const bare_words = block_words + 3;
+
+/* -EINVAL for wrong words, -ENOMEM; @w holds nothing then. */
+static int parse_sources(char ***words, const struct word *table, struct source_words *w, char *err)
+{
+	int rc;
+
+	*w = (struct source_words){ 0 };
+	rc = take_words(words, table, w, err);
+	if (!rc && !prefixes_count(&w->prefixes))
+		rc = fail(err, EINVAL, "a prefix is needed, such as 198.51.100.7 or 2001:db8::/32");
+	if (rc)
+		prefixes_free(&w->prefixes);
+	return rc;
+}
+
+static enum outcome add_sources(struct edit *edit, struct entries *entries, bool block)
+{
+	struct source_words w;
+	size_t added = 0, count;
+	int rc = parse_sources(&edit->words, block ? block_words : allow_words, &w, edit->err);
+
+	if (rc)
+		return rc == -EINVAL ? USAGE : FAILED;
+	count = prefixes_count(&w.prefixes);
+	for (size_t i = 0; i < count && rc >= 0; i++) {
+		struct prefix prefix = prefixes_at(&w.prefixes, i);
+		struct weir_entry value = { .until_ns = w.ttl_ns ? edit->now_ns + w.ttl_ns : 0,
+					    .added_unix_s = edit->now_unix_s };
+
+		snprintf(value.comment, sizeof(value.comment), "%s", w.comment);
+		if (block && !w.force)
+			rc = guard_prefix(&prefix, edit->settings, edit->own, edit->err);
+		if (!rc)
+			rc = entries_put(entries, &prefix, &value);
+		if (rc == -ENOMEM)
+			fail(edit->err, ENOMEM, "out of memory");
+		added += rc > 0;
+		rc = rc < 0 ? rc : 0;
+	}
+	prefixes_free(&w.prefixes);
+	if (rc < 0)
+		return FAILED;
+	edit->changed = true;
+	snprintf(edit->said, sizeof(edit->said), "%zu added, %zu there already and updated", added,
+		 count - added);
+	return DONE;
+}
+
+static enum outcome del_sources(struct edit *edit, struct entries *entries, const char *object)
+{
+	char text[PREFIX_STRLEN], cover[PREFIX_STRLEN];
+	const struct entry *covering;
+	struct source_words w;
+	int rc = parse_sources(&edit->words, bare_words, &w, edit->err);
+
+	if (rc)
+		return rc == -EINVAL ? USAGE : FAILED;
+	for (size_t i = 0; i < prefixes_count(&w.prefixes) && !rc; i++) {
+		struct prefix prefix = prefixes_at(&w.prefixes, i);
+
+		if (entries_remove(entries, &prefix))
+			continue;
+		prefix_format(&prefix, text);
+		covering = entries_cover(entries, &prefix, edit->now_ns);
+		if (covering)
+			prefix_format(&covering->prefix, cover);
+		rc = covering ? fail(edit->err, ENOENT, "%s is not a %s entry, but inside %s",
+				     text, object, cover) :
+				fail(edit->err, ENOENT, "%s is not a %s entry; `weir %s show` lists "
+				     "them", text, object, object);
+	}
+	prefixes_free(&w.prefixes);
+	edit->changed = !rc;
+	return rc ? FAILED : DONE;
+}
+
+static enum outcome flush_sources(struct edit *edit, struct entries *entries)
+{
+	edit->changed = entries->count > 0;
+	snprintf(edit->said, sizeof(edit->said), "%zu entries removed", entries->count);
+	entries->count = 0;
+	return DONE;
+}
+
+enum outcome edit_allow_add(struct edit *edit)
+{
+	return add_sources(edit, &edit->settings->allow, false);
+}
+
+enum outcome edit_allow_del(struct edit *edit)
+{
+	return del_sources(edit, &edit->settings->allow, "allow");
+}
+
+enum outcome edit_allow_flush(struct edit *edit)
+{
+	return flush_sources(edit, &edit->settings->allow);
+}
+
+enum outcome edit_block_add(struct edit *edit)
+{
+	return add_sources(edit, &edit->settings->block, true);
+}
+
+enum outcome edit_block_del(struct edit *edit)
+{
+	return del_sources(edit, &edit->settings->block, "block");
+}
+
+enum outcome edit_block_flush(struct edit *edit)
+{
+	return flush_sources(edit, &edit->settings->block);
+}
+
+/* ---- show ---- */
+
+static json_t *entry_json(const struct entry *entry, uint64_t now)
+{
+	char text[PREFIX_STRLEN];
+	json_t *json;
+
+	prefix_format(&entry->prefix, text);
+	json = json_pack("{s:s, s:s, s:I}", "prefix", text, "comment", entry->value.comment, "added",
+			 (json_int_t)entry->value.added_unix_s);
+	if (entry->value.until_ns)
+		json_object_set_new(json, "ttl_seconds", json_integer(
+				    (entry->value.until_ns - now + NS_PER_S - 1) / NS_PER_S));
+	return json;
+}
+
+static const struct column entry_columns[] = {
+	{ "PREFIX", 23 }, { "TTL", 7, true }, { "COMMENT", 0 }, { 0 },
+};
+
+static void print_entry(const struct entry *entry, uint64_t now)
+{
+	char text[PREFIX_STRLEN], ttl[FORMAT_LEN] = "-";
+
+	prefix_format(&entry->prefix, text);
+	if (entry->value.until_ns)
+		format_duration((entry->value.until_ns - now + NS_PER_S - 1) / NS_PER_S, ttl);
+	table_row(entry_columns, text, ttl, entry->value.comment);
+}
+
+static enum outcome show_entries(const struct call *call, const char *object, bool block)
+{
+	uint64_t now = now_ns();
+	struct settings settings;
+	struct entries *entries;
+	json_t *list;
+	char err[ERR_LEN];
+
+	if (read_settings(&settings, err))
+		return failed("%s", err);
+	list = json_array();
+	entries = block ? &settings.block : &settings.allow;
+	entries_expire(entries, now);
+	if (!call->json && entries->count)
+		table_head(entry_columns);
+	for (size_t i = 0; i < entries->count; i++) {
+		if (call->json)
+			json_array_append_new(list, entry_json(&entries->at[i], now));
+		else
+			print_entry(&entries->at[i], now);
+	}
+	if (!call->json && !entries->count)
+		remark(call, "no %s entries", object);
+	settings_free(&settings);
+	return print_json(call, json_pack("{s:o}", object, list));
+}
+
+enum outcome cmd_allow_show(const struct call *call)
+{
+	return show_entries(call, "allow", false);
+}
+
+enum outcome cmd_block_show(const struct call *call)
+{
+	return show_entries(call, "block", true);
+}
+
+/* ---- test ---- */
+
+/* Whose entry or list covers all of @prefix; false when none does. */
+static bool find_cover(const struct settings *settings, const struct prefix *prefix, bool block,
+		       char *by, size_t size)
+{
+	const struct entry *entry = entries_cover(block ? &settings->block : &settings->allow,
+						  prefix, now_ns());
+	char text[PREFIX_STRLEN], list[WEIR_NAME_LEN];
+
+	if (entry) {
+		prefix_format(&entry->prefix, text);
+		snprintf(by, size, "%s", text);
+		return true;
+	}
+	if (!block || !list_that_covers(prefix, list))
+		return false;
+	snprintf(by, size, "list %s", list);
+	return true;
+}
+
+static enum outcome test_sources(const struct call *call, bool block)
+{
+	char text[PREFIX_STRLEN], by[PREFIX_STRLEN + WEIR_NAME_LEN] = "", err[ERR_LEN];
+	const char *verb = block ? "blocked" : "allowed";
+	char line[256];
+	enum outcome outcome = DONE;
+	char **words = call->words;
+	json_t *list;
+	struct settings settings;
+	struct source_words w;
+
+	if (parse_sources(&words, bare_words, &w, err))
+		return usage(call, "%s", err);
+	if (read_settings(&settings, err)) {
+		prefixes_free(&w.prefixes);
+		return failed("%s", err);
+	}
+	list = json_array();
+	for (size_t i = 0; i < prefixes_count(&w.prefixes); i++) {
+		struct prefix prefix = prefixes_at(&w.prefixes, i);
+		bool covered = find_cover(&settings, &prefix, block, by, sizeof(by));
+
+		prefix_format(&prefix, text);
+		if (!covered)
+			outcome = FAILED;
+		json_array_append_new(list, json_pack("{s:s, s:b, s:s?}", "prefix", text, verb,
+						      covered, "by", covered ? by : NULL));
+		snprintf(line, sizeof(line), covered ? "%s is %s by %s" : "%s is not %s", text, verb, by);
+		if (!call->json && !call->quiet)
+			print_wrapped(stdout, line, 0, 4);
+	}
+	prefixes_free(&w.prefixes);
+	settings_free(&settings);
+	return print_json(call, json_pack("{s:o}", "tested", list)) == DONE ? outcome : FAILED;
+}
+
+enum outcome cmd_allow_test(const struct call *call)
+{
+	return test_sources(call, false);
+}
+
+enum outcome cmd_block_test(const struct call *call)
+{
+	return test_sources(call, true);
+}

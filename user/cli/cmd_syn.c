@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* weir syn: which services have their SYNs answered by cookies. */
+#include <errno.h>
+#include <jansson.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/cli/output.h"
+#include "user/model/error.h"
+#include "user/model/parse.h"
+#include "user/model/policy.h"
+#include "user/model/syn_rules.h"
+#include "user/host/tcp.h"
+#include "user/model/table.h"
+#include "user/model/words.h"
+
+/* ---- set and del ---- */
+
+struct syn_words {
+	struct weir_syn_rule rule;
+	bool always, over, force;
+};
+
+static int set_ports(void *into, const char *value, char *err)
+{
+	struct syn_words *w = into;
+
+	return parse_ports(value, &w->rule.first, &w->rule.last, err);
+}
+
+static int set_to(void *into, const char *value, char *err)
+{
+	struct syn_words *w = into;
+	struct prefix prefix;
+
+	if (parse_prefix(value, &prefix, err))
+		return -EINVAL;
+	prefix_to_key(&prefix, &w->rule.to);
+	return 0;
+}
+
+static int set_when(void *into, const char *word, char *err)
+{
+	struct syn_words *w = into;
+
+	if (w->always || w->over)
+		return fail(err, EINVAL, "%s: one of always and when-over-budget", word);
+	w->always = !strcmp(word, "always");
+	w->over = !w->always;
+	w->rule.always = w->always;
+	return 0;
+}
+
+static int set_sysctl(void *into, const char *word, char *err)
+{
+	struct syn_words *w = into;
+
+	(void)word;
+	(void)err;
+	w->rule.set_sysctl = 1;
+	return 0;
+}
+
+static int set_force(void *into, const char *word, char *err)
+{
+	struct syn_words *w = into;
+
+	(void)word;
+	(void)err;
+	w->force = true;
+	return 0;
+}
+
+static const struct word protect_words[] = {
+	{ "dport", "a port or a range", set_ports },
+	{ "to", "a prefix", set_to },
+	{ "always", NULL, set_when },
+	{ "when-over-budget", NULL, set_when },
+	{ "set-sysctl", NULL, set_sysctl },
+	{ "force", NULL, set_force },
+	{ 0 },
+};
+
+/* A rehearsal changes nothing on this host: its settings are of no namespace. */
+static int prepare_host(const struct edit *edit, const struct weir_syn_rule *rule, char *err)
+{
+	bool may = rule->set_sysctl && edit->now_ns && !edit->check_only;
+	long cookies = read_sysctl(SYNCOOKIES);
+
+	if (cookies < 0)
+		return fail(err, ENOENT, "this kernel has no net.ipv4.tcp_syncookies "
+			    "(CONFIG_SYN_COOKIES), so its listeners accept no cookies");
+	if (cookies != 2 && may && write_sysctl(SYNCOOKIES, 2, err))
+		return -EIO;
+	if (cookies != 2 && !rule->set_sysctl)
+		return fail(err, EPERM, "net.ipv4.tcp_syncookies is %ld: the kernel accepts cookies "
+			    "that are not its own only with 2; `sysctl -w net.ipv4.tcp_syncookies=2`, "
+			    "or say `set-sysctl`", cookies);
+	if (read_sysctl(TIMESTAMPS) != 2 && may && write_sysctl(TIMESTAMPS, 2, err))
+		return -EIO;
+	return 0;
+}
+
+/* Why the rule would do harm here, or nothing. */
+static int check_place(const struct weir_syn_rule *rule, char *err)
+{
+	const char *forwards = rule->to.prefixlen ? NULL : what_forwards();
+
+	if (!listens(rule))
+		return fail(err, ENOENT, "nothing listens on port %u here: cookies are for services of "
+			    "this host, in this network namespace; the connection is made by its own "
+			    "kernel, so forwarded traffic is out of their reach. `force` overrules",
+			    rule->first);
+	if (forwards)
+		return fail(err, EPERM, "this host forwards (%s): SYNs on their way to others would be "
+			    "answered here; say `to ADDRESS`, one of this host's own. `force` "
+			    "overrules", forwards);
+	return 0;
+}
+
+/* The SYNs of a service are held against the budget that is looked up so in the data path. */
+static bool has_budget(const struct weir_policy *policy, const struct weir_syn_rule *rule)
+{
+	struct packet_kind kind = { .proto = IPPROTO_TCP, .what = WEIR_SYN, .dport = rule->first };
+	struct prefix to;
+
+	prefix_from_key(&rule->to, &to);
+	return budget_lookup(policy, &to, &kind);
+}
+
+static void say(struct edit *edit, const char *text)
+{
+	size_t len = strlen(edit->said);
+
+	snprintf(edit->said + len, sizeof(edit->said) - len, "%s%s", len ? "; " : "", text);
+}
+
+static void remark_on(struct edit *edit, const struct weir_syn_rule *rule, bool differ)
+{
+	char text[ERR_LEN];
+
+	if (!rule->timestamps)
+		say(edit, "net.ipv4.tcp_timestamps is not 2, so connections by cookie have no window "
+			  "scale and no SACK: right, but slow; `set-sysctl` sets it");
+	if (rule->timestamps && differ)
+		say(edit, "these listeners have receive buffers of different sizes: all of them get the "
+			  "smallest window scale; a rule for each port is faster");
+	if (!rule->always && !has_budget(edit->settings->policy, rule)) {
+		snprintf(text, sizeof(text), "no budget holds these SYNs, so cookies never begin; `weir "
+			 "budget set NAME syn dport %u rate ...`", rule->first);
+		say(edit, text);
+	}
+}
+
+enum outcome edit_syn_protect(struct edit *edit)
+{
+	struct syn_words w = { 0 };
+	bool differ;
+	int rc;
+
+	if (take_words(&edit->words, protect_words, &w, edit->err))
+		return USAGE;
+	if (!w.rule.first) {
+		fail(edit->err, EINVAL, "syn protect needs dport N, or a range");
+		return USAGE;
+	}
+	if (!w.force && check_place(&w.rule, edit->err))
+		return FAILED;
+	if (prepare_host(edit, &w.rule, edit->err))
+		return FAILED;
+	w.rule.timestamps = read_sysctl(TIMESTAMPS) == 2;
+	w.rule.ecn = read_sysctl(ECN) > 0;
+	w.rule.wscale = window_scale(&w.rule, &differ);
+	rc = syn_set(edit->settings->policy, &w.rule, edit->err);
+	if (rc < 0)
+		return FAILED;
+	edit->changed |= rc > 0;
+	remark_on(edit, &w.rule, differ);
+	return DONE;
+}
+
+enum outcome edit_syn_del(struct edit *edit)
+{
+	static const struct word del_words[] = {
+		{ "dport", "a port or a range", set_ports },
+		{ 0 },
+	};
+	struct syn_words w = { 0 };
+	uint32_t index;
+
+	if (take_words(&edit->words, del_words, &w, edit->err))
+		return USAGE;
+	if (!w.rule.first) {
+		fail(edit->err, EINVAL, "syn del needs dport N, or the range as it was set");
+		return USAGE;
+	}
+	index = syn_find(edit->settings->policy, w.rule.first, w.rule.last);
+	if (!index) {
+		fail(edit->err, ENOENT, "there is no rule for ports %u-%u; `weir syn show` lists them",
+		     w.rule.first, w.rule.last);
+		return FAILED;
+	}
+	syn_remove(edit->settings->policy, index);
+	edit->changed = true;
+	return DONE;
+}
+
+/* ---- show and save ---- */
+
+void format_syn(const struct weir_syn_rule *rule, char *text, size_t size)
+{
+	char to[PREFIX_STRLEN], ports[16];
+	struct prefix prefix;
+
+	prefix_from_key(&rule->to, &prefix);
+	prefix_format(&prefix, to);
+	snprintf(ports, sizeof(ports), rule->first == rule->last ? "%u" : "%u-%u", rule->first,
+		 rule->last);
+	snprintf(text, size, "dport %s%s%s %s%s", ports, rule->to.prefixlen ? " to " : "",
+		 rule->to.prefixlen ? to : "", rule->always ? "always" : "when-over-budget",
+		 rule->set_sysctl ? " set-sysctl" : "");
+}
+
+static const struct column syn_columns[] = {
+	{ "PORTS", 12 }, { "WHEN", 17 }, { "OFFERS", 22 }, { "TO", 0 }, { 0 },
+};
+
+static void show_rule(const struct call *call, const struct weir_syn_rule *rule, json_t *list)
+{
+	char to[PREFIX_STRLEN] = "any", ports[16], offers[32];
+	struct prefix prefix;
+
+	prefix_from_key(&rule->to, &prefix);
+	if (rule->to.prefixlen)
+		prefix_format(&prefix, to);
+	if (call->json) {
+		json_array_append_new(list, json_pack("{s:i, s:i, s:s, s:s, s:b, s:b, s:i}",
+			"first", rule->first, "last", rule->last, "to", to, "when",
+			rule->always ? "always" : "when-over-budget", "timestamps",
+			rule->timestamps, "ecn", rule->timestamps && rule->ecn, "wscale",
+			rule->timestamps ? rule->wscale : 0));
+		return;
+	}
+	snprintf(ports, sizeof(ports), rule->first == rule->last ? "%u" : "%u-%u", rule->first,
+		 rule->last);
+	snprintf(offers, sizeof(offers), rule->timestamps ? "all, window scale %u" : "MSS only",
+		 rule->wscale);
+	table_row(syn_columns, ports, rule->always ? "always" : "when over budget", offers, to);
+}
+
+/* What was found when the rule was set may have changed since. */
+static void check_rule(const struct call *call, const struct weir_syn_rule *rule)
+{
+	bool differ;
+
+	if (!listens(rule))
+		remark(call, "nothing listens on port %u here", rule->first);
+	else if (rule->timestamps && rule->wscale != window_scale(rule, &differ))
+		remark(call, "port %u: the kernel's window scale is %u now and the rule's %u; set the rule "
+		       "again", rule->first, window_scale(rule, &differ), rule->wscale);
+	if (rule->timestamps && read_sysctl(TIMESTAMPS) != 2)
+		remark(call, "net.ipv4.tcp_timestamps is not 2 here any more: options of connections by "
+		       "cookie are read wrongly; set it, or set the rule again");
+}
+
+enum outcome cmd_syn_show(const struct call *call)
+{
+	struct settings settings;
+	json_t *list;
+	char err[ERR_LEN];
+	bool any = false;
+
+	if (read_settings(&settings, err))
+		return failed("%s", err);
+	list = json_array();
+	for (uint32_t i = 1; i < WEIR_SYN_RULES; i++) {
+		if (!settings.policy->syn_rule[i].used)
+			continue;
+		if (!any && !call->json)
+			table_head(syn_columns);
+		any = true;
+		show_rule(call, &settings.policy->syn_rule[i], list);
+		check_rule(call, &settings.policy->syn_rule[i]);
+	}
+	settings_free(&settings);
+	if (!any && !call->json)
+		remark(call, "no service is protected by cookies");
+	else if (any && read_sysctl(SYNCOOKIES) != 2)
+		remark(call, "net.ipv4.tcp_syncookies is not 2 here any more: the kernel refuses "
+		       "connections by cookie");
+	return print_json(call, json_pack("{s:o}", "protected", list));
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What main.c's table of commands and the cmd_*.c files have between them. */
+#ifndef WEIR_CLI_COMMAND_H
+#define WEIR_CLI_COMMAND_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "user/state/maps.h"
+#include "user/model/words.h"
+
+/* The exit status. */
+enum outcome { DONE = 0, FAILED = 1, USAGE = 2 };
+
+struct command;
+
+/* One call of the tool: the words behind the verb, and the options. */
+struct call {
+	const struct command *command;
+	char **words;		/* ends with NULL */
+	bool json, pretty, quiet, verbose;
+	json_t **answer;	/* where the JSON goes; NULL: to standard output */
+};
+
+/*
+ * A change of the settings, as a command or as a line of a file. Knows no maps:
+ * main.c reads the settings, calls this, and writes back what differs.
+ */
+struct edit {
+	char **words;		/* those not used yet; ends with NULL */
+	struct settings *settings;
+	const struct prefixes *own;	/* addresses of this host */
+	uint64_t now_ns;	/* CLOCK_MONOTONIC */
+	uint64_t now_unix_s;
+	bool check_only;	/* nothing on this host may change */
+	bool changed;
+	char said[ERR_LEN];	/* for the operator, when it went well */
+	char err[ERR_LEN];
+};
+
+enum needs {
+	NEEDS_NOTHING,
+	NEEDS_MAPS,		/* fails where weir is not in use */
+	MAKES_MAPS,		/* the first such command makes them */
+};
+
+struct command {
+	const char *object, *verb;	/* verb NULL: the object alone */
+	const char *words;		/* grammar of the rest; "": there is none */
+	const char *help;
+	enum outcome (*run)(const struct call *call);
+	enum outcome (*edit)(struct edit *edit);	/* instead of run */
+	enum needs needs;		/* of an edit */
+};
+
+/* cmd_attach.c */
+enum outcome cmd_attach(const struct call *call);
+enum outcome cmd_confirm(const struct call *call);
+enum outcome cmd_detach(const struct call *call);
+/* cmd_limit.c */
+enum outcome edit_limit_set(struct edit *edit);
+enum outcome edit_limit_del(struct edit *edit);
+enum outcome edit_limit_flush(struct edit *edit);
+enum outcome cmd_limit_show(const struct call *call);
+/* cmd_budget.c */
+enum outcome edit_budget_set(struct edit *edit);
+enum outcome edit_budget_del(struct edit *edit);
+enum outcome cmd_budget_show(const struct call *call);
+/* cmd_syn.c */
+enum outcome edit_syn_protect(struct edit *edit);
+enum outcome edit_syn_del(struct edit *edit);
+enum outcome cmd_syn_show(const struct call *call);
+/* cmd_known.c */
+enum outcome cmd_known_show(const struct call *call);
+enum outcome cmd_known_import(const struct call *call);
+enum outcome cmd_known_export(const struct call *call);
+enum outcome cmd_known_flush(const struct call *call);
+/* cmd_source.c */
+enum outcome edit_allow_add(struct edit *edit);
+enum outcome edit_allow_del(struct edit *edit);
+enum outcome edit_allow_flush(struct edit *edit);
+enum outcome edit_block_add(struct edit *edit);
+enum outcome edit_block_del(struct edit *edit);
+enum outcome edit_block_flush(struct edit *edit);
+enum outcome cmd_allow_show(const struct call *call);
+enum outcome cmd_allow_test(const struct call *call);
+enum outcome cmd_block_show(const struct call *call);
+enum outcome cmd_block_test(const struct call *call);
+/* cmd_list.c */
+enum outcome cmd_list_load(const struct call *call);
+enum outcome cmd_list_show(const struct call *call);
+enum outcome cmd_list_diff(const struct call *call);
+enum outcome cmd_list_rollback(const struct call *call);
+enum outcome cmd_list_del(const struct call *call);
+/* cmd_daemon.c */
+enum outcome cmd_daemon(const struct call *call);
+enum outcome cmd_daemon_check(const struct call *call);
+enum outcome cmd_show_bans(const struct call *call);
+enum outcome cmd_ban_log(const struct call *call);
+/* cmd_check.c, cmd_save.c */
+enum outcome cmd_check(const struct call *call);
+enum outcome cmd_save(const struct call *call);
+enum outcome cmd_restore(const struct call *call);
+/* cmd_health.c, cmd_metrics.c, cmd_network.c */
+enum outcome cmd_show_health(const struct call *call);
+enum outcome cmd_show_networks(const struct call *call);
+enum outcome cmd_metrics(const struct call *call);
+/* cmd_show.c */
+enum outcome cmd_show_status(const struct call *call);
+enum outcome cmd_show_stats(const struct call *call);
+enum outcome cmd_show_sources(const struct call *call);
+enum outcome cmd_show_source(const struct call *call);
+/* cmd_monitor.c, cmd_capture.c */
+enum outcome cmd_monitor(const struct call *call);
+enum outcome cmd_capture(const struct call *call);
+/* cmd_top.c */
+enum outcome cmd_top(const struct call *call);
+
+/*
+ * The command whose name @words begins with, stepped over. NULL with @err: there
+ * is none, or it takes no words and some follow. main.c
+ */
+const struct command *find_command(char ***words, char *err);
+
+/*
+ * Runs a command that changes settings, as if it had been typed: @words from its
+ * object on, ends with NULL. @said: what it says, of success or failure. main.c
+ */
+enum outcome edit_by_words(char **words, char said[ERR_LEN]);
+
+/*
+ * What a read command prints with -j, for the HTTP server: @line is its words with single
+ * spaces between. 0 with *@answer, or -errno with @err. main.c
+ */
+int command_answer(const char *line, json_t **answer, char *err);
+
+/* To stderr, with the program's name; return the outcome. */
+enum outcome usage(const struct call *call, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+enum outcome failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A remark to stderr, unless -q. */
+void remark(const struct call *call, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <stdio.h>
+#include <string.h>
+
+#include "user/state/budgets.h"
+#include "user/state/device.h"
+#include "user/cli/top/top.h"
+
+#define NS_PER_S	1e9
+
+static double rate_of(uint64_t is, uint64_t was, double seconds)
+{
+	return seconds > 0 && is > was ? (is - was) / seconds : 0;
+}
+
+static void describe_device(const struct weir_device *device, char *text, size_t size)
+{
+	size_t used = strlen(text);
+
+	snprintf(text + used, size - used, "%s%s %s%s", used ? ", " : "", device->name,
+		 device_mode(device), device->monitor ? " monitor" : "");
+}
+
+static void add_counters(struct weir_counters *sum, const struct weir_counters *each)
+{
+	for (int i = 0; i < WEIR_REASON_MAX; i++) {
+		sum->reason[i].packets += each->reason[i].packets;
+		sum->reason[i].bytes += each->reason[i].bytes;
+		sum->monitored[i].packets += each->monitored[i].packets;
+	}
+}
+
+static void sum_devices(struct top_rates *rates, const struct maps *maps, struct weir_counters *sum)
+{
+	struct weir_counters each;
+	struct weir_device device;
+
+	memset(sum, 0, sizeof(*sum));
+	rates->devices[0] = '\0';
+	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
+		if (!device_read(maps, slot, &device))
+			continue;
+		describe_device(&device, rates->devices, sizeof(rates->devices));
+		if (!maps_read_counters(maps, slot, &each))
+			add_counters(sum, &each);
+	}
+}
+
+static void push_history(struct top_reason *reason)
+{
+	memmove(reason->history, reason->history + 1, sizeof(reason->history) - sizeof(double));
+	reason->history[TOP_HISTORY - 1] = reason->pps;
+}
+
+static void read_reasons(struct top_rates *rates, const struct maps *maps, double seconds)
+{
+	struct weir_counters sum, *was = &rates->sum;
+	struct top_reason *all = &rates->all;
+
+	sum_devices(rates, maps, &sum);
+	all->packets = 0;
+	all->pps = all->bits_per_s = rates->dropped_pps = 0;
+	for (int i = 0; i < WEIR_REASON_MAX; i++) {
+		struct top_reason *reason = &rates->reason[i];
+
+		reason->packets = sum.reason[i].packets;
+		reason->pps = rate_of(sum.reason[i].packets, was->reason[i].packets, seconds);
+		reason->bits_per_s = 8 * rate_of(sum.reason[i].bytes, was->reason[i].bytes, seconds);
+		reason->monitored_pps = rate_of(sum.monitored[i].packets,
+						was->monitored[i].packets, seconds);
+		push_history(reason);
+		all->packets += reason->packets;
+		all->pps += reason->pps;
+		all->bits_per_s += reason->bits_per_s;
+		if (!strcmp(reason_action(i), "drop"))
+			rates->dropped_pps += reason->pps - reason->monitored_pps;
+	}
+	push_history(all);
+	*was = sum;
+}
+
+static void read_budgets(struct top_rates *rates, const struct maps *maps,
+			 const struct weir_policy *policy, double seconds)
+{
+	rates->budgets = 0;
+	for (uint32_t slot = 1; slot < WEIR_BUDGETS; slot++) {
+		const struct weir_budget_spec *spec = &policy->budget_spec[slot];
+		struct weir_spending sum, *was = &rates->spending[slot];
+		struct top_budget *budget = &rates->budget[rates->budgets];
+		struct weir_budget_state state;
+
+		if (!spec->name[0] || maps_read_budget(maps, slot, &state, &sum))
+			continue;
+		rates->budgets++;
+		snprintf(budget->name, sizeof(budget->name), "%s", spec->name);
+		if (spec->limit.rate_packets)
+			format_packet_rate(spec->limit.rate_packets, spec->limit.per_s, budget->rate);
+		else
+			format_bits(spec->limit.rate_bits_per_s, budget->rate);
+		budget->used = budget_used(&policy->budget[slot], &state);
+		budget->pressed = budget_is_pressed(&state);
+		budget->passed_pps = rate_of(sum.passed, was->passed, seconds);
+		budget->known_pps = rate_of(sum.known, was->known, seconds);
+		budget->dropped_pps = rate_of(sum.shed + sum.share + sum.over,
+					      was->shed + was->share + was->over, seconds);
+		*was = sum;
+	}
+}
+
+void top_read_rates(struct top_rates *rates, const struct maps *maps,
+		    const struct weir_policy *policy)
+{
+	uint64_t now = now_ns();
+	double seconds = rates->read_ns ? (now - rates->read_ns) / NS_PER_S : 0;
+
+	read_reasons(rates, maps, seconds);
+	read_budgets(rates, maps, policy, seconds);
+	rates->read_ns = now;
+}

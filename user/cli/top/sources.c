@@ -1,0 +1,531 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who is dropped. Sources with a bucket are counted there, exactly, and found by
+ * going through all buckets or, sooner, by packets of theirs that the data path
+ * tells; networks are counted in their sketch; all others (blocked, banned, shed,
+ * malformed) are estimated from the packets that are told.
+ */
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "bpf/pure/hash.h"
+#include "user/model/policy.h"
+#include "user/cli/top/top.h"
+
+#define NS_PER_S	1e9
+#define SEARCH_NS	1000000000ULL
+#define SEARCH_SHARE	50		/* a search may take one part in so many */
+#define MEMORY_MIN	(1U << 16)
+#define MEMORY_MAX	(1U << 22)
+#define TALLY_MAX	8192		/* a power of two; over SLICES seconds there are fewer */
+#define SLICES		4		/* seconds over which samples are averaged */
+#define SAMPLES_MIN	3		/* fewer of one source say nothing */
+#define RECENT_NS	10000000000ULL
+
+/* A bucket that is read each time. */
+struct candidate {
+	struct weir_bucket_key key;
+	uint64_t passed, dropped, read_ns;
+	uint64_t active_ns;		/* when it last sent something */
+	double dropped_pps, passed_pps;
+	uint64_t score;			/* in the search that found it */
+};
+
+/* What a search saw of a bucket, for the next one. Who shares the cell is forgotten. */
+struct remembered {
+	uint32_t tag, passed, dropped;
+};
+
+struct tally {
+	uint64_t hi, lo;
+	uint8_t reason;
+	struct packet_kind kind;	/* of the last one */
+	uint32_t samples[SLICES];
+	uint64_t weight[SLICES], total;
+};
+
+struct seen_network {
+	uint64_t key, dropped;
+};
+
+struct top_sources {
+	struct candidate found[2 * TOP_ROWS];	/* of the search that is going on */
+	size_t found_count;
+	struct candidate candidate[TOP_ROWS];	/* by key */
+	size_t candidates;
+	uint64_t least_score;			/* what a bucket must exceed to be found */
+	struct remembered *memory;
+	uint32_t memory_size;			/* a power of two */
+	uint64_t buckets, next_search_ns;
+
+	struct tally tally[TALLY_MAX];
+	size_t tallies;
+	uint16_t index[2 * TALLY_MAX];		/* of a tally, plus 1; open addressing */
+	uint32_t slice;
+	uint64_t slice_ns[SLICES];		/* when it began */
+
+	struct seen_network *network;		/* WEIR_NETWORKS of them */
+	uint64_t networks_ns;
+};
+
+struct top_sources *top_sources_new(void)
+{
+	struct top_sources *sources = calloc(1, sizeof(*sources));
+
+	if (!sources)
+		return NULL;
+	sources->network = calloc(WEIR_NETWORKS, sizeof(*sources->network));
+	if (!sources->network) {
+		free(sources);
+		return NULL;
+	}
+	for (int i = 0; i < SLICES; i++)
+		sources->slice_ns[i] = now_ns();
+	return sources;
+}
+
+void top_sources_free(struct top_sources *sources)
+{
+	if (!sources)
+		return;
+	free(sources->memory);
+	free(sources->network);
+	free(sources);
+}
+
+uint64_t top_bucket_count(const struct top_sources *sources)
+{
+	return sources->buckets;
+}
+
+/* ---- searching the buckets ---- */
+
+static int best_first(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	return (x->score < y->score) - (x->score > y->score);
+}
+
+static int by_key(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct weir_bucket_key));	/* the key comes first */
+}
+
+static uint64_t hash_of(const struct weir_bucket_key *key)
+{
+	return weir_mix(key->hi ^ weir_mix(key->lo ^ (uint64_t)key->serial << 32));
+}
+
+/* Drops since the last search weigh more than any number of passes. */
+static uint64_t score_of(struct top_sources *sources, const struct weir_bucket_key *key,
+			 const struct weir_bucket *bucket)
+{
+	uint64_t hash = hash_of(key);
+	struct remembered *cell = &sources->memory[hash & (sources->memory_size - 1)];
+	uint32_t tag = hash >> 32, dropped = bucket->dropped, passed = bucket->passed;
+
+	if (cell->tag == tag) {
+		dropped -= cell->dropped;
+		passed -= cell->passed;
+	}
+	*cell = (struct remembered){ tag, bucket->passed, bucket->dropped };
+	return (uint64_t)dropped << 32 | passed;
+}
+
+static int look_at(const struct weir_bucket_key *key, const struct weir_bucket *bucket, void *arg)
+{
+	struct top_sources *sources = arg;
+	uint64_t score = score_of(sources, key, bucket);
+
+	sources->buckets++;
+	if (score <= sources->least_score)
+		return 0;
+	sources->found[sources->found_count++] = (struct candidate){
+		.key = *key, .passed = bucket->passed, .dropped = bucket->dropped,
+		.read_ns = now_ns(), .score = score };
+	if (sources->found_count < 2 * TOP_ROWS)
+		return 0;
+	qsort(sources->found, sources->found_count, sizeof(*sources->found), best_first);
+	sources->found_count = TOP_ROWS;
+	sources->least_score = sources->found[TOP_ROWS - 1].score;
+	return 0;
+}
+
+/* Twice as many cells as there were entries. */
+static int size_memory(struct top_sources *sources)
+{
+	uint32_t size = MEMORY_MIN;
+
+	while (size < MEMORY_MAX && size < 2 * sources->buckets)
+		size *= 2;
+	if (size <= sources->memory_size)
+		return 0;
+	free(sources->memory);
+	sources->memory = calloc(size, sizeof(*sources->memory));
+	sources->memory_size = sources->memory ? size : 0;
+	return sources->memory ? 0 : -1;
+}
+
+static struct candidate *find_candidate(struct candidate *in, size_t count,
+					const struct candidate *like)
+{
+	return bsearch(like, in, count, sizeof(*in), by_key);
+}
+
+/* Who was known already keeps his rates, and for a while his place. */
+static void take_found(struct top_sources *sources)
+{
+	struct candidate *found = sources->found;
+	size_t count, all;
+
+	qsort(found, sources->found_count, sizeof(*found), best_first);
+	all = count = sources->found_count < TOP_ROWS ? sources->found_count : TOP_ROWS;
+	qsort(found, count, sizeof(*found), by_key);
+	for (size_t i = 0; i < sources->candidates; i++) {
+		const struct candidate *known = &sources->candidate[i];
+		struct candidate *again = find_candidate(found, count, known);
+
+		if (again)
+			*again = *known;
+		else if (all < TOP_ROWS && now_ns() - known->active_ns < RECENT_NS)
+			found[all++] = *known;
+	}
+	qsort(found, all, sizeof(*found), by_key);
+	memcpy(sources->candidate, found, all * sizeof(*found));
+	sources->candidates = all;
+}
+
+/* Of the CPU, by us. */
+static uint64_t spent_ns(void)
+{
+	struct timespec spent;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+	return spent.tv_sec * 1000000000ULL + spent.tv_nsec;
+}
+
+static void search_buckets(struct top_sources *sources, const struct maps *maps)
+{
+	uint64_t start = now_ns(), spent = spent_ns(), took;
+
+	if (start < sources->next_search_ns || size_memory(sources))
+		return;
+	sources->buckets = sources->found_count = sources->least_score = 0;
+	maps_each_bucket(maps, look_at, sources);
+	take_found(sources);
+	took = spent_ns() - spent;
+	sources->next_search_ns = start + (took * SEARCH_SHARE > SEARCH_NS ? took * SEARCH_SHARE :
+									     SEARCH_NS);
+}
+
+/* An entry that was displaced and made anew counts from 0. */
+static double rate_of(uint64_t is, uint64_t was, double seconds)
+{
+	return seconds > 0 && is > was ? (is - was) / seconds : 0;
+}
+
+static void read_candidates(struct top_sources *sources, const struct maps *maps)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < sources->candidates; i++) {
+		struct candidate *each = &sources->candidate[i];
+		struct weir_bucket bucket;
+		uint64_t now = now_ns();
+		double seconds = (now - each->read_ns) / NS_PER_S;
+
+		if (maps_read_bucket(maps, &each->key, &bucket))
+			continue;
+		each->dropped_pps = rate_of(bucket.dropped, each->dropped, seconds);
+		each->passed_pps = rate_of(bucket.passed, each->passed, seconds);
+		if (each->dropped_pps + each->passed_pps > 0)
+			each->active_ns = now;
+		each->dropped = bucket.dropped;
+		each->passed = bucket.passed;
+		each->read_ns = now;
+		sources->candidate[kept++] = *each;
+	}
+	sources->candidates = kept;
+}
+
+static const struct weir_limit_spec *spec_of(const struct weir_policy *policy, uint32_t serial,
+					     const struct weir_limit **limit)
+{
+	for (uint32_t i = 1; i < WEIR_LIMITS; i++) {
+		if (!policy->spec[i].used || policy->limit[i].serial != serial)
+			continue;
+		*limit = &policy->limit[i];
+		return &policy->spec[i];
+	}
+	return NULL;
+}
+
+static void add_candidate(const struct candidate *candidate, const struct weir_policy *policy,
+			  struct top_rows *rows)
+{
+	const struct weir_limit *limit = NULL;
+	const struct weir_limit_spec *spec = spec_of(policy, candidate->key.serial, &limit);
+	struct top_row *row = &rows->at[rows->count++];
+
+	*row = (struct top_row){ .prefix = { candidate->key.hi, candidate->key.lo, 128 },
+				 .reason = WEIR_DROP_RATE,
+				 .dropped_pps = candidate->dropped_pps,
+				 .passed_pps = candidate->passed_pps,
+				 .dropped = candidate->dropped };
+	if (!spec)
+		return;
+	row->prefix.length = prefix_is_v4(&row->prefix) ? 96 + limit->v4_bits : limit->v6_bits;
+	format_class(spec, row->class);
+}
+
+/* ---- samples ---- */
+
+static uint16_t *find_tally(struct top_sources *sources, uint64_t hi, uint64_t lo, uint8_t reason)
+{
+	uint32_t at = weir_mix(hi ^ weir_mix(lo ^ (uint64_t)reason << 56)) & (2 * TALLY_MAX - 1);
+
+	for (;; at = (at + 1) & (2 * TALLY_MAX - 1)) {
+		uint16_t *index = &sources->index[at];
+		const struct tally *tally = &sources->tally[*index ? *index - 1 : 0];
+
+		if (!*index || (tally->hi == hi && tally->lo == lo && tally->reason == reason))
+			return index;
+	}
+}
+
+static bool has_bucket(enum weir_reason reason)
+{
+	return reason == WEIR_DROP_RATE || reason == WEIR_DROP_CONTENDED;
+}
+
+/* One IPv6 source is a /64, unless its limit says otherwise. What is no IP packet has none. */
+void top_note_packet(struct top_sources *sources, const struct weir_event *event)
+{
+	uint64_t hi = event->hi;
+	uint64_t lo = event->hi && !has_bucket(event->reason) ? 0 : event->lo;
+	struct tally *tally;
+	uint16_t *index;
+
+	if (!hi && !lo)
+		return;
+	index = find_tally(sources, hi, lo, event->reason);
+	if (!*index) {
+		if (sources->tallies == TALLY_MAX)
+			return;
+		sources->tally[sources->tallies++] = (struct tally){ .hi = hi, .lo = lo,
+								     .reason = event->reason };
+		*index = sources->tallies;
+	}
+	tally = &sources->tally[*index - 1];
+	tally->kind = (struct packet_kind){
+		.proto = event->proto == IPPROTO_ICMPV6 ? IPPROTO_ICMP : event->proto,
+		.what = event->what, .dport = event->dport };
+	tally->samples[sources->slice]++;
+	tally->weight[sources->slice] += event->weight;
+	tally->total += event->weight;
+}
+
+static uint32_t samples_of(const struct tally *tally)
+{
+	uint32_t sum = 0;
+
+	for (int i = 0; i < SLICES; i++)
+		sum += tally->samples[i];
+	return sum;
+}
+
+static uint64_t weight_of(const struct tally *tally)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < SLICES; i++)
+		sum += tally->weight[i];
+	return sum;
+}
+
+/* The oldest slice goes, and who has nothing in the others with it. */
+static void next_slice(struct top_sources *sources)
+{
+	size_t kept = 0;
+
+	sources->slice = (sources->slice + 1) % SLICES;
+	sources->slice_ns[sources->slice] = now_ns();
+	memset(sources->index, 0, sizeof(sources->index));
+	for (size_t i = 0; i < sources->tallies; i++) {
+		struct tally *tally = &sources->tally[kept];
+
+		*tally = sources->tally[i];
+		tally->samples[sources->slice] = 0;
+		tally->weight[sources->slice] = 0;
+		if (!samples_of(tally))
+			continue;
+		kept++;
+		*find_tally(sources, tally->hi, tally->lo, tally->reason) = kept;
+	}
+	sources->tallies = kept;
+}
+
+static double tally_seconds(const struct top_sources *sources)
+{
+	return (now_ns() - sources->slice_ns[(sources->slice + 1) % SLICES]) / NS_PER_S;
+}
+
+static int row_by_drops(const void *a, const void *b)
+{
+	const struct top_row *x = a, *y = b;
+
+	if (x->dropped_pps != y->dropped_pps)
+		return x->dropped_pps < y->dropped_pps ? 1 : -1;
+	return (x->dropped < y->dropped) - (x->dropped > y->dropped);
+}
+
+/* Keeps the worst when there is no more room. */
+static void add_row(struct top_rows *rows, const struct top_row *row)
+{
+	if (rows->count == TOP_ROWS) {
+		qsort(rows->at, rows->count, sizeof(*rows->at), row_by_drops);
+		rows->count = TOP_ROWS / 2;
+	}
+	rows->at[rows->count++] = *row;
+}
+
+static void add_tallies(const struct top_sources *sources, struct top_rows *rows)
+{
+	double seconds = tally_seconds(sources);
+
+	for (size_t i = 0; i < sources->tallies; i++) {
+		const struct tally *tally = &sources->tally[i];
+		uint32_t samples = samples_of(tally);
+		uint64_t weight = weight_of(tally);
+		struct top_row row = { .prefix = { tally->hi, tally->lo, tally->hi ? 64 : 128 },
+				       .reason = tally->reason, .sampled = weight != samples,
+				       .dropped_pps = weight / seconds, .dropped = tally->total };
+
+		if (!has_bucket(tally->reason) && (samples >= SAMPLES_MIN || !row.sampled))
+			add_row(rows, &row);
+	}
+}
+
+/* The bucket of who was told several times; one that is quiet makes room. */
+static void take_told(struct top_sources *sources, const struct maps *maps,
+		      const struct weir_policy *policy, const struct tally *tally)
+{
+	struct prefix source = { tally->hi, tally->lo, 128 };
+	const struct weir_limit *limit = &policy->limit[policy_lookup(policy, &source, &tally->kind)];
+	struct candidate new = { .key.serial = limit->serial, .read_ns = now_ns(),
+				 .active_ns = now_ns() };
+	struct weir_bucket bucket;
+	size_t at = 0;
+
+	source.length = prefix_is_v4(&source) ? 96 + limit->v4_bits : limit->v6_bits;
+	prefix_mask(&source);
+	new.key.hi = source.hi;
+	new.key.lo = source.lo;
+	if (find_candidate(sources->candidate, sources->candidates, &new) ||
+	    maps_read_bucket(maps, &new.key, &bucket))
+		return;
+	new.passed = bucket.passed;
+	new.dropped = bucket.dropped;
+	if (sources->candidates < TOP_ROWS)
+		at = sources->candidates++;
+	else
+		for (size_t i = 1; i < TOP_ROWS; i++)
+			if (sources->candidate[i].dropped_pps < sources->candidate[at].dropped_pps)
+				at = i;
+	sources->candidate[at] = new;
+	qsort(sources->candidate, sources->candidates, sizeof(new), by_key);
+}
+
+static void find_by_samples(struct top_sources *sources, const struct maps *maps,
+			    const struct weir_policy *policy)
+{
+	for (size_t i = 0; i < sources->tallies; i++)
+		if (has_bucket(sources->tally[i].reason) &&
+		    samples_of(&sources->tally[i]) >= SAMPLES_MIN)
+			take_told(sources, maps, policy, &sources->tally[i]);
+}
+
+void top_read_sources(struct top_sources *sources, const struct maps *maps,
+		      const struct weir_policy *policy, struct top_rows *rows)
+{
+	read_candidates(sources, maps);
+	search_buckets(sources, maps);
+	find_by_samples(sources, maps, policy);
+	rows->count = 0;
+	for (size_t i = 0; i < sources->candidates; i++)
+		add_candidate(&sources->candidate[i], policy, rows);
+	add_tallies(sources, rows);
+	next_slice(sources);
+}
+
+/* ---- networks ---- */
+
+static struct prefix network_prefix(uint64_t key)
+{
+	if (key >> 32 == 0xffff)
+		return prefix_v4(key, 24);
+	return (struct prefix){ .hi = key, .length = 48 };
+}
+
+/* What most of the packets that were told of it fell under. */
+static enum weir_reason reason_of(const struct top_sources *sources, const struct prefix *network)
+{
+	uint64_t weight[WEIR_REASON_MAX] = { 0 };
+	enum weir_reason most = WEIR_DROP_SHED;
+
+	for (size_t i = 0; i < sources->tallies; i++) {
+		const struct tally *tally = &sources->tally[i];
+		struct prefix source = { tally->hi, tally->lo, 128 };
+
+		if (tally->reason != WEIR_DROP_SHED && tally->reason != WEIR_DROP_SHARE)
+			continue;
+		if (!prefix_covers(network, &source))
+			continue;
+		weight[tally->reason] += weight_of(tally);
+		if (weight[tally->reason] > weight[most])
+			most = tally->reason;
+	}
+	return most;
+}
+
+/* Of two readings: a line whose network changed in between counts from what it has now. */
+static void read_network(struct seen_network *was, const struct weir_network *line, uint64_t now,
+			 double seconds, struct top_rows *rows)
+{
+	uint64_t key = __atomic_load_n(&line->key, __ATOMIC_RELAXED);
+	uint64_t dropped = __atomic_load_n(&line->dropped, __ATOMIC_RELAXED);
+	uint64_t before = was->key == key ? was->dropped : 0;
+	struct top_row row = { .dropped = dropped, .reason = WEIR_DROP_SHED, .sampled = true };
+
+	*was = (struct seen_network){ key, dropped };
+	if (!key || now - line->seen_ns > RECENT_NS)
+		return;
+	row.prefix = network_prefix(key);
+	if (seconds > 0 && dropped > before)
+		row.dropped_pps = (dropped - before) / seconds;
+	add_row(rows, &row);
+}
+
+void top_read_networks(struct top_sources *sources, const struct maps *maps, struct top_rows *rows)
+{
+	size_t size = WEIR_NETWORKS * sizeof(struct weir_network);
+	uint64_t now = now_ns();
+	double seconds = sources->networks_ns ? (now - sources->networks_ns) / NS_PER_S : 0;
+	const struct weir_network *lines = mmap(NULL, size, PROT_READ, MAP_SHARED,
+						maps->fd[MAP_networks], 0);
+
+	rows->count = 0;
+	if (lines == MAP_FAILED)
+		return;
+	for (uint32_t i = 0; i < WEIR_NETWORKS; i++)
+		read_network(&sources->network[i], &lines[i], now, seconds, rows);
+	munmap((void *)lines, size);
+	sources->networks_ns = now;
+	qsort(rows->at, rows->count, sizeof(*rows->at), row_by_drops);
+	for (size_t i = 0; i < rows->count && i < 64; i++)
+		rows->at[i].reason = reason_of(sources, &rows->at[i].prefix);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * weir top: what it reads once a second (top_rates.c, top_sources.c), how that is
+ * shown (top_screen.c), and what keys do (cmd_top.c).
+ */
+#ifndef WEIR_CLI_TOP_TOP_H
+#define WEIR_CLI_TOP_TOP_H
+
+#include "user/model/format.h"
+#include "user/state/maps.h"
+
+#define TOP_HISTORY	60	/* seconds */
+#define TOP_ROWS	512	/* of sources, and of networks */
+
+/* ---- reasons and budgets ---- */
+
+struct top_reason {
+	uint64_t packets;		/* since the first attach */
+	double pps, bits_per_s;		/* in the last interval */
+	double monitored_pps;		/* of those, let through by monitor mode */
+	double history[TOP_HISTORY];	/* pps; the newest last */
+};
+
+struct top_budget {
+	char name[WEIR_NAME_LEN];
+	char rate[FORMAT_LEN];
+	double used;			/* 0..1, of the burst */
+	bool pressed;
+	double passed_pps, dropped_pps, known_pps;
+};
+
+struct top_rates {
+	struct top_reason reason[WEIR_REASON_MAX];
+	struct top_reason all;
+	double dropped_pps;		/* truly: not what monitor mode let through */
+	struct top_budget budget[WEIR_BUDGETS];
+	uint32_t budgets;
+	char devices[256];		/* in words */
+	/* of the last reading */
+	uint64_t read_ns;
+	struct weir_counters sum;
+	struct weir_spending spending[WEIR_BUDGETS];
+};
+
+/* Reads, and makes rates of what changed since the last reading. */
+void top_read_rates(struct top_rates *rates, const struct maps *maps,
+		    const struct weir_policy *policy);
+
+/* ---- sources and networks ---- */
+
+struct top_row {
+	struct prefix prefix;
+	char class[FORMAT_LEN];	/* of sources with a bucket; else "" */
+	enum weir_reason reason;
+	bool sampled;		/* estimated from samples */
+	double dropped_pps, passed_pps;
+	uint64_t dropped;	/* packets; of a sampled source, since top began */
+};
+
+struct top_rows {
+	struct top_row at[TOP_ROWS];
+	size_t count;
+};
+
+struct top_sources;
+struct top_sources *top_sources_new(void);
+void top_sources_free(struct top_sources *sources);
+/* One packet that was told: of sources that have no bucket. */
+void top_note_packet(struct top_sources *sources, const struct weir_event *event);
+/*
+ * Known buckets are read each time; the whole table is searched for new ones so
+ * seldom that it takes at most a fiftieth of the time.
+ */
+void top_read_sources(struct top_sources *sources, const struct maps *maps,
+		      const struct weir_policy *policy, struct top_rows *rows);
+void top_read_networks(struct top_sources *sources, const struct maps *maps,
+		       struct top_rows *rows);
+/* Entries in the table of buckets, when last searched. */
+uint64_t top_bucket_count(const struct top_sources *sources);
+
+/* ---- the screen ---- */
+
+#define TOP_WIDTH	80	/* what it needs */
+#define TOP_HEIGHT	24
+
+enum top_sort { SORT_DROPPED_PPS, SORT_PASSED_PPS, SORT_DROPPED, SORT_PREFIX, SORTS };
+enum top_table { TABLE_SOURCES, TABLE_NETWORKS, TABLES };
+
+struct top_screen {
+	const struct top_rates *rates;
+	struct top_rows *rows[TABLES];
+	uint64_t buckets;
+	enum top_sort sort;
+	enum top_table focus;
+	bool paused, ascii, deaf, help;
+	size_t line[TABLES];		/* the selected one */
+	struct top_row chosen[TABLES];	/* what stood there when it was selected */
+	char message[ERR_LEN];		/* instead of the keys */
+	bool alarming;			/* the message is an error */
+};
+
+/* Moves the selection by lines. */
+void top_select(struct top_screen *screen, int by);
+/* Sorts the rows; a selected one stays selected, but for the first line. */
+void top_sort_rows(struct top_screen *screen);
+void top_draw(struct top_screen *screen);
+/* The selected row of the focused table, or NULL. */
+const struct top_row *top_selected(const struct top_screen *screen);
+
+#endif

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "user/state/device.h"
+#include "user/model/error.h"
+#include "user/model/format.h"
+#include "user/model/parse.h"
+#include "user/cli/watch.h"
+
+#define POLL_MS		50
+#define TICK_NS		250000000ULL
+#define ATTACHED_NS	1000000000ULL	/* asking the kernel costs more */
+#define NS_PER_S	1000000000ULL
+
+/* ---- words ---- */
+
+int watch_set_reason(void *into, const char *value, char *err)
+{
+	struct watch_words *w = into;
+	char quoted[PREFIX_QUOTE];
+
+	for (int i = 0; i < WEIR_REASON_MAX; i++) {
+		if (strcmp(value, reason_name(i)))
+			continue;
+		w->wanted.reasons |= 1ULL << i;
+		return 0;
+	}
+	prefix_quote(value, strlen(value), quoted);
+	return fail(err, EINVAL, "there is no reason %s; `weir -j show stats` names them all", quoted);
+}
+
+int watch_set_from(void *into, const char *value, char *err)
+{
+	struct watch_words *w = into;
+
+	w->wanted.from_given = true;
+	return parse_prefix(value, &w->wanted.from, err);
+}
+
+int watch_set_passed(void *into, const char *value, char *err)
+{
+	(void)value;
+	(void)err;
+	((struct watch_words *)into)->passed = true;
+	return 0;
+}
+
+int watch_set_count(void *into, const char *value, char *err)
+{
+	return parse_number(value, "count", 1, UINT32_MAX, &((struct watch_words *)into)->count, err);
+}
+
+int watch_set_seconds(void *into, const char *value, char *err)
+{
+	return parse_number(value, "seconds", 1, 10 * 366 * 86400,
+			    &((struct watch_words *)into)->seconds, err);
+}
+
+int watch_parse(char **words, const struct word *table, struct watch_words *w, char *err)
+{
+	int rc;
+
+	*w = (struct watch_words){ 0 };
+	rc = take_words(&words, table, w, err);
+	if (!rc && w->passed && w->wanted.reasons)
+		rc = fail(err, EINVAL, "passed or reason, not both: a reason says whether it passes");
+	return rc;
+}
+
+const char *event_action(const struct weir_event *event)
+{
+	const char *action = reason_action(event->reason);
+
+	return event->passed && !strcmp(action, "drop") ? "would drop" : action;
+}
+
+/* ---- signals ---- */
+
+static volatile sig_atomic_t signalled;
+
+static void note_signal(int number)
+{
+	signalled = number;
+}
+
+/*
+ * Without SA_RESTART: waiting ends at once. What nohup or a shell ignores for us
+ * stays ignored. A closed pipe is an error of write().
+ */
+static void catch_signals(void)
+{
+	static const int ours[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	struct sigaction action = { .sa_handler = note_signal }, old;
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		if (!sigaction(ours[i], NULL, &old) && old.sa_handler != SIG_IGN)
+			sigaction(ours[i], &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+bool watch_is_signalled(void)
+{
+	return signalled;
+}
+
+bool watch_reader_left(int fd)
+{
+	struct pollfd reader = { .fd = fd };
+
+	return poll(&reader, 1, 0) > 0 && reader.revents & (POLLERR | POLLHUP);
+}
+
+void watch_die_of_pipe(void)
+{
+	signal(SIGPIPE, SIG_DFL);
+	raise(SIGPIPE);
+}
+
+/* ---- the loop ---- */
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+static void read_devices(struct watch *watch)
+{
+	struct weir_device device;
+
+	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
+		if (device_read(&watch->maps, slot, &device))
+			memcpy(watch->device[slot], device.name, sizeof(device.name));
+	watch->unix_offset_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+}
+
+static bool any_attached(const struct watch *watch)
+{
+	struct weir_device device;
+
+	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
+		if (device_read(&watch->maps, slot, &device) &&
+		    device_is_attached(&watch->maps, &device))
+			return true;
+	return false;
+}
+
+/* Before the first attach there is nothing to end for. */
+static bool was_detached(struct watch *watch)
+{
+	bool attached = any_attached(watch);
+
+	if (!maps_are_current(&watch->maps) || (watch->attached && !attached))
+		return true;
+	watch->attached = attached;
+	return false;
+}
+
+int watch_open(struct watch *watch, const struct watch_words *w, listen_each each, void *arg,
+	       char *err)
+{
+	struct wanted wanted = w->wanted;
+	int rc = maps_open(&watch->maps, MAPS_READ, err);
+
+	if (rc)
+		return rc;
+	if (!wanted.reasons)
+		wanted.reasons = reasons_of_action(w->passed ? "pass" : "drop");
+	catch_signals();
+	rc = listen_open(&watch->listener, &watch->maps, &wanted, each, arg, err);
+	if (rc && !(rc == -EBUSY && watch->may_be_deaf)) {
+		maps_close(&watch->maps);
+		return rc;
+	}
+	read_devices(watch);
+	watch->attached = any_attached(watch);
+	if (w->seconds)
+		watch->end_ns = now_ns() + w->seconds * NS_PER_S;
+	return 0;
+}
+
+static int wait_for_packets(struct watch *watch, int wait_ms)
+{
+	if (watch->listener)
+		return listen_poll(watch->listener, wait_ms);
+	return poll(NULL, 0, wait_ms) < 0 ? -errno : 0;
+}
+
+enum watch_end watch_run(struct watch *watch)
+{
+	uint64_t next_tick = 0, next_attached = now_ns() + ATTACHED_NS;
+
+	while (!watch->end) {
+		uint64_t now = now_ns();
+		int rc = 0;
+
+		if (now >= next_tick) {
+			read_devices(watch);
+			if (watch->tick)
+				watch->tick(watch);
+			next_tick = now + TICK_NS;
+		}
+		if (!watch->end)
+			rc = wait_for_packets(watch, POLL_MS);
+		if (watch->flush)
+			watch->flush(watch);
+		if (watch->end)
+			break;
+		if (signalled)
+			watch->end = WATCH_SIGNAL;
+		else if (rc && rc != -EINTR)
+			watch->end = WATCH_FAILED;
+		else if (watch->end_ns && now >= watch->end_ns)
+			watch->end = WATCH_TIME;
+		else if (now >= next_attached && was_detached(watch))
+			watch->end = WATCH_DETACHED;
+		if (now >= next_attached)
+			next_attached = now + ATTACHED_NS;
+	}
+	if (watch->end != WATCH_ENOUGH && !wait_for_packets(watch, 0) && watch->flush)
+		watch->flush(watch);	/* what came last */
+	return watch->end;
+}
+
+struct listen_totals watch_close(struct watch *watch)
+{
+	struct listen_totals totals = listen_close(watch->listener);
+
+	maps_close(&watch->maps);
+	return totals;
+}

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Brings the judge what he needs to see, and carries out what he decides. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "user/daemon/daemon.h"
+#include "user/state/device.h"
+#include "user/model/error.h"
+#include "user/model/format.h"
+#include "user/host/addresses.h"
+#include "user/state/judgements.h"
+#include "user/state/listen.h"
+#include "user/state/known.h"
+#include "user/host/log.h"
+
+#define NS_PER_S		1000000000ULL
+#define LINES_MOST		50	/* judgements in the journal in one window; the rest as a sum */
+#define RECORDS_MOST		512	/* and in the ring */
+#define EXPIRE_EVERY_NS		(10 * NS_PER_S)	/* bans that have ended are only untidy */
+#define COUNT_ONE_BY_ONE	(1U << 16)	/* addresses of a prefix; more: read the whole table */
+
+/* Packets by reason, of all devices. */
+struct drops {
+	uint64_t packets[WEIR_REASON_MAX];
+};
+
+/* What the judge must know of a limit. */
+struct held_limit {
+	uint32_t serial;
+	uint8_t v4_bits, v6_bits;
+	uint64_t pps;
+};
+
+struct rotation {
+	struct judge *judge;
+	bool started;
+	struct drops drops, told;	/* at the last look, in the last line */
+	uint64_t told_ns, expire_ns;
+	uint64_t judgement;		/* the number of the last one that was seen */
+	struct held_limit limits[WEIR_LIMITS];
+	size_t limit_count;
+	const struct held_limit *last;	/* most sources have the same */
+};
+
+struct rotation *rotation_new(void)
+{
+	struct rotation *rotation = calloc(1, sizeof(*rotation));
+
+	if (!rotation)
+		return NULL;
+	rotation->judge = judge_new();
+	if (rotation->judge)
+		return rotation;
+	free(rotation);
+	return NULL;
+}
+
+void rotation_free(struct rotation *rotation)
+{
+	if (!rotation)
+		return;
+	judge_free(rotation->judge);
+	free(rotation);
+}
+
+/* ---- what was judged before ---- */
+
+static void log_judgement(const struct weir_judgement *judgement)
+{
+	int level = judgement->kind == WEIR_BAN_SOURCE || judgement->kind == WEIR_BAN_NETWORK ?
+			    LOG_WARNING : LOG_NOTICE;
+	char text[PREFIX_STRLEN], why[384];
+	struct prefix prefix;
+
+	prefix_from_key(&judgement->prefix, &prefix);
+	prefix_format(&prefix, text);
+	judgement_explain(judgement, why, sizeof(why));
+	log_line(level, "%s %s: %s", judgement_name(judgement->kind), text, why);
+}
+
+/* Judgements that others have written since: a person's, who undid a ban. */
+static int learn(struct rotation *rotation, const struct maps *maps, bool all, char *err)
+{
+	struct weir_judgement *list;
+	uint64_t now = now_ns();
+	size_t count;
+	int rc;
+
+	if (!all && !judgements_reached(maps, rotation->judgement + 1))
+		return 0;
+	rc = judgements_read(maps, WEIR_JUDGEMENTS, &list, &count, err);
+	for (size_t i = 0; i < count && !rc; i++) {
+		if (list[i].number <= rotation->judgement)
+			continue;
+		if (judge_remember(rotation->judge, &list[i], time(NULL), now))
+			rc = fail(err, ENOMEM, "out of memory");
+		if (!all)
+			log_judgement(&list[i]);
+		rotation->judgement = list[i].number;
+	}
+	free(list);
+	return rc;
+}
+
+/* After a start: from the ring, and from the bans that run. */
+static int start(struct rotation *rotation, const struct maps *maps, char *err)
+{
+	struct settings settings;
+	int rc = learn(rotation, maps, true, err);
+
+	if (rc)
+		return rc;
+	rc = maps_read_settings(maps, &settings, err);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < settings.block.count && !rc; i++)
+		if (settings.block.at[i].value.origin == WEIR_BY_DAEMON &&
+		    judge_remember_ban(rotation->judge, &settings.block.at[i]))
+			rc = fail(err, ENOMEM, "out of memory");
+	settings_free(&settings);
+	rotation->started = !rc;
+	return rc;
+}
+
+/* ---- looking ---- */
+
+static int by_serial(const void *a, const void *b)
+{
+	const struct held_limit *x = a, *y = b;
+
+	return x->serial < y->serial ? -1 : x->serial > y->serial;
+}
+
+static void note_limits(struct rotation *rotation, const struct weir_policy *policy)
+{
+	rotation->limit_count = 0;
+	rotation->last = NULL;
+	for (uint32_t i = 1; i < WEIR_LIMITS; i++) {
+		const struct weir_limit_spec *spec = &policy->spec[i];
+
+		if (!spec->used)
+			continue;
+		rotation->limits[rotation->limit_count++] = (struct held_limit){
+			.serial = policy->limit[i].serial, .v4_bits = policy->limit[i].v4_bits,
+			.v6_bits = policy->limit[i].v6_bits,
+			.pps = spec->rate_packets && spec->per_s ?
+				       (spec->rate_packets + spec->per_s - 1) / spec->per_s : 0,
+		};
+	}
+	qsort(rotation->limits, rotation->limit_count, sizeof(*rotation->limits), by_serial);
+}
+
+static int see_bucket(const struct weir_bucket_key *key, const struct weir_bucket *bucket, void *arg)
+{
+	struct rotation *rotation = arg;
+	struct judge_source source = { .key = *key, .passed = bucket->passed,
+				       .dropped = bucket->dropped };
+	struct held_limit wanted = { .serial = key->serial };
+
+	if (!bucket->dropped)
+		return 0;
+	if (!rotation->last || rotation->last->serial != key->serial)
+		rotation->last = bsearch(&wanted, rotation->limits, rotation->limit_count,
+				     sizeof(*rotation->limits), by_serial);
+	if (!rotation->last)	/* the limit was removed since */
+		return 0;
+	source.limit_pps = rotation->last->pps;
+	source.prefix = (struct prefix){ .hi = key->hi, .lo = key->lo, .length = 128 };
+	source.prefix.length = prefix_is_v4(&source.prefix) ? 96 + rotation->last->v4_bits :
+							      rotation->last->v6_bits;
+	return judge_source(rotation->judge, &source);
+}
+
+/* The smallest share that any budget under pressure gives a network, as packets a second. */
+static uint64_t network_share(const struct maps *maps, const struct weir_policy *policy)
+{
+	struct weir_budget_state state;
+	struct weir_spending sum;
+	uint64_t most = 0;
+
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++) {
+		if (!policy->budget_spec[i].limit.used || maps_read_budget(maps, i, &state, &sum))
+			continue;
+		for (int tier = 0; tier < 2; tier++)
+			if (state.share[tier] && WEIR_TICKS_PER_S / state.share[tier] > most)
+				most = WEIR_TICKS_PER_S / state.share[tier];
+	}
+	return most;
+}
+
+static struct prefix prefix_of_network(uint64_t key)
+{
+	if (key >> 32 == 0xffff)
+		return prefix_v4(key, 24);
+	return (struct prefix){ .hi = key, .length = 48 };
+}
+
+static int see_networks(struct rotation *rotation, const struct maps *maps,
+			const struct weir_policy *policy, char *err)
+{
+	size_t size = WEIR_NETWORKS * sizeof(struct weir_network);
+	const struct weir_network *networks;
+	struct judge_network seen = { .share_pps = network_share(maps, policy) };
+	int rc = 0;
+
+	networks = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, maps->fd[MAP_networks], 0);
+	if (networks == MAP_FAILED)
+		return fail(err, errno, "cannot map the table of networks: %s", strerror(errno));
+	for (uint32_t line = 0; line < WEIR_NETWORKS && !rc; line++) {
+		uint64_t key = __atomic_load_n(&networks[line].key, __ATOMIC_RELAXED);
+
+		if (!key)
+			continue;
+		seen.line = line;
+		seen.prefix = prefix_of_network(key);
+		seen.dropped = __atomic_load_n(&networks[line].dropped, __ATOMIC_RELAXED);
+		rc = judge_network(rotation->judge, &seen);
+	}
+	munmap((void *)networks, size);
+	return rc ? fail(err, -rc, "out of memory") : 0;
+}
+
+static void count_drops(const struct maps *maps, struct drops *drops)
+{
+	struct weir_counters sum;
+	struct weir_device device;
+
+	*drops = (struct drops){ 0 };
+	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
+		if (!device_read(maps, slot, &device) || maps_read_counters(maps, slot, &sum))
+			continue;
+		for (int i = 0; i < WEIR_REASON_MAX; i++)
+			if (!strcmp(reason_action(i), "drop"))
+				drops->packets[i] += sum.reason[i].packets;
+	}
+}
+
+/* Counters begin anew when a device is attached for the first time. */
+static uint64_t since(uint64_t before, uint64_t now)
+{
+	return now > before ? now - before : 0;
+}
+
+static void log_drops(struct rotation *rotation, const struct config *config)
+{
+	char text[512] = "", seconds[FORMAT_LEN];
+	uint64_t now = now_ns(), all = 0;
+	size_t at = 0;
+
+	if (!config->log_drops_ns || now + config->window_ns / 2 < rotation->told_ns + config->log_drops_ns)
+		return;
+	for (int i = 0; i < WEIR_REASON_MAX; i++) {
+		uint64_t packets = since(rotation->told.packets[i], rotation->drops.packets[i]);
+
+		all += packets;
+		if (packets && at < sizeof(text))
+			at += snprintf(text + at, sizeof(text) - at, "%s%s %llu", at ? ", " : "",
+				       reason_name(i), (unsigned long long)packets);
+	}
+	format_duration((now - rotation->told_ns + NS_PER_S / 2) / NS_PER_S, seconds);
+	if (all && rotation->told_ns)
+		log_line(LOG_INFO, "dropped %llu packets in %s: %s", (unsigned long long)all,
+			 seconds, text);
+	rotation->told = rotation->drops;
+	rotation->told_ns = now;
+}
+
+/* ---- deciding: what the judge asks back ---- */
+
+static bool is_known(void *ctx, const struct prefix *source)
+{
+	return known_has(ctx, source);
+}
+
+struct inside {
+	const struct prefix *prefix;
+	uint64_t count;
+};
+
+static int count_inside(const struct prefix *source, void *arg)
+{
+	struct inside *inside = arg;
+
+	inside->count += prefix_covers(inside->prefix, source);
+	return 0;
+}
+
+static uint64_t count_known(void *ctx, const struct prefix *prefix)
+{
+	struct inside inside = { .prefix = prefix };
+	uint64_t addresses = prefix_is_v4(prefix) ? 1ULL << (128 - prefix->length) : 0;
+
+	if (!addresses || addresses > COUNT_ONE_BY_ONE) {
+		known_each(ctx, count_inside, &inside);
+		return inside.count;
+	}
+	for (uint64_t i = 0; i < addresses; i++) {
+		struct prefix each = { .hi = prefix->hi, .lo = prefix->lo + i, .length = 128 };
+
+		inside.count += known_has(ctx, &each);
+	}
+	return inside.count;
+}
+
+/* ---- carrying out ---- */
+
+static int add_bans(struct settings *is, const struct decisions *decisions)
+{
+	uint64_t now = now_ns(), now_unix_s = time(NULL);
+	int rc = 0;
+
+	for (size_t i = 0; i < decisions->count && !rc; i++) {
+		const struct decision *d = &decisions->at[i];
+		struct weir_entry value = {
+			.until_ns = now + d->ttl_ns, .added_unix_s = now_unix_s,
+			.origin = WEIR_BY_DAEMON, .strikes = d->about.strikes,
+			.spare_known = d->about.kind == WEIR_BAN_NETWORK,
+		};
+
+		if (d->about.kind != WEIR_BAN_SOURCE && d->about.kind != WEIR_BAN_NETWORK)
+			continue;
+		judgement_comment(&d->about, value.comment);
+		rc = entries_append(&is->block, &d->prefix, &value);
+	}
+	entries_sort(&is->block);
+	return rc;
+}
+
+/* The worst one by one, the others as a number: a flood must not become one of lines. */
+static int record(struct rotation *rotation, const struct maps *maps, const struct decisions *decisions,
+		  char *err)
+{
+	size_t count = decisions->count < RECORDS_MOST ? decisions->count : RECORDS_MOST;
+	struct weir_judgement *list = calloc(count + 1, sizeof(*list));
+	int rc;
+
+	if (!list)
+		return fail(err, ENOMEM, "out of memory");
+	for (size_t i = 0; i < count; i++) {
+		list[i] = decisions->at[i].about;
+		if (i < LINES_MOST)
+			log_judgement(&list[i]);
+	}
+	if (decisions->count > LINES_MOST)
+		log_line(LOG_WARNING, "and %zu more judgements at once; `weir show bans` and "
+			 "`weir ban-log` list them", decisions->count - LINES_MOST);
+	if (decisions->put_off)
+		log_line(LOG_WARNING, "%llu bans put off: there are most_bans already",
+			 (unsigned long long)decisions->put_off);
+	rc = judgements_append(maps, list, count, err);
+	if (!rc && count)
+		rotation->judgement = list[count - 1].number;
+	free(list);
+	return rc;
+}
+
+static int judge_and_ban(struct rotation *rotation, struct maps *maps, const struct settings *was,
+			 struct settings *is, struct judge_world *world, char *err)
+{
+	struct decisions decisions = { 0 };
+	int rc = learn(rotation, maps, false, err);
+
+	if (!rc && judge_end(rotation->judge, world, &decisions))
+		rc = fail(err, ENOMEM, "out of memory");
+	if (!rc && add_bans(is, &decisions))
+		rc = fail(err, ENOMEM, "out of memory");
+	if (!rc && (is->block.count != was->block.count || decisions.count))
+		rc = maps_write_settings(maps, was, is, false, err);
+	if (rc)
+		judge_take_back(rotation->judge, &decisions);
+	else if (decisions.count)
+		rc = record(rotation, maps, &decisions, err);
+	free(decisions.at);
+	return rc;
+}
+
+/* With the settings as they are under the lock: an allow entry of this very second counts. */
+static int act(struct rotation *rotation, const struct drops *before, char *err)
+{
+	struct prefixes own = { 0 }, own_networks = { 0 };
+	struct settings was, is = { 0 };
+	struct judge_world world = {
+		.allow = &is.allow, .block = &is.block, .own = &own, .own_networks = &own_networks,
+		.is_known = is_known, .count_known = count_known,
+	};
+	struct known known = { 0 };
+	struct maps maps;
+	int rc = maps_open(&maps, MAPS_WRITE, err);
+
+	if (rc)
+		return rc;
+	listen_reap(&maps);
+	rc = maps_read_settings(&maps, &was, err);
+	if (rc) {
+		maps_close(&maps);
+		return rc;
+	}
+	if (settings_copy(&is, &was) || host_read(&own, &own_networks))
+		rc = fail(err, ENOMEM, "out of memory");
+	if (!rc)
+		rc = known_open(&maps, &known, err);
+	if (!rc) {
+		entries_expire(&is.block, now_ns());
+		world.ctx = &known;
+		for (int i = 0; i < WEIR_REASON_MAX; i++)
+			world.dropped += since(before->packets[i], rotation->drops.packets[i]);
+		world.turned_away =
+			since(before->packets[WEIR_DROP_SHED], rotation->drops.packets[WEIR_DROP_SHED]) +
+			since(before->packets[WEIR_DROP_SHARE], rotation->drops.packets[WEIR_DROP_SHARE]);
+		rc = judge_and_ban(rotation, &maps, &was, &is, &world, err);
+		known_close(&known);
+	}
+	settings_free(&is);
+	settings_free(&was);
+	prefixes_free(&own);
+	prefixes_free(&own_networks);
+	maps_close(&maps);
+	return rc;
+}
+
+int rotation_look(struct rotation *rotation, const struct maps *maps, const struct config *config, char *err)
+{
+	struct drops before = rotation->drops;
+	const struct weir_policy *policy;
+	uint64_t now = now_ns();
+	int rc = 0;
+
+	judge_set_rules(rotation->judge, &config->judge);
+	if (!rotation->started)
+		rc = start(rotation, maps, err);
+	if (!rc)
+		rc = learn(rotation, maps, false, err);
+	if (rc)
+		return rc;
+	policy = maps_map_policy(maps, err);
+	if (!policy)
+		return -EIO;
+	note_limits(rotation, policy);
+	count_drops(maps, &rotation->drops);
+	judge_begin(rotation->judge, now);
+	rc = maps_each_bucket(maps, see_bucket, rotation);
+	if (rc)
+		fail(err, -rc, "cannot read the sources: %s", strerror(-rc));
+	else
+		rc = see_networks(rotation, maps, policy, err);
+	maps_unmap_policy(policy);
+	if (!rc && (judge_is_due(rotation->judge) || now >= rotation->expire_ns)) {
+		rotation->expire_ns = now + EXPIRE_EVERY_NS;
+		rc = act(rotation, &before, err);
+	}
+	log_drops(rotation, config);
+	return rc;
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The loop. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "user/daemon/daemon.h"
+#include "user/model/error.h"
+#include "user/daemon/http.h"
+#include "user/host/log.h"
+#include "user/host/notify.h"
+
+#define LOCK_FOLDER	"/run/weir"
+#define LOCK_FILE	LOCK_FOLDER "/daemon.lock"
+#define NS_PER_MS	1000000ULL
+#define BUSY_PART	4	/* looking takes at most one part in so many of the time */
+
+struct daemon {
+	const struct daemon_options *options;
+	struct config config;
+	int lock, signals;
+	struct rotation *rotation;
+	struct folders *folders;
+	struct keeper *keeper;
+	uint64_t seed;		/* of the maps that were seen last; 0: none */
+	bool idle_said;
+	char http_address[CONFIG_TEXT];	/* served now */
+	uint64_t http_port;		/* 0: nothing is */
+	uint64_t next_ns, watchdog_ns, watchdog_next_ns;
+	bool stopping;
+};
+
+int daemon_config(const struct daemon_options *options, struct config *config, char *err)
+{
+	int rc = 0;
+
+	config_defaults(config);
+	if (options->file)
+		rc = config_read(options->file, config, err);
+	else if (!access(CONFIG_FILE, F_OK))
+		rc = config_read(CONFIG_FILE, config, err);
+	if (!rc && options->judge_only)
+		config->judge.act = false;
+	return rc;
+}
+
+/* ---- one daemon on a host ---- */
+
+static int take_lock(struct daemon *daemon, char *err)
+{
+	char pid[16] = "";
+
+	if (mkdir(LOCK_FOLDER, 0755) && errno != EEXIST)
+		return fail(err, errno, "cannot make " LOCK_FOLDER ": %s", strerror(errno));
+	daemon->lock = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (daemon->lock < 0)
+		return fail(err, errno, "cannot open " LOCK_FILE ": %s", strerror(errno));
+	if (flock(daemon->lock, LOCK_EX | LOCK_NB)) {
+		if (read(daemon->lock, pid, sizeof(pid) - 1) < 0)
+			pid[0] = '\0';
+		pid[strcspn(pid, "\n")] = '\0';
+		return fail(err, EBUSY, "a weir daemon runs here already%s%s: " LOCK_FILE
+			    " is locked", *pid ? ", process " : "", pid);
+	}
+	snprintf(pid, sizeof(pid), "%d\n", getpid());
+	if (ftruncate(daemon->lock, 0) || pwrite(daemon->lock, pid, strlen(pid), 0) < 0)
+		return fail(err, errno, "cannot write " LOCK_FILE ": %s", strerror(errno));
+	return 0;
+}
+
+/* ---- signals ---- */
+
+static int take_signals(struct daemon *daemon, char *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	daemon->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return daemon->signals < 0 ? fail(err, errno, "signalfd: %s", strerror(errno)) : 0;
+}
+
+static void say_mode(const struct daemon *daemon)
+{
+	log_line(LOG_INFO, daemon->config.judge.act ?
+		 "bans are made by what is judged" :
+		 "judging only: nothing is banned; `weir ban-log` shows what would have been");
+}
+
+/* Where nobody can be served, weir filters and bans all the same. */
+static void serve(struct daemon *daemon)
+{
+	const struct config *config = &daemon->config;
+	char err[ERR_LEN];
+
+	if (config->http_port == daemon->http_port &&
+	    !strcmp(config->http_address, daemon->http_address))
+		return;
+	http_stop();
+	daemon->http_port = 0;
+	if (!config->http_port)
+		return;
+	if (http_start(config->http_address, config->http_port, err)) {
+		log_line(LOG_ERR, "%s; going on without metrics and web page", err);
+		return;
+	}
+	daemon->http_port = config->http_port;
+	memcpy(daemon->http_address, config->http_address, sizeof(daemon->http_address));
+	log_line(LOG_INFO, "metrics and web page on http://%s%s%s:%llu/",
+		 strchr(config->http_address, ':') ? "[" : "", config->http_address,
+		 strchr(config->http_address, ':') ? "]" : "",
+		 (unsigned long long)config->http_port);
+}
+
+/* A broken file changes nothing. */
+static void reload(struct daemon *daemon)
+{
+	struct config config;
+	char err[ERR_LEN];
+
+	notify_reloading();
+	if (daemon_config(daemon->options, &config, err)) {
+		log_line(LOG_ERR, "%s; the settings from before stay in force", err);
+	} else {
+		daemon->config = config;
+		log_line(LOG_INFO, "settings read again");
+		say_mode(daemon);
+		serve(daemon);
+	}
+	notify("READY=1");
+}
+
+static void handle_signals(struct daemon *daemon)
+{
+	struct signalfd_siginfo info;
+
+	while (read(daemon->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			reload(daemon);
+		else if (info.ssi_signo == SIGCHLD)
+			keeper_child_ended(daemon->keeper);
+		else
+			daemon->stopping = true;
+	}
+}
+
+/* ---- a look, once a window ---- */
+
+/* Other maps than before: what was remembered is of another weir. */
+static int meet_maps(struct daemon *daemon, const struct maps *maps)
+{
+	if (maps->meta.seed == daemon->seed)
+		return 0;
+	rotation_free(daemon->rotation);
+	daemon->rotation = rotation_new();
+	if (!daemon->rotation)
+		return -ENOMEM;
+	daemon->seed = maps->meta.seed;
+	daemon->idle_said = false;
+	return 0;
+}
+
+static void look(struct daemon *daemon, uint64_t began)
+{
+	char err[ERR_LEN];
+	struct maps maps;
+	int rc = maps_open(&maps, MAPS_READ, err);
+
+	if (rc) {
+		if (!daemon->idle_said)
+			log_line(rc == -ENOENT ? LOG_INFO : LOG_ERR, "%s; waiting", err);
+		daemon->idle_said = true;
+		return;
+	}
+	if (meet_maps(daemon, &maps))
+		log_line(LOG_ERR, "out of memory");
+	else if (rotation_look(daemon->rotation, &maps, &daemon->config, err))
+		log_line(LOG_ERR, "%s", err);
+	folders_look(daemon->folders, &daemon->config);
+	keeper_look(daemon->keeper, &daemon->config);
+	maps_note_loop(&maps, began);
+	maps_close(&maps);
+}
+
+static uint64_t own_cpu_ns(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return used.tv_sec * 1000000000ULL + used.tv_nsec;
+}
+
+/*
+ * With millions of sources over their limit a look takes long: then it is taken
+ * less often. By the CPU's time: that others are busy is no reason to look away.
+ */
+static void look_and_pace(struct daemon *daemon)
+{
+	uint64_t began = now_ns(), used = own_cpu_ns(), window = daemon->config.window_ns;
+
+	look(daemon, began);
+	used = own_cpu_ns() - used;
+	daemon->next_ns = began + (used * BUSY_PART > window ? used * BUSY_PART : window);
+}
+
+static void wait_and_handle(struct daemon *daemon)
+{
+	struct pollfd fds[] = { { daemon->signals, POLLIN, 0 },
+				{ folders_fd(daemon->folders), POLLIN, 0 } };
+	uint64_t now = now_ns(), until = daemon->next_ns;
+
+	if (daemon->watchdog_ns && daemon->watchdog_next_ns < until)
+		until = daemon->watchdog_next_ns;
+	poll(fds, 2, until > now ? (until - now + NS_PER_MS - 1) / NS_PER_MS : 0);
+	if (fds[0].revents)
+		handle_signals(daemon);
+	if (fds[1].revents)
+		folders_event(daemon->folders);
+	now = now_ns();
+	if (daemon->watchdog_ns && now >= daemon->watchdog_next_ns) {
+		notify("WATCHDOG=1");
+		daemon->watchdog_next_ns = now + daemon->watchdog_ns;
+	}
+	if (!daemon->stopping && now >= daemon->next_ns)
+		look_and_pace(daemon);
+}
+
+static int start(struct daemon *daemon, char *err)
+{
+	struct maps maps;
+	int rc = daemon_config(daemon->options, &daemon->config, err);
+
+	if (!rc)
+		rc = take_lock(daemon, err);
+	if (!rc)
+		rc = take_signals(daemon, err);
+	if (!rc)
+		rc = maps_open(&maps, MAPS_CREATE, err);
+	if (rc)
+		return rc;
+	maps_close(&maps);
+	daemon->folders = folders_new();
+	daemon->keeper = keeper_new();
+	if (!daemon->folders || !daemon->keeper)
+		return fail(err, ENOMEM, "out of memory");
+	keeper_restore(daemon->keeper, &daemon->config);
+	daemon->watchdog_ns = notify_watchdog_ns();
+	return 0;
+}
+
+int daemon_run(const struct daemon_options *options, char *err)
+{
+	struct daemon daemon = { .options = options, .lock = -1, .signals = -1 };
+	int rc = start(&daemon, err);
+
+	if (!rc) {
+		log_line(LOG_INFO, "weir daemon, process %d", getpid());
+		say_mode(&daemon);
+		serve(&daemon);
+		notify("READY=1");
+		while (!daemon.stopping)
+			wait_and_handle(&daemon);
+		notify("STOPPING=1");
+		http_stop();
+		keeper_finish(daemon.keeper, &daemon.config);
+		log_line(LOG_INFO, "stopped; limits and bans stay in force");
+	}
+	rotation_free(daemon.rotation);
+	folders_free(daemon.folders);
+	keeper_free(daemon.keeper);
+	if (daemon.signals >= 0)
+		close(daemon.signals);
+	if (daemon.lock >= 0)
+		close(daemon.lock);
+	return rc;
+}

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "user/cli/command.h"
+#include "user/model/error.h"
+#include "user/daemon/history.h"
+#include "user/daemon/http.h"
+#include "user/daemon/metrics.h"
+#include "user/state/snapshot.h"
+#include "user/daemon/web.h"
+
+#define CONNECTIONS	64
+#define IDLE_S		15
+#define REQUEST_BYTES	16384	/* head of a request and of its answer */
+#define BACKLOG		64
+/*
+ * An answer is kept for twenty times as long as it took to make: however many
+ * pages are open, each kind of answer takes at most a twentieth of one CPU.
+ */
+#define KEEP_TIMES	20
+#define KEEP_LEAST_NS	200000000ULL
+
+#define BANS_SHOWN	2000
+
+#define HOST_LEN	64
+#define TEXT_TYPE	"text/plain; charset=utf-8"
+#define JSON_TYPE	"application/json"
+
+/* Nothing but our own files, no script or style in the page itself, no frame around it. */
+#define POLICY                                                                      \
+	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " \
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+/* What is made for each request, and kept for a while. */
+struct answer {
+	const char *path;
+	const char *command;	/* its JSON; NULL: see make */
+	char *(*make)(char *err);
+	const char *type;
+	char *body;
+	uint64_t made_ns, cost_ns;
+};
+
+static struct {
+	struct MHD_Daemon *daemon;
+	int socket;
+	char address[HOST_LEN];		/* as in a Host header */
+	bool loopback;
+} server = { .socket = -1 };
+
+/* ---- answers ---- */
+
+static char *make_metrics(char *err)
+{
+	return metrics_text(false, err);
+}
+
+static char *make_open_metrics(char *err)
+{
+	return metrics_text(true, err);
+}
+
+static char *dump(json_t *root, char *err)
+{
+	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+
+	json_decref(root);
+	if (!text)
+		fail(err, ENOMEM, "out of memory");
+	return text;
+}
+
+static char *make_history(char *err)
+{
+	return dump(history_json(), err);
+}
+
+/* A million bans would be a hundred megabytes of JSON, for a page that nobody could read. */
+static char *make_bans(char *err)
+{
+	struct snapshot snapshot;
+	json_t *root = NULL;
+	uint64_t bans;
+
+	if (snapshot_read(&snapshot, err))
+		return NULL;
+	bans = (uint64_t)snapshot.tally.block[0][1] + snapshot.tally.block[1][1];
+	snapshot_free(&snapshot);
+	if (bans > BANS_SHOWN)
+		return dump(json_pack("{s:b, s:I, s:[]}", "too_many", 1, "total", (json_int_t)bans,
+				      "bans"), err);
+	return command_answer("show bans", &root, err) ? NULL : dump(root, err);
+}
+
+#define METRICS_PATH	"/metrics"
+
+static struct answer answers[] = {
+	{ METRICS_PATH, .make = make_metrics, .type = METRICS_TYPE_TEXT },
+	{ METRICS_PATH, .make = make_open_metrics, .type = METRICS_TYPE_OPEN },
+	{ "/api/history", .make = make_history, .type = JSON_TYPE },
+	{ "/api/status", "show status", .type = JSON_TYPE },
+	{ "/api/stats", "show stats", .type = JSON_TYPE },
+	{ "/api/sources", "show sources top 20", .type = JSON_TYPE },
+	{ "/api/networks", "show networks top 20", .type = JSON_TYPE },
+	{ "/api/health", "show health", .type = JSON_TYPE },
+	{ "/api/limits", "limit show", .type = JSON_TYPE },
+	{ "/api/budgets", "budget show", .type = JSON_TYPE },
+	{ "/api/lists", "list show", .type = JSON_TYPE },
+	{ "/api/bans", .make = make_bans, .type = JSON_TYPE },
+	{ "/api/judgements", "ban-log last 50", .type = JSON_TYPE },
+};
+
+static bool is_kept(const struct answer *answer, uint64_t now)
+{
+	uint64_t keep = answer->cost_ns * KEEP_TIMES;
+
+	return answer->body && now - answer->made_ns < (keep > KEEP_LEAST_NS ? keep : KEEP_LEAST_NS);
+}
+
+/* Only the server's one thread comes here. */
+static int refresh(struct answer *answer, char *err)
+{
+	uint64_t start = now_ns();
+	json_t *root = NULL;
+
+	if (is_kept(answer, start))
+		return 0;
+	free(answer->body);
+	answer->body = NULL;
+	if (answer->make)
+		answer->body = answer->make(err);
+	else if (!command_answer(answer->command, &root, err))
+		answer->body = dump(root, err);
+	answer->made_ns = start;
+	answer->cost_ns = now_ns() - start;
+	return answer->body ? 0 : -EIO;
+}
+
+static struct answer *find_answer(struct MHD_Connection *connection, const char *path)
+{
+	const char *accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Accept");
+	bool open = accept && strstr(accept, "application/openmetrics-text");
+
+	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
+		if (strcmp(answers[i].path, path))
+			continue;
+		return !strcmp(path, METRICS_PATH) && open ? &answers[i + 1] : &answers[i];
+	}
+	return NULL;
+}
+
+/* ---- requests ---- */
+
+static enum MHD_Result send_bytes(struct MHD_Connection *connection, unsigned int status,
+				  const char *type, const void *bytes, size_t size,
+				  enum MHD_ResponseMemoryMode mode)
+{
+	static const char *const headers[][2] = {
+		{ "Content-Security-Policy", POLICY },
+		{ "X-Content-Type-Options", "nosniff" },
+		{ "X-Frame-Options", "DENY" },
+		{ "Referrer-Policy", "no-referrer" },
+		{ "Cross-Origin-Resource-Policy", "same-origin" },
+		{ "Cache-Control", "no-store" },
+	};
+	struct MHD_Response *response = MHD_create_response_from_buffer(size, (void *)bytes, mode);
+	enum MHD_Result result;
+
+	if (!response)
+		return MHD_NO;
+	for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++)
+		MHD_add_response_header(response, headers[i][0], headers[i][1]);
+	MHD_add_response_header(response, "Content-Type", type);
+	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		MHD_add_response_header(response, "Allow", "GET, HEAD");
+	if (!strncmp(type, "application/openmetrics", 23) || !strcmp(type, METRICS_TYPE_TEXT))
+		MHD_add_response_header(response, "Vary", "Accept");
+	result = MHD_queue_response(connection, status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned int status,
+				 const char *text)
+{
+	return send_bytes(connection, status, TEXT_TYPE, text, strlen(text),
+			  MHD_RESPMEM_MUST_COPY);
+}
+
+/* "localhost", "127.0.0.1:9108", "[::1]:9108": the name without the port. */
+static bool host_is(const char *host, const char *name)
+{
+	size_t length = strlen(name);
+	const char *rest = host + length;
+
+	if (strncasecmp(host, name, length) || (*rest && *rest != ':'))
+		return false;
+	return !*rest || (rest[1] && strspn(rest + 1, "0123456789") == strlen(rest + 1));
+}
+
+/*
+ * A page from elsewhere may let its own name point to our loopback address and
+ * then read from us as if from itself; but the name it asked for gives it away.
+ */
+static bool host_is_ours(struct MHD_Connection *connection)
+{
+	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
+
+	if (!server.loopback)
+		return true;
+	return host && (host_is(host, "localhost") || host_is(host, "127.0.0.1") ||
+			host_is(host, "[::1]") || host_is(host, server.address));
+}
+
+static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, const char *path,
+			      const char *method, const char *version, const char *upload,
+			      size_t *upload_size, void **state)
+{
+	const struct web_file *file;
+	struct answer *answer;
+	char err[ERR_LEN];
+
+	(void)arg, (void)version, (void)upload, (void)upload_size, (void)state;
+	if (strcmp(method, "GET") && strcmp(method, "HEAD"))
+		return send_text(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
+				 "only GET and HEAD: this page changes nothing\n");
+	if (!host_is_ours(connection))
+		return send_text(connection, MHD_HTTP_FORBIDDEN,
+				 "ask for localhost or the address: by another name a foreign page "
+				 "might be asking\n");
+	file = web_find(path);
+	if (file)
+		return send_bytes(connection, MHD_HTTP_OK, file->type, file->bytes,
+				  file->end - file->bytes, MHD_RESPMEM_PERSISTENT);
+	answer = find_answer(connection, path);
+	if (!answer)
+		return send_text(connection, MHD_HTTP_NOT_FOUND, "there is nothing here\n");
+	if (refresh(answer, err)) {
+		strncat(err, "\n", sizeof(err) - strlen(err) - 1);
+		return send_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, err);
+	}
+	return send_bytes(connection, MHD_HTTP_OK, answer->type, answer->body, strlen(answer->body),
+			  MHD_RESPMEM_MUST_COPY);
+}
+
+/* ---- start, stop ---- */
+
+static int listen_v4(struct in_addr address, uint16_t port)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = address,
+				  .sin_port = htons(port) };
+
+	server.loopback = ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET;
+	inet_ntop(AF_INET, &address, server.address, sizeof(server.address));
+	server.socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	setsockopt(server.socket, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+	return server.socket < 0 ? -1 : bind(server.socket, (struct sockaddr *)&at, sizeof(at));
+}
+
+static int listen_v6(const struct in6_addr *address, uint16_t port)
+{
+	struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_addr = *address,
+				   .sin6_port = htons(port) };
+	char text[INET6_ADDRSTRLEN];
+
+	server.loopback = IN6_IS_ADDR_LOOPBACK(address);
+	inet_ntop(AF_INET6, address, text, sizeof(text));
+	snprintf(server.address, sizeof(server.address), "[%s]", text);
+	server.socket = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	setsockopt(server.socket, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+	return server.socket < 0 ? -1 : bind(server.socket, (struct sockaddr *)&at, sizeof(at));
+}
+
+static int start_listening(const char *address, uint16_t port, char *err)
+{
+	struct in6_addr v6;
+	struct in_addr v4;
+	int rc;
+
+	if (inet_pton(AF_INET, address, &v4) == 1)
+		rc = listen_v4(v4, port);
+	else if (inet_pton(AF_INET6, address, &v6) == 1)
+		rc = listen_v6(&v6, port);
+	else
+		return fail(err, EINVAL, "http address %.40s: not an IPv4 or IPv6 address", address);
+	if (rc || listen(server.socket, BACKLOG))
+		return fail(err, errno, "cannot listen on %s port %u: %s%s", server.address, port,
+			    strerror(errno), errno == EADDRINUSE ?
+			    "; set another http port, or 0 for none" : errno == EADDRNOTAVAIL ?
+			    "; set an address of this host" : "");
+	return 0;
+}
+
+static int start_server(char *err)
+{
+	server.daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL,
+					 NULL, handle, NULL,
+					 MHD_OPTION_LISTEN_SOCKET, server.socket,
+					 MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS,
+					 MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
+					 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_BYTES,
+					 MHD_OPTION_END);
+	if (!server.daemon)
+		return fail(err, EIO, "cannot start the HTTP server");
+	server.socket = -1;	/* closed by the server from now on */
+	return 0;
+}
+
+int http_start(const char *address, uint16_t port, char *err)
+{
+	sigset_t all, was;
+	int rc = start_listening(address, port, err);
+
+	/* Signals are for the daemon's own thread. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &was);
+	if (!rc)
+		rc = history_start(err);
+	if (!rc)
+		rc = start_server(err);
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	if (rc)
+		http_stop();
+	return rc;
+}
+
+void http_stop(void)
+{
+	if (server.daemon)
+		MHD_stop_daemon(server.daemon);
+	server.daemon = NULL;
+	if (server.socket >= 0)
+		close(server.socket);
+	server.socket = -1;
+	history_stop();
+	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
+		free(answers[i].body);
+		answers[i].body = NULL;
+	}
+}

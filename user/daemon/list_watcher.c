@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Files of lists: read again when they change, and on their schedule. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "user/cli/output.h"
+#include "user/daemon/daemon.h"
+#include "user/host/log.h"
+
+#define REFRESH_NS	5000000000ULL	/* how soon a list loaded by hand is watched too */
+#define FILES_MOST	LISTS_MAX
+#define CHANGES		(IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ATTRIB)
+
+/* What tells one content of a file from another. */
+struct stamp {
+	uint64_t inode, size, seconds, nanoseconds;
+};
+
+struct file {
+	char name[WEIR_NAME_LEN];	/* of the list */
+	char path[CONFIG_TEXT];
+	enum list_format format;
+	bool skip_bad, wanted;
+	struct stamp stamp;		/* as it was last seen */
+	uint64_t due_ns;		/* 0: nothing to do */
+	uint64_t every_ns, next_ns;
+};
+
+struct folders {
+	int inotify;
+	struct file files[FILES_MOST];
+	size_t count;
+	uint64_t refresh_ns;
+	bool stirred;			/* something happened in a folder */
+};
+
+struct folders *folders_new(void)
+{
+	struct folders *folders = calloc(1, sizeof(*folders));
+
+	if (!folders)
+		return NULL;
+	folders->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (folders->inotify >= 0)
+		return folders;
+	free(folders);
+	return NULL;
+}
+
+void folders_free(struct folders *folders)
+{
+	if (!folders)
+		return;
+	close(folders->inotify);
+	free(folders);
+}
+
+int folders_fd(const struct folders *folders)
+{
+	return folders->inotify;
+}
+
+/* Which file it was does not matter: a look at all of them is cheap. */
+void folders_event(struct folders *folders)
+{
+	char events[4096];
+
+	while (read(folders->inotify, events, sizeof(events)) > 0)
+		folders->stirred = true;
+}
+
+static bool read_stamp(const char *path, struct stamp *stamp)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return false;
+	*stamp = (struct stamp){ st.st_ino, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec };
+	return true;
+}
+
+/* The folder, not the file: a new file renamed into place is another inode. */
+static void watch_folder(const struct folders *folders, const char *path)
+{
+	char folder[CONFIG_TEXT];
+	char *slash;
+
+	snprintf(folder, sizeof(folder), "%s", path);
+	slash = strrchr(folder, '/');
+	if (!slash)
+		return;
+	slash[slash == folder] = '\0';
+	inotify_add_watch(folders->inotify, folder, CHANGES);
+}
+
+static struct file *find_file(struct folders *folders, const char *name)
+{
+	for (size_t i = 0; i < folders->count; i++)
+		if (!strcmp(folders->files[i].name, name))
+			return &folders->files[i];
+	if (folders->count == FILES_MOST)
+		return NULL;
+	folders->files[folders->count] = (struct file){ 0 };
+	snprintf(folders->files[folders->count].name, WEIR_NAME_LEN, "%s", name);
+	return &folders->files[folders->count++];
+}
+
+/* @loaded_s: when it was last loaded; 0: never. A file that is newer is due at once. */
+static void want_file(struct folders *folders, const char *name, const char *path, uint64_t loaded_s)
+{
+	struct file *file = find_file(folders, name);
+
+	if (!file)
+		return;
+	file->wanted = true;
+	if (!strcmp(file->path, path))
+		return;
+	snprintf(file->path, sizeof(file->path), "%s", path);
+	watch_folder(folders, path);
+	if (!read_stamp(path, &file->stamp) || file->stamp.seconds >= loaded_s)
+		file->due_ns = now_ns();
+}
+
+/* Lists of the settings file, and those that somebody loaded by hand. */
+static void refresh(struct folders *folders, const struct config *config)
+{
+	struct list_info *infos = NULL;
+	char ignored[ERR_LEN];
+	size_t count = 0, kept = 0;
+
+	for (size_t i = 0; i < folders->count; i++)
+		folders->files[i].wanted = false;
+	if (lists_read(&infos, &count, ignored))
+		count = 0;
+	for (size_t i = 0; i < config->list_count; i++) {
+		const struct config_list *list = &config->lists[i];
+		struct file *file;
+		uint64_t loaded = 0;
+
+		for (size_t n = 0; n < count; n++)
+			if (!strcmp(infos[n].name, list->name))
+				loaded = infos[n].current.loaded_unix_s;
+		want_file(folders, list->name, list->file, loaded);
+		file = find_file(folders, list->name);
+		if (!file)
+			continue;
+		list_format_find(list->format, &file->format);
+		file->skip_bad = list->skip_bad;
+		if (file->every_ns != list->every_ns)
+			file->next_ns = list->every_ns ? now_ns() + list->every_ns : 0;
+		file->every_ns = list->every_ns;
+	}
+	for (size_t i = 0; i < count && config->watch; i++) {
+		struct file *file = find_file(folders, infos[i].name);
+
+		if (!file || file->wanted)
+			continue;
+		want_file(folders, infos[i].name, infos[i].current.file,
+			  infos[i].current.loaded_unix_s);
+		file->format = infos[i].current.format;
+		file->skip_bad = infos[i].current.skip_bad;
+	}
+	free(infos);
+	for (size_t i = 0; i < folders->count; i++)
+		if (folders->files[i].wanted)
+			folders->files[kept++] = folders->files[i];
+	folders->count = kept;
+}
+
+/* A change begins the time of settling anew. */
+static void note_changes(struct folders *folders, const struct config *config)
+{
+	uint64_t now = now_ns();
+
+	for (size_t i = 0; i < folders->count; i++) {
+		struct file *file = &folders->files[i];
+		struct stamp stamp;
+
+		if (file->next_ns && now >= file->next_ns) {
+			file->due_ns = now;
+			file->next_ns = now + file->every_ns;
+		}
+		if (!config->watch || !read_stamp(file->path, &stamp) ||
+		    !memcmp(&stamp, &file->stamp, sizeof(stamp)))
+			continue;
+		file->stamp = stamp;
+		file->due_ns = now + config->settle_ns;
+	}
+}
+
+/* 1: loaded, 0: nothing new in it, or -errno. */
+static int load_under_lock(struct maps *maps, struct list_change *change, char *err)
+{
+	struct list_report report = { 0 };
+	struct settings settings;
+	int rc = maps_read_settings(maps, &settings, err);
+
+	if (rc)
+		return rc;
+	rc = plan_list_load(change, &settings, true, &report, err);
+	settings_free(&settings);
+	if (rc > 0)
+		rc = apply_list_change(maps, change, err) ? : 1;
+	return rc;
+}
+
+static void load(const struct file *file)
+{
+	struct list_change change = { .what = LIST_LOAD, .format = file->format,
+				      .skip_bad = file->skip_bad };
+	char err[ERR_LEN];
+	struct maps maps;
+	int rc;
+
+	snprintf(change.name, sizeof(change.name), "%s", file->name);
+	snprintf(change.file, sizeof(change.file), "%s", file->path);
+	rc = list_check_name(file->name, err);
+	if (!rc)
+		rc = open_maps(&maps, MAPS_WRITE, err);
+	if (!rc) {
+		rc = load_under_lock(&maps, &change, err);
+		maps_close(&maps);
+	}
+	if (rc < 0)
+		log_line(LOG_ERR, "list %s stays as it was: %s", file->name, err);
+	else if (rc > 0)
+		log_line(LOG_INFO, "list %s: %zu prefixes from %s", file->name,
+			 prefixes_count(&change.set), file->path);
+	prefixes_free(&change.set);
+}
+
+void folders_look(struct folders *folders, const struct config *config)
+{
+	uint64_t now = now_ns();
+
+	if (now >= folders->refresh_ns || folders->stirred) {
+		if (now >= folders->refresh_ns)
+			refresh(folders, config);
+		note_changes(folders, config);
+		folders->refresh_ns = now >= folders->refresh_ns ? now + REFRESH_NS : folders->refresh_ns;
+		folders->stirred = false;
+	}
+	for (size_t i = 0; i < folders->count; i++) {
+		struct file *file = &folders->files[i];
+
+		struct stamp stamp = file->stamp;
+
+		if (!file->due_ns || now < file->due_ns)
+			continue;
+		read_stamp(file->path, &stamp);
+		file->due_ns = 0;
+		if (memcmp(&stamp, &file->stamp, sizeof(stamp)))	/* still being written */
+			file->due_ns = now + config->settle_ns;
+		else
+			load(file);
+		file->stamp = stamp;
+	}
+}

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/state/device.h"
+#include "user/model/error.h"
+#include "user/model/format.h"
+#include "user/daemon/metrics.h"
+#include "user/state/snapshot.h"
+
+#define BITS_PER_BYTE	8
+
+/* ---- the formats ---- */
+
+enum type { COUNTER, GAUGE, INFO };
+
+static const char *const type_names[] = { "counter", "gauge", "info" };
+
+/* Where it is written to, and the family whose samples come next. */
+struct exposition {
+	FILE *to;
+	bool open_metrics;
+	char sample[96];	/* the name of the family's samples */
+};
+
+struct label {
+	const char *name, *value;
+};
+
+#define LABELS(...) ((const struct label[]){ __VA_ARGS__ __VA_OPT__(,) { 0 } })
+
+/* OpenMetrics names a family without the suffix of its samples, the older format with it. */
+static void family(struct exposition *out, enum type type, const char *name, const char *help)
+{
+	const char *suffix = type == COUNTER ? "_total" : type == INFO ? "_info" : "";
+	const char *type_name = type_names[type];
+
+	snprintf(out->sample, sizeof(out->sample), "%s%s", name, suffix);
+	if (!out->open_metrics) {
+		name = out->sample;
+		if (type == INFO)
+			type_name = type_names[GAUGE];
+	}
+	fprintf(out->to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type_name);
+}
+
+static void print_label(FILE *to, const struct label *label)
+{
+	fprintf(to, "%s=\"", label->name);
+	for (const char *c = label->value; *c; c++) {
+		if (*c == '"' || *c == '\\')
+			putc('\\', to);
+		putc(*c, to);
+	}
+	putc('"', to);
+}
+
+static void print_name(struct exposition *out, const struct label *labels)
+{
+	fputs(out->sample, out->to);
+	for (const struct label *each = labels; each->name; each++) {
+		putc(each == labels ? '{' : ',', out->to);
+		print_label(out->to, each);
+	}
+	fputs(labels->name ? "} " : " ", out->to);
+}
+
+static void sample(struct exposition *out, const struct label *labels, uint64_t value)
+{
+	print_name(out, labels);
+	fprintf(out->to, "%llu\n", (unsigned long long)value);
+}
+
+static void sample_real(struct exposition *out, const struct label *labels, double value)
+{
+	print_name(out, labels);
+	fprintf(out->to, "%.15g\n", value);
+}
+
+/* A family of one sample. */
+static void single(struct exposition *out, enum type type, const char *name, double value,
+		   const char *help)
+{
+	family(out, type, name, help);
+	sample_real(out, LABELS(), value);
+}
+
+/* ---- devices ---- */
+
+/* The same name may be in use in two network namespaces, and must not be one series. */
+static const char *device_label(const struct weir_device *device, char text[64])
+{
+	if (device->netns == own_netns())
+		return device->name;
+	snprintf(text, 64, "%s@netns:%u", device->name, device->netns);
+	return text;
+}
+
+static void print_attach_state(struct exposition *out, const struct snapshot *snapshot)
+{
+	char text[64];
+
+	family(out, GAUGE, "weir_device_attached",
+	       "1: weir's program is on the interface; 0: it was, and is gone.");
+	for (size_t i = 0; i < snapshot->device_count; i++) {
+		const struct weir_device *device = &snapshot->devices[i].device;
+
+		sample(out, LABELS({ "device", device_label(device, text) },
+				   { "mode", device_mode(device) }),
+		       snapshot->devices[i].attached);
+	}
+	family(out, GAUGE, "weir_device_monitor",
+	       "1: in monitor mode, where nothing is dropped and all is counted.");
+	for (size_t i = 0; i < snapshot->device_count; i++)
+		sample(out, LABELS({ "device", device_label(&snapshot->devices[i].device, text) }),
+		       snapshot->devices[i].device.monitor);
+}
+
+enum count_kind { PACKETS, BYTES, MONITORED_PACKETS, MONITORED_BYTES };
+
+static uint64_t count_of(const struct weir_counters *counters, int reason, enum count_kind kind)
+{
+	switch (kind) {
+	case PACKETS:
+		return counters->reason[reason].packets;
+	case BYTES:
+		return counters->reason[reason].bytes;
+	case MONITORED_PACKETS:
+		return counters->monitored[reason].packets;
+	default:
+		return counters->monitored[reason].bytes;
+	}
+}
+
+static void print_counts(struct exposition *out, const struct snapshot *snapshot,
+			 enum count_kind kind, const char *name, const char *help)
+{
+	bool only_drops = kind == MONITORED_PACKETS || kind == MONITORED_BYTES;
+	char text[64];
+
+	family(out, COUNTER, name, help);
+	for (size_t i = 0; i < snapshot->device_count; i++) {
+		const struct snapshot_device *each = &snapshot->devices[i];
+		const char *device = device_label(&each->device, text);
+
+		for (int reason = 0; reason < WEIR_REASON_MAX; reason++) {
+			if (only_drops && strcmp(reason_action(reason), "drop"))
+				continue;
+			sample(out, LABELS({ "device", device },
+					   { "action", reason_action(reason) },
+					   { "reason", reason_name(reason) }),
+			       count_of(&each->counters, reason, kind));
+		}
+	}
+}
+
+static void print_devices(struct exposition *out, const struct snapshot *snapshot)
+{
+	char text[64];
+
+	print_attach_state(out, snapshot);
+	print_counts(out, snapshot, PACKETS, "weir_packets",
+		     "Packets seen; each counts under exactly one reason. In monitor mode those with "
+		     "action drop passed all the same: weir_monitored_packets_total.");
+	print_counts(out, snapshot, BYTES, "weir_bytes",
+		     "Bytes of these packets, on the wire without FCS.");
+	print_counts(out, snapshot, MONITORED_PACKETS, "weir_monitored_packets",
+		     "Packets that would have been dropped, and passed because of monitor mode.");
+	print_counts(out, snapshot, MONITORED_BYTES, "weir_monitored_bytes",
+		     "Bytes of these packets.");
+	family(out, COUNTER, "weir_gate_exact_packets",
+	       "Packets that the gate sent on to their source's own bucket.");
+	for (size_t i = 0; i < snapshot->device_count; i++)
+		sample(out, LABELS({ "device", device_label(&snapshot->devices[i].device, text) }),
+		       snapshot->devices[i].counters.exact);
+	family(out, COUNTER, "weir_buckets_created", "Entries made in the table of buckets.");
+	for (size_t i = 0; i < snapshot->device_count; i++)
+		sample(out, LABELS({ "device", device_label(&snapshot->devices[i].device, text) }),
+		       snapshot->devices[i].counters.created);
+}
+
+/* ---- tables, lists, bans ---- */
+
+static void print_tables(struct exposition *out, const struct snapshot *snapshot)
+{
+	struct snapshot_table tables[SNAPSHOT_TABLES];
+
+	snapshot_tables(snapshot, tables);
+	family(out, GAUGE, "weir_table_entries",
+	       "Entries in use. Buckets (sources near or over a limit) beyond 8000 are estimated from "
+	       "a part of the table to 2 percent at a million, known sources from 1/256.");
+	for (size_t i = 0; i < SNAPSHOT_TABLES; i++)
+		sample(out, LABELS({ "table", tables[i].name }), tables[i].entries);
+	family(out, GAUGE, "weir_table_entries_highest",
+	       "The most entries that there ever were; of buckets and known, when somebody scraped.");
+	for (size_t i = 0; i < SNAPSHOT_TABLES; i++)
+		sample(out, LABELS({ "table", tables[i].name }), tables[i].most);
+	family(out, GAUGE, "weir_table_capacity", "Entries for which the table has room.");
+	for (size_t i = 0; i < SNAPSHOT_TABLES; i++)
+		sample(out, LABELS({ "table", tables[i].name }), tables[i].capacity);
+	single(out, GAUGE, "weir_gate_saturation_ratio", snapshot->gate_share,
+	       "Share of the gate's cells that owe anything, estimated from 1/16 of them. Near 1 the "
+	       "gate no longer tells sources apart and each packet asks its bucket.");
+}
+
+static void print_blocks(struct exposition *out, const struct snapshot *snapshot)
+{
+	static const char *const origins[] = { "operator", "daemon" };
+
+	family(out, GAUGE, "weir_block_entries",
+	       "Block entries by who made them; kind ban has a deadline. Those past it count until the "
+	       "next change.");
+	for (int origin = 0; origin < 2; origin++) {
+		sample(out, LABELS({ "origin", origins[origin] }, { "kind", "permanent" }),
+		       snapshot->tally.block[origin][0]);
+		sample(out, LABELS({ "origin", origins[origin] }, { "kind", "ban" }),
+		       snapshot->tally.block[origin][1]);
+	}
+}
+
+static void print_lists(struct exposition *out, const struct snapshot *snapshot)
+{
+	const struct list_info *lists = snapshot->lists;
+
+	family(out, GAUGE, "weir_list_entries", "Prefixes in a loaded list.");
+	for (size_t i = 0; i < snapshot->list_count; i++) {
+		sample(out, LABELS({ "list", lists[i].name }, { "family", "ipv4" }),
+		       lists[i].current.v4_count);
+		sample(out, LABELS({ "list", lists[i].name }, { "family", "ipv6" }),
+		       lists[i].current.v6_count);
+	}
+	family(out, GAUGE, "weir_list_generation", "How often the list has been loaded and differed.");
+	for (size_t i = 0; i < snapshot->list_count; i++)
+		sample(out, LABELS({ "list", lists[i].name }), lists[i].current.generation);
+	family(out, GAUGE, "weir_list_last_load_timestamp_seconds",
+	       "When the list's present generation was loaded.");
+	for (size_t i = 0; i < snapshot->list_count; i++)
+		sample(out, LABELS({ "list", lists[i].name }), lists[i].current.loaded_unix_s);
+	single(out, GAUGE, "weir_blockset_generation", snapshot->set_generation,
+	       "Generation of the block set that all lists are compiled into; 0: none.");
+}
+
+static void print_limits(struct exposition *out, const struct snapshot *snapshot)
+{
+	single(out, GAUGE, "weir_limits", snapshot->limits, "Limits that are set.");
+	single(out, GAUGE, "weir_policy_generation", snapshot->policy_generation,
+	       "Changes of the limits and budgets so far.");
+}
+
+/* ---- budgets ---- */
+
+#define BUDGET(each) LABELS({ "budget", (each)->spec.name })
+
+static void print_budget_settings(struct exposition *out, const struct snapshot *snapshot)
+{
+	const struct snapshot_budget *end = snapshot->budgets + snapshot->budget_count;
+	const struct snapshot_budget *each;
+
+	family(out, GAUGE, "weir_budget_packets_per_second", "The budget's packet rate.");
+	for (each = snapshot->budgets; each < end; each++)
+		if (each->spec.limit.rate_packets)
+			sample_real(out, BUDGET(each), (double)each->spec.limit.rate_packets /
+							      each->spec.limit.per_s);
+	family(out, GAUGE, "weir_budget_bytes_per_second", "The budget's byte rate.");
+	for (each = snapshot->budgets; each < end; each++)
+		if (each->spec.limit.rate_bits_per_s)
+			sample_real(out, BUDGET(each),
+				    (double)each->spec.limit.rate_bits_per_s / BITS_PER_BYTE);
+	family(out, GAUGE, "weir_budget_used_ratio", "Of the budget's burst; from 1 on it is exhausted.");
+	for (each = snapshot->budgets; each < end; each++)
+		sample_real(out, BUDGET(each), each->used);
+	family(out, GAUGE, "weir_budget_pressed",
+	       "1: within the last second somebody was turned away.");
+	for (each = snapshot->budgets; each < end; each++)
+		sample(out, BUDGET(each), each->pressed);
+}
+
+static void print_budget_counts(struct exposition *out, const struct snapshot *snapshot)
+{
+	const struct snapshot_budget *end = snapshot->budgets + snapshot->budget_count;
+	const struct snapshot_budget *each;
+
+	family(out, COUNTER, "weir_budget_passed_packets", "Packets let through.");
+	for (each = snapshot->budgets; each < end; each++)
+		sample(out, BUDGET(each), each->spent.passed);
+	family(out, COUNTER, "weir_budget_passed_bytes", "Bytes let through.");
+	for (each = snapshot->budgets; each < end; each++)
+		sample(out, BUDGET(each), each->spent.passed_bytes);
+	family(out, COUNTER, "weir_budget_pressed_passed_packets",
+	       "Of those, packets let through while the budget was short, by what the source was.");
+	for (each = snapshot->budgets; each < end; each++) {
+		sample(out, LABELS({ "budget", each->spec.name }, { "source", "known" }),
+		       each->spent.known);
+		sample(out, LABELS({ "budget", each->spec.name }, { "source", "newcomer" }),
+		       each->spent.newcomers);
+	}
+	family(out, COUNTER, "weir_budget_dropped_packets", "Packets turned away, by reason.");
+	for (each = snapshot->budgets; each < end; each++) {
+		const struct { enum weir_reason reason; uint64_t packets; } counts[] = {
+			{ WEIR_DROP_SHED, each->spent.shed }, { WEIR_DROP_SHARE, each->spent.share },
+			{ WEIR_DROP_BUDGET, each->spent.over },
+		};
+
+		for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)
+			sample(out, LABELS({ "budget", each->spec.name },
+					   { "reason", reason_name(counts[i].reason) }),
+			       counts[i].packets);
+	}
+	family(out, COUNTER, "weir_budget_dropped_bytes", "Bytes turned away.");
+	for (each = snapshot->budgets; each < end; each++)
+		sample(out, BUDGET(each), each->spent.dropped_bytes);
+}
+
+/* ---- the daemon, and all together ---- */
+
+static void print_daemon(struct exposition *out, const struct snapshot *snapshot)
+{
+	const struct weir_tally *tally = &snapshot->tally;
+	bool up = snapshot->daemon_age_s >= 0 && snapshot->daemon_age_s < DAEMON_SILENT_S;
+
+	single(out, GAUGE, "weir_daemon_up", up,
+	       "1: the daemon finished a loop in the last ten seconds. Limits, lists and bans bite "
+	       "without it.");
+	single(out, COUNTER, "weir_daemon_loops", tally->daemon_loops, "Loops that it finished.");
+	if (!tally->daemon_ns)
+		return;
+	single(out, GAUGE, "weir_daemon_loop_age_seconds", snapshot->daemon_age_s,
+	       "Time since its last loop ended.");
+	single(out, GAUGE, "weir_daemon_loop_duration_seconds", tally->daemon_loop_us / 1e6,
+	       "Time that its last loop took.");
+	single(out, GAUGE, "weir_daemon_loop_duration_highest_seconds",
+	       tally->daemon_longest_us / 1e6, "The longest that a loop ever took.");
+}
+
+static void print_metrics(struct exposition *out, const struct snapshot *snapshot)
+{
+	char abi[16];
+
+	snprintf(abi, sizeof(abi), "%u", WEIR_ABI);
+	family(out, INFO, "weir_build", "This weir.");
+	sample(out, LABELS({ "version", WEIR_VERSION }, { "abi", abi }), 1);
+	single(out, GAUGE, "weir_in_use", snapshot->in_use,
+	       "0: nothing is attached and nothing is set.");
+	if (!snapshot->in_use)
+		return;
+	print_devices(out, snapshot);
+	print_tables(out, snapshot);
+	print_blocks(out, snapshot);
+	print_lists(out, snapshot);
+	print_limits(out, snapshot);
+	print_budget_settings(out, snapshot);
+	print_budget_counts(out, snapshot);
+	print_daemon(out, snapshot);
+	single(out, GAUGE, "weir_scrape_duration_seconds", snapshot->took_s,
+	       "Time that it took to read all this.");
+}
+
+char *metrics_text(bool open_metrics, char *err)
+{
+	struct exposition out = { .open_metrics = open_metrics };
+	struct snapshot snapshot;
+	char *text = NULL;
+	size_t size;
+
+	if (snapshot_read(&snapshot, err))
+		return NULL;
+	out.to = open_memstream(&text, &size);
+	if (out.to) {
+		print_metrics(&out, &snapshot);
+		if (open_metrics)
+			fputs("# EOF\n", out.to);
+		if (fclose(out.to)) {
+			free(text);
+			text = NULL;
+		}
+	}
+	snapshot_free(&snapshot);
+	if (!text)
+		fail(err, ENOMEM, "out of memory");
+	return text;
+}

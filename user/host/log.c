@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "user/host/log.h"
+
+#define LINE_MOST	1024
+
+/* One write for each line, so that lines of several processes do not mix. */
+void log_line(int level, const char *format, ...)
+{
+	char line[LINE_MOST];
+	int at = isatty(STDERR_FILENO) ? 0 : snprintf(line, sizeof(line), "<%d>", level);
+	va_list args;
+
+	va_start(args, format);
+	at += vsnprintf(line + at, sizeof(line) - at, format, args);
+	va_end(args);
+	if (at > LINE_MOST - 2)
+		at = LINE_MOST - 2;
+	line[at] = '\n';
+	if (write(STDERR_FILENO, line, at + 1) < 0)
+		return;
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "user/model/error.h"
+#include "user/host/tcp.h"
+
+#define TCP_RMEM	"/proc/sys/net/ipv4/tcp_rmem"
+#define RMEM_MAX	"/proc/sys/net/core/rmem_max"
+#define RMEM_DEFAULT	212992	/* where the namespace does not show it */
+#define SCALE_MAX	14
+#define REPLY_SIZE	32768
+
+/* ---- sysctls ---- */
+
+static int read_numbers(const char *path, long *numbers, int most)
+{
+	FILE *file = fopen(path, "re");
+	int count = 0;
+
+	if (!file)
+		return 0;
+	while (count < most && fscanf(file, "%ld", &numbers[count]) == 1)
+		count++;
+	fclose(file);
+	return count;
+}
+
+long read_sysctl(const char *path)
+{
+	long numbers[3];
+	int count = read_numbers(path, numbers, 3);
+
+	return count ? numbers[count - 1] : -1;
+}
+
+int write_sysctl(const char *path, long number, char *err)
+{
+	FILE *file = fopen(path, "we");
+	bool good = file && fprintf(file, "%ld\n", number) > 0;
+
+	if (file && fclose(file))
+		good = false;
+	return good ? 0 : fail(err, EIO, "cannot write %ld to %s: %s", number, path, strerror(errno));
+}
+
+/* ---- listeners ---- */
+
+static bool listens_in(const char *path, const struct weir_syn_rule *rule)
+{
+	FILE *file = fopen(path, "re");
+	unsigned int port, state;
+	bool found = false;
+	char line[512];
+
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x", &port,
+			       &state) == 2 &&
+			state == TCP_LISTEN && port >= rule->first && port <= rule->last;
+	if (file)
+		fclose(file);
+	return found;
+}
+
+bool listens(const struct weir_syn_rule *rule)
+{
+	return listens_in("/proc/self/net/tcp", rule) || listens_in("/proc/self/net/tcp6", rule);
+}
+
+const char *what_forwards(void)
+{
+	DIR *devices;
+	const struct dirent *device;
+	bool bridge = false;
+	char path[300];
+
+	if (read_sysctl("/proc/sys/net/ipv4/ip_forward") > 0)
+		return "net.ipv4.ip_forward is not 0";
+	if (read_sysctl("/proc/sys/net/ipv6/conf/all/forwarding") > 0)
+		return "net.ipv6.conf.all.forwarding is not 0";
+	devices = opendir("/sys/class/net");
+	while (devices && !bridge && (device = readdir(devices))) {
+		snprintf(path, sizeof(path), "/sys/class/net/%s/brport", device->d_name);
+		bridge = !access(path, F_OK);
+	}
+	if (devices)
+		closedir(devices);
+	return bridge ? "it has a bridge" : NULL;
+}
+
+/* ---- the window ---- */
+
+/* The receive buffer that a listener was given; 0: not said. */
+static uint32_t buffer_of(struct nlmsghdr *head)
+{
+	struct inet_diag_msg *socket = NLMSG_DATA(head);
+	int len = head->nlmsg_len - NLMSG_LENGTH(sizeof(*socket));
+	uint32_t memory[SK_MEMINFO_VARS] = { 0 };
+
+	for (struct rtattr *each = (struct rtattr *)(socket + 1); RTA_OK(each, len);
+	     each = RTA_NEXT(each, len))
+		if (each->rta_type == INET_DIAG_SKMEMINFO)
+			memcpy(memory, RTA_DATA(each), RTA_PAYLOAD(each) < sizeof(memory) ?
+			       RTA_PAYLOAD(each) : sizeof(memory));
+	return memory[SK_MEMINFO_RCVBUF];
+}
+
+static bool is_for(struct nlmsghdr *head, const struct weir_syn_rule *rule)
+{
+	const struct inet_diag_msg *socket = NLMSG_DATA(head);
+	uint16_t port = ntohs(socket->id.idiag_sport);
+
+	return head->nlmsg_type == SOCK_DIAG_BY_FAMILY && port >= rule->first && port <= rule->last;
+}
+
+static int ask_for_listeners(uint8_t family)
+{
+	struct {
+		struct nlmsghdr head;
+		struct inet_diag_req_v2 diag;
+	} request = {
+		.head = { .nlmsg_len = sizeof(request), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.diag = { .sdiag_family = family, .sdiag_protocol = IPPROTO_TCP,
+			  .idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1),
+			  .idiag_states = 1 << TCP_LISTEN },
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+
+	if (fd >= 0 && send(fd, &request, sizeof(request), 0) == sizeof(request))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* Adds to @least and @most the buffers of the rule's listeners; kernels without sock_diag: none. */
+static void see_buffers(uint8_t family, const struct weir_syn_rule *rule, uint32_t *least,
+			uint32_t *most)
+{
+	_Alignas(struct nlmsghdr) static char reply[REPLY_SIZE];
+	int fd = ask_for_listeners(family), len = 0;
+	bool more = fd >= 0;
+
+	while (more && (len = recv(fd, reply, sizeof(reply), 0)) > 0) {
+		for (struct nlmsghdr *head = (void *)reply; NLMSG_OK(head, (unsigned int)len);
+		     head = NLMSG_NEXT(head, len)) {
+			uint32_t buffer = is_for(head, rule) ? buffer_of(head) : 0;
+
+			if (head->nlmsg_type == NLMSG_DONE || head->nlmsg_type == NLMSG_ERROR)
+				more = false;
+			if (buffer && buffer < *least)
+				*least = buffer;
+			if (buffer > *most)
+				*most = buffer;
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+/*
+ * As tcp_select_initial_window(). @buffer: of a listener; a fixed one (SO_RCVBUF) bounds
+ * the window to half of it. One fixed to the very default cannot be told from that.
+ */
+static __u8 scale_of(uint32_t buffer)
+{
+	long rmem[3] = { 4096, 131072, 6291456 }, most = read_sysctl(RMEM_MAX), space;
+	int scale = 0;
+
+	read_numbers(TCP_RMEM, rmem, 3);
+	if (most < 0)
+		most = RMEM_DEFAULT;
+	space = rmem[2] > most ? rmem[2] : most;
+	if (buffer != rmem[1] && space > buffer / 2)
+		space = buffer / 2;
+	while (space >> (scale + 16) && scale < SCALE_MAX)
+		scale++;
+	return scale;
+}
+
+__u8 window_scale(const struct weir_syn_rule *rule, bool *differ)
+{
+	long rmem[3] = { 4096, 131072, 6291456 };
+	uint32_t least = UINT32_MAX, most = 0;
+	__u8 scale, other;
+
+	read_numbers(TCP_RMEM, rmem, 3);
+	see_buffers(AF_INET, rule, &least, &most);
+	see_buffers(AF_INET6, rule, &least, &most);
+	if (!most)
+		least = most = rmem[1];
+	scale = scale_of(least);
+	other = scale_of(most);
+	*differ = scale != other;
+	/* A fixed buffer larger than the default still has the smaller window. */
+	return scale < other ? scale : other;
+}

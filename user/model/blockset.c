@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "user/model/blockset.h"
+#include "user/model/error.h"
+
+/* Lines of which a length is known: what the look-up takes for a set here. */
+struct view {
+	const struct weir_line *lines;
+	size_t count;
+};
+
+static inline const struct weir_line *line_at(const struct view *view, uint32_t index)
+{
+	return index < view->count ? view->lines + index : NULL;
+}
+
+#define WEIR_SET_LINE(set, index) line_at(set, index)
+#include "bpf/pure/blockset.h"
+
+#define V6_LENGTHS	129 /* 0..128 */
+#define HALVES_PER_LINE 16
+#define ALL_HOSTS	(0 | 255 << 8) /* of a /24: first, last */
+#define LINES_MAX	(1U << 27)     /* 8 GiB; indices in halves and half lines stay below 2^31 */
+
+/*
+ * Filter bits for a prefix shorter than /32 are one for each /32 in it. From as
+ * many /32s on, four for each bit, the filter would be full anyway.
+ */
+#define FILTER_BITS  (WEIR_SET_FILTER_LINES * 512U)
+#define FILTER_TIRED (4ULL * FILTER_BITS)
+
+/* The search tree, and for each length the nodes at which a prefix leaves a marker. */
+struct tree {
+	uint32_t node[V6_LENGTHS];
+	uint32_t nodes;
+	uint8_t marks[V6_LENGTHS];
+	uint8_t mark[V6_LENGTHS][WEIR_SET_STEPS]; /* lengths */
+};
+
+/* Where things go. */
+struct layout {
+	const struct prefixes *set;
+	struct weir_line *line; /* NULL while planning */
+	struct tree tree;
+	uint64_t seed;
+	size_t content; /* first line of the contents of /24s, one half each */
+	size_t bitmap;	/* first line of the bitmaps of /24s, half a line each */
+	size_t bucket;	/* first line of the IPv6 buckets, one line each */
+	size_t buckets; /* a power of two, or none */
+	size_t lines;	/* in all */
+};
+
+/* One prefix or marker for the hash table. */
+struct key {
+	__u64 hi, lo;
+	uint32_t length;
+	bool blocked; /* false: a marker */
+};
+
+/*
+ * The balanced tree over @count ascending lengths; depth 8 for 128 of them.
+ * Returns its root. Nodes are numbered from the root on, which gets 0; the
+ * ends need no node: 0 is never a child.
+ */
+static uint32_t build_tree(struct tree *tree, const uint8_t *length, size_t count,
+			   const uint8_t above[WEIR_SET_STEPS], uint8_t aboves)
+{
+	uint8_t path[WEIR_SET_STEPS];
+	size_t mid = count / 2;
+	uint32_t self, shorter, longer;
+
+	if (!count)
+		return 0;
+	self = tree->nodes++;
+	memcpy(path, above, sizeof(path));
+	memcpy(tree->mark[length[mid]], above, sizeof(path));
+	tree->marks[length[mid]] = aboves;
+	path[aboves] = length[mid];
+	shorter = build_tree(tree, length, mid, above, aboves);
+	longer = build_tree(tree, length + mid + 1, count - mid - 1, path, aboves + 1);
+	tree->node[self] = length[mid] | longer << 8 | shorter << 16;
+	return self;
+}
+
+static void plan_tree(struct layout *layout)
+{
+	bool used[V6_LENGTHS] = { 0 };
+	uint8_t length[V6_LENGTHS], none[WEIR_SET_STEPS] = { 0 };
+	size_t count = 0;
+
+	for (size_t i = 0; i < layout->set->v6_count; i++)
+		used[layout->set->v6[i].length] = true;
+	for (int i = 0; i < V6_LENGTHS; i++)
+		if (used[i])
+			length[count++] = i;
+	build_tree(&layout->tree, length, count, none, 0);
+}
+
+static bool same_key(const struct key *a, const struct key *b)
+{
+	return a->hi == b->hi && a->lo == b->lo && a->length == b->length;
+}
+
+/*
+ * Visits each prefix and each marker, once. Prefixes come in order, so those
+ * under one marker come one after another, and comparing with the last marker
+ * of that length is enough. Stops when @visit returns false, and returns that.
+ */
+static bool each_key(const struct layout *layout, bool (*visit)(void *ctx, const struct key *key),
+		     void *ctx)
+{
+	const struct tree *tree = &layout->tree;
+	struct key last[V6_LENGTHS] = { 0 }; /* no marker has length 0 */
+
+	for (size_t i = 0; i < layout->set->v6_count; i++) {
+		const struct prefix *prefix = layout->set->v6 + i;
+		struct key key = { prefix->hi, prefix->lo, prefix->length, true };
+
+		if (!visit(ctx, &key))
+			return false;
+		for (int j = 0; j < tree->marks[prefix->length]; j++) {
+			key = (struct key){ prefix->hi, prefix->lo, tree->mark[prefix->length][j],
+					    false };
+			weir_mask(&key.hi, &key.lo, key.length);
+			if (same_key(&key, &last[key.length]))
+				continue;
+			last[key.length] = key;
+			if (!visit(ctx, &key))
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool count_key(void *count, const struct key *key)
+{
+	(void)key;
+	++*(size_t *)count;
+	return true;
+}
+
+/* Which keys would find a place: buckets by how many of their slots are taken. */
+struct trial {
+	const struct layout *layout;
+	uint8_t *taken;
+};
+
+static size_t bucket_of(const struct layout *layout, const struct key *key, uint32_t probe)
+{
+	uint32_t home = weir_set_bucket(key->hi, key->lo, key->length, layout->seed);
+
+	return (home + probe) & (layout->buckets - 1);
+}
+
+static bool try_key(void *ctx, const struct key *key)
+{
+	struct trial *trial = ctx;
+
+	for (uint32_t probe = 0; probe < WEIR_SET_PROBES; probe++) {
+		uint8_t *taken = trial->taken + bucket_of(trial->layout, key, probe);
+
+		if (*taken < WEIR_SET_SLOTS) {
+			++*taken;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Finds a table and a seed in which no key is further from home than the
+ * look-up goes. It starts with at most five keys to four buckets: then, by
+ * simulation, some 3 % of the keys are not at home; from six to four on, tables
+ * of a million keys fail with nearly every seed.
+ */
+static int plan_v6(struct layout *layout, char *err)
+{
+	struct trial trial = { .layout = layout };
+	size_t keys = 0;
+	bool fits;
+
+	plan_tree(layout);
+	each_key(layout, count_key, &keys);
+	if (!keys)
+		return 0;
+	for (layout->buckets = 1; layout->buckets * 5 < keys * 4;)
+		layout->buckets *= 2;
+	for (int tries = 1; layout->buckets < LINES_MAX; tries++) {
+		trial.taken = calloc(layout->buckets, 1);
+		if (!trial.taken)
+			return fail(err, ENOMEM, "no memory for %zu IPv6 buckets", layout->buckets);
+		fits = each_key(layout, try_key, &trial);
+		free(trial.taken);
+		if (fits)
+			return 0;
+		layout->seed = weir_mix(layout->seed + tries);
+		if (tries % 2 == 0)
+			layout->buckets *= 2;
+	}
+	return fail(err, E2BIG, "%zu IPv6 prefixes are too many for a block set",
+		    layout->set->v6_count);
+}
+
+static bool put_key(void *ctx, const struct key *key)
+{
+	const struct layout *layout = ctx;
+
+	for (uint32_t probe = 0; probe < WEIR_SET_PROBES; probe++) {
+		struct weir_line *line =
+			layout->line + layout->bucket + bucket_of(layout, key, probe);
+
+		for (int slot = 0; slot < WEIR_SET_SLOTS; slot++) {
+			if (line->half[WEIR_SET_TAG + slot])
+				continue;
+			line->word[slot] = key->hi;
+			line->word[WEIR_SET_SLOTS + slot] = key->lo;
+			line->half[WEIR_SET_TAG + slot] =
+				WEIR_SET_USED | key->length << 1 | key->blocked;
+			return true;
+		}
+		line->half[WEIR_SET_SPILLED] = 1;
+	}
+	return false;
+}
+
+static void put_filter_bits(struct weir_line *lines, uint32_t top)
+{
+	uint64_t hash = weir_set_filter_hash(top);
+	struct weir_line *line = &lines[weir_set_filter_line(hash)];
+
+	for (int n = 0; n < WEIR_SET_FILTER_KEYS; n++) {
+		uint32_t bit = weir_set_filter_bit(hash, n);
+
+		line->word[bit >> 6] |= 1ULL << (bit & 63);
+	}
+}
+
+static void put_filter(struct weir_line *lines, const struct prefixes *set)
+{
+	uint64_t wide = 0; /* /32s in prefixes shorter than that */
+
+	for (size_t i = 0; i < set->v6_count; i++)
+		if (set->v6[i].length < 32)
+			wide += 1ULL << (32 - set->v6[i].length);
+	if (wide >= FILTER_TIRED) {
+		memset(lines + WEIR_SET_FILTER_LINE, 0xff,
+		       WEIR_SET_FILTER_LINES * sizeof(*lines));
+		return;
+	}
+	for (size_t i = 0; i < set->v6_count; i++) {
+		uint32_t top = set->v6[i].hi >> 32;
+		uint32_t count = set->v6[i].length < 32 ? 1U << (32 - set->v6[i].length) : 1;
+
+		while (count--)
+			put_filter_bits(lines, top++);
+	}
+}
+
+/* Lines are NULL while the plan is made: then this only counts. */
+struct v4_writer {
+	struct layout *layout;
+	size_t contents, bitmaps;
+};
+
+static void put_content(struct v4_writer *writer, uint32_t net, uint32_t content)
+{
+	struct weir_line *lines = writer->layout->line, *line;
+	size_t index = writer->layout->content * HALVES_PER_LINE + writer->contents++;
+
+	if (!lines)
+		return;
+	line = lines + WEIR_SET_V4_LINE + (net >> 8);
+	if (!line->half[WEIR_SET_BASE])
+		line->half[WEIR_SET_BASE] = index;
+	line->word[net >> 6 & 3] |= 1ULL << (net & 63);
+	for (int word = (net >> 6 & 3) + 1; word < 4; word++)
+		line->byte[WEIR_SET_RANK + word]++;
+	lines[index / HALVES_PER_LINE].half[index % HALVES_PER_LINE] = content;
+}
+
+/* The hosts of a /24 that holds only parts of it. */
+static void put_hosts(struct v4_writer *writer, uint32_t net, const uint64_t hosts[4])
+{
+	size_t index = writer->layout->bitmap * 2 + writer->bitmaps;
+	uint32_t count = 0, first = 256, last = 0;
+	struct weir_line *lines = writer->layout->line;
+
+	for (int word = 0; word < 4; word++) {
+		if (!hosts[word])
+			continue;
+		if (first == 256)
+			first = word * 64 + __builtin_ctzll(hosts[word]);
+		last = word * 64 + 63 - __builtin_clzll(hosts[word]);
+		count += __builtin_popcountll(hosts[word]);
+	}
+	if (last - first + 1 == count) {
+		put_content(writer, net, first | last << 8);
+		return;
+	}
+	put_content(writer, net, WEIR_SET_BITMAP | index);
+	if (lines)
+		memcpy(&lines[index / 2].word[index % 2 * 4], hosts, 4 * sizeof(*hosts));
+	writer->bitmaps++;
+}
+
+/* @length: 25..32, so the hosts are a power of two and aligned to it. */
+static void add_hosts(uint64_t hosts[4], uint32_t host, uint32_t length)
+{
+	uint32_t count = 1U << (32 - length);
+
+	if (count < 64)
+		hosts[host >> 6] |= ((1ULL << count) - 1) << (host & 63);
+	else
+		for (uint32_t word = host >> 6; word < (host + count) >> 6; word++)
+			hosts[word] = ~0ULL;
+}
+
+static void put_v4(struct v4_writer *writer, const struct prefixes *set)
+{
+	struct weir_line *lines = writer->layout->line;
+
+	for (size_t i = 0; i < set->v4_count;) {
+		uint32_t addr = set->v4[i] >> 8, length = set->v4[i] & 255;
+		uint64_t hosts[4] = { 0 };
+
+		if (length <= 16) {
+			for (uint32_t j = 0; lines && j < 1U << (16 - length); j++)
+				lines[WEIR_SET_V4_LINE + (addr >> 16) + j].half[WEIR_SET_WHOLE] = 1;
+			i++;
+		} else if (length <= 24) {
+			for (uint32_t j = 0; j < 1U << (24 - length); j++)
+				put_content(writer, (addr >> 8) + j, ALL_HOSTS);
+			i++;
+		} else {
+			for (; i < set->v4_count && set->v4[i] >> 16 == addr >> 8; i++)
+				add_hosts(hosts, set->v4[i] >> 8 & 255, set->v4[i] & 255);
+			put_hosts(writer, addr >> 8, hosts);
+		}
+	}
+}
+
+static int plan(struct layout *layout, char *err)
+{
+	struct v4_writer writer = { .layout = layout };
+	int rc;
+
+	if (!prefixes_are_disjoint(layout->set))
+		return fail(err, EINVAL, "a block set wants merged prefixes");
+	put_v4(&writer, layout->set);
+	rc = plan_v6(layout, err);
+	if (rc)
+		return rc;
+	layout->content = WEIR_SET_FREE_LINE;
+	layout->bitmap = layout->content + (writer.contents + 15) / HALVES_PER_LINE;
+	layout->bucket = layout->bitmap + (writer.bitmaps + 1) / 2;
+	layout->lines = layout->bucket + layout->buckets;
+	if (layout->lines > LINES_MAX)
+		return fail(err, E2BIG, "%zu prefixes are too many for a block set",
+			    prefixes_count(layout->set));
+	return 0;
+}
+
+static void put_head(const struct layout *layout, uint64_t generation)
+{
+	struct weir_line *head = layout->line, *tree = layout->line + WEIR_SET_TREE_LINE;
+
+	head->word[WEIR_SET_SEED] = layout->seed;
+	head->word[WEIR_SET_GENERATION] = generation;
+	head->half[WEIR_SET_V6_START] = layout->bucket;
+	head->half[WEIR_SET_V6_MASK] = layout->buckets ? layout->buckets - 1 : 0;
+	head->half[WEIR_SET_V6_LENGTHS] = layout->tree.nodes;
+	head->half[WEIR_SET_LINES] = layout->lines;
+	head->half[WEIR_SET_V4_PREFIXES] = layout->set->v4_count;
+	head->half[WEIR_SET_V6_PREFIXES] = layout->set->v6_count;
+	for (uint32_t i = 0; i < layout->tree.nodes; i++)
+		tree[i / HALVES_PER_LINE].half[i % HALVES_PER_LINE] = layout->tree.node[i];
+}
+
+int blockset_compile(const struct prefixes *set, uint64_t seed, uint64_t generation,
+		     struct weir_line *(*alloc)(void *ctx, size_t lines), void *ctx, char *err)
+{
+	struct layout layout = { .set = set, .seed = seed };
+	struct v4_writer writer = { .layout = &layout };
+	int rc;
+
+	rc = plan(&layout, err);
+	if (rc)
+		return rc;
+	err[0] = '\0';
+	layout.line = alloc(ctx, layout.lines);
+	if (!layout.line && err[0]) /* the reason is there */
+		return -ENOMEM;
+	if (!layout.line)
+		return fail(err, ENOMEM, "no memory for a block set of %zu MiB",
+			    layout.lines * sizeof(*layout.line) >> 20);
+	put_head(&layout, generation);
+	put_v4(&writer, set);
+	put_filter(layout.line, set);
+	each_key(&layout, put_key, &layout);
+	return 0;
+}
+
+bool blockset_has(const struct weir_line *lines, size_t count, const struct prefix *address)
+{
+	struct view view = { lines, count };
+
+	if (prefix_is_v4(&(struct prefix){ address->hi, address->lo, 128 }))
+		return weir_set_has_v4(&view, address->lo);
+	return weir_set_may_have_v6(&view, address->hi) &&
+	       weir_set_has_v6(&view, address->hi, address->lo);
+}

@@ -1,0 +1,553 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <cyaml/cyaml.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+#include "user/model/config.h"
+#include "user/model/error.h"
+#include "user/model/format.h"
+#include "user/model/parse.h"
+
+#define NS_PER_S	1000000000ULL
+#define FILE_MOST	(1U << 20)	/* bytes of a settings file */
+#define NUMBER_MOST	1000000000
+#define YEAR_S		(366ULL * 86400)
+
+#define IN(field)	offsetof(struct config, field)
+#define OF_LIST(field)	offsetof(struct config_list, field)
+
+const struct config_key config_keys[] = {
+	{ "", "mode", CONFIG_MODE, IN(judge.act), 0, 0, "enforce",
+	  "`judge`: say and record what would be banned, ban nobody. `enforce`: ban" },
+	{ "", "window", CONFIG_DURATION, IN(window_ns), 1, 60, "1s",
+	  "how often the counters are read; the window of every judgement" },
+	{ "", "undo", CONFIG_DURATION, IN(judge.undo_ns), 1, YEAR_S, "1h",
+	  "for how long a prefix whose ban a person has undone is not banned again" },
+	{ "", "remember", CONFIG_DURATION, IN(judge.remember_ns), 1, YEAR_S, "24h",
+	  "how long after its end a ban counts as a strike: each doubles the next ban" },
+	{ "", "most_bans", CONFIG_NUMBER, IN(judge.most_bans), 1, 1000000, "100000",
+	  "bans at a time; when there are more to make, the worst go first" },
+
+	{ "sources", "windows", CONFIG_NUMBER, IN(judge.source.windows), 1, 1000, "3",
+	  "windows in a row in which a source must be over its limit to be banned" },
+	{ "sources", "times", CONFIG_NUMBER, IN(judge.source.times), 2, NUMBER_MOST, "2",
+	  "over: it sends at least so many times what its limit lets through" },
+	{ "sources", "least", CONFIG_NUMBER, IN(judge.source.least_pps), 1, NUMBER_MOST, "50",
+	  "over: at least so many of its packets are dropped, in packets per second" },
+	{ "sources", "ban", CONFIG_DURATION, IN(judge.source.ban_ns), 1, YEAR_S, "1m",
+	  "the first ban of a source; the next one is twice as long, and so on" },
+	{ "sources", "longest", CONFIG_DURATION, IN(judge.source.most_ns), 1, YEAR_S, "1h",
+	  "no ban of a source is longer" },
+
+	{ "networks", "sources", CONFIG_NUMBER, IN(judge.network.sources), 2, NUMBER_MOST, "16",
+	  "a /24 or /48 is banned when so many of its sources are or would be; as many known "
+	  "sources in it, or as many as misbehave if that is more, spare it" },
+	{ "networks", "windows", CONFIG_NUMBER, IN(judge.network.windows), 1, 1000, "5",
+	  "or: windows in a row in which budgets turn it away far beyond its share" },
+	{ "networks", "times", CONFIG_NUMBER, IN(judge.network.times), 1, NUMBER_MOST, "10",
+	  "far beyond: so many times the share that each network has at the time" },
+	{ "networks", "least", CONFIG_NUMBER, IN(judge.network.least_pps), 1, NUMBER_MOST, "1000",
+	  "far beyond: and at least so much is turned away, in packets per second" },
+	{ "networks", "share", CONFIG_NUMBER, IN(judge.network.share_permille), 0, 1000, "5",
+	  "far beyond: and at least this part of all that is turned away, in thousandths" },
+	{ "networks", "ban", CONFIG_DURATION, IN(judge.network.ban_ns), 1, YEAR_S, "1m",
+	  "the first ban of a network; known sources in it pass all the same" },
+	{ "networks", "longest", CONFIG_DURATION, IN(judge.network.most_ns), 1, YEAR_S, "10m",
+	  "no ban of a network is longer" },
+
+	{ "lists", "watch", CONFIG_FLAG, IN(watch), 0, 0, "yes",
+	  "load a list again when its file changes; a list loaded by hand too" },
+	{ "lists", "settle", CONFIG_DURATION, IN(settle_ns), 1, 3600, "2s",
+	  "how long a changed file must have been left alone before it is read" },
+	{ "lists.load", "name", CONFIG_LIST_NAME, OF_LIST(name), 0, 0, NULL,
+	  "a list to load at the start, as `weir list load` would" },
+	{ "lists.load", "file", CONFIG_STRING, OF_LIST(file), 0, 0, NULL,
+	  "its file, an absolute path; whoever downloads it should rename it into place" },
+	{ "lists.load", "format", CONFIG_LIST_FORMAT, OF_LIST(format), 0, 0, "auto",
+	  "auto, plain, ipsum, ndjson, ipset or nft" },
+	{ "lists.load", "skip_bad", CONFIG_FLAG, OF_LIST(skip_bad), 0, 0, "no",
+	  "leave out lines that are no prefix, instead of refusing the file" },
+	{ "lists.load", "every", CONFIG_DURATION, OF_LIST(every_ns), 0, YEAR_S, "off",
+	  "read it again so often, for files whose changes the kernel does not tell (NFS)" },
+
+	{ "state", "known", CONFIG_STRING, IN(known_file), 0, 0, "/var/lib/weir/known",
+	  "where known sources are kept over a reboot; \"\": nowhere" },
+	{ "state", "settings", CONFIG_STRING, IN(settings_file), 0, 0, "/var/lib/weir/settings",
+	  "where limits, budgets, lists, allow and block entries are kept over a reboot, as "
+	  "`weir save` writes them; \"\": nowhere" },
+	{ "state", "every", CONFIG_DURATION, IN(save_every_ns), 1, YEAR_S, "5m",
+	  "how often both are written, besides at the end" },
+
+	{ "log", "drops", CONFIG_DURATION, IN(log_drops_ns), 0, 86400, "10s",
+	  "a line on what was dropped since, so often, while there is anything; `off`: none" },
+
+	{ "http", "address", CONFIG_STRING, IN(http_address), 0, 0, "127.0.0.1",
+	  "where the page and the metrics are served" },
+	{ "http", "port", CONFIG_NUMBER, IN(http_port), 0, 65535, "9108", "TCP port; 0: not at all" },
+	{ 0 },
+};
+
+#define KEYS		((sizeof(config_keys) / sizeof(*config_keys)) - 1)
+#define SECTIONS_MOST	8
+
+/* ---- values ---- */
+
+static int set_number(const struct config_key *key, const char *text, uint64_t *value, char *err)
+{
+	return parse_number(text, key->name, key->least, key->most, value, err);
+}
+
+static int set_duration(const struct config_key *key, const char *text, uint64_t *ns, char *err)
+{
+	char longest[FORMAT_LEN];
+
+	if (!key->least && !strcmp(text, "off")) {
+		*ns = 0;
+		return 0;
+	}
+	if (parse_duration(text, ns, err))
+		return -EINVAL;
+	format_duration(key->most, longest);
+	return *ns <= key->most * NS_PER_S ? 0 : fail(err, EINVAL, "%s: at most %s", text, longest);
+}
+
+static int set_choice(const char *text, const char *no, const char *yes, bool *value, char *err)
+{
+	char quoted[PREFIX_QUOTE];
+
+	*value = !strcmp(text, yes);
+	if (*value || !strcmp(text, no))
+		return 0;
+	prefix_quote(text, strlen(text), quoted);
+	return fail(err, EINVAL, "%s: %s or %s", quoted, yes, no);
+}
+
+static int set_string(const char *text, char *value, size_t size, char *err)
+{
+	if (strlen(text) >= size)
+		return fail(err, EINVAL, "longer than %zu bytes", size - 1);
+	strcpy(value, text);
+	return 0;
+}
+
+static int set_value(const struct config_key *key, const char *text, void *base, char *err)
+{
+	void *at = (char *)base + key->offset;
+
+	switch (key->kind) {
+	case CONFIG_NUMBER:
+		return set_number(key, text, at, err);
+	case CONFIG_DURATION:
+		return set_duration(key, text, at, err);
+	case CONFIG_FLAG:
+		return set_choice(text, "no", "yes", at, err);
+	case CONFIG_MODE:
+		return set_choice(text, "judge", "enforce", at, err);
+	case CONFIG_STRING:
+		return set_string(text, at, CONFIG_TEXT, err);
+	case CONFIG_LIST_NAME:
+		return set_string(text, at, WEIR_NAME_LEN, err);
+	case CONFIG_LIST_FORMAT:
+		return set_string(text, at, sizeof(((struct config_list *)0)->format), err);
+	}
+	return fail(err, EINVAL, "unknown kind");
+}
+
+void config_format(const struct config_key *key, const void *base, char *text, size_t size)
+{
+	const void *at = (const char *)base + key->offset;
+	char duration[FORMAT_LEN] = "off";
+
+	switch (key->kind) {
+	case CONFIG_NUMBER:
+		snprintf(text, size, "%llu", (unsigned long long)*(const uint64_t *)at);
+		break;
+	case CONFIG_DURATION:
+		if (*(const uint64_t *)at)
+			format_duration(*(const uint64_t *)at / NS_PER_S, duration);
+		snprintf(text, size, "%s", duration);
+		break;
+	case CONFIG_FLAG:
+		snprintf(text, size, "%s", *(const bool *)at ? "yes" : "no");
+		break;
+	case CONFIG_MODE:
+		snprintf(text, size, "%s", *(const bool *)at ? "enforce" : "judge");
+		break;
+	default:
+		snprintf(text, size, "%s", *(const char *)at ? (const char *)at : "\"\"");
+	}
+}
+
+/* Of the keys of a list into @list, of all others into @config. */
+static void set_defaults(struct config *config, struct config_list *list)
+{
+	char ignored[ERR_LEN];
+
+	for (const struct config_key *key = config_keys; key->name; key++) {
+		bool of_list = !strcmp(key->section, "lists.load");
+
+		if (key->initial && of_list == !!list)
+			set_value(key, key->initial, list ? (void *)list : config, ignored);
+	}
+}
+
+void config_defaults(struct config *config)
+{
+	*config = (struct config){ 0 };
+	set_defaults(config, NULL);
+}
+
+/* ---- where in the file ---- */
+
+/*
+ * libcyaml says where the value before an unknown key stands, and of a loaded
+ * value nothing: so the line is looked up in the document that libyaml makes.
+ */
+struct document {
+	yaml_document_t yaml;
+	bool good;
+};
+
+static void document_open(struct document *document, const char *data, size_t size)
+{
+	yaml_parser_t parser;
+
+	document->good = false;
+	if (!yaml_parser_initialize(&parser))
+		return;
+	yaml_parser_set_input_string(&parser, (const unsigned char *)data, size);
+	document->good = yaml_parser_load(&parser, &document->yaml);
+	yaml_parser_delete(&parser);
+}
+
+static void document_close(struct document *document)
+{
+	if (document->good)
+		yaml_document_delete(&document->yaml);
+}
+
+static bool is_scalar(const yaml_node_t *node, const char *text)
+{
+	return node && node->type == YAML_SCALAR_NODE &&
+	       node->data.scalar.length == strlen(text) &&
+	       !memcmp(node->data.scalar.value, text, strlen(text));
+}
+
+/* The line of the first key @name from line @from on, or @otherwise. */
+static size_t line_of_name(struct document *document, const char *name, size_t from,
+			   size_t otherwise)
+{
+	size_t best = 0;
+	yaml_node_t *node;
+
+	for (int i = 1; document->good && (node = yaml_document_get_node(&document->yaml, i)); i++) {
+		if (node->type != YAML_MAPPING_NODE)
+			continue;
+		for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+		     pair < node->data.mapping.pairs.top; pair++) {
+			yaml_node_t *key = yaml_document_get_node(&document->yaml, pair->key);
+
+			if (is_scalar(key, name) && key->start_mark.line + 1 >= from &&
+			    (!best || key->start_mark.line + 1 < best))
+				best = key->start_mark.line + 1;
+		}
+	}
+	return best ? best : otherwise;
+}
+
+static yaml_node_t *value_of(struct document *document, yaml_node_t *mapping, const char *name)
+{
+	if (!mapping || mapping->type != YAML_MAPPING_NODE)
+		return NULL;
+	for (yaml_node_pair_t *pair = mapping->data.mapping.pairs.start;
+	     pair < mapping->data.mapping.pairs.top; pair++)
+		if (is_scalar(yaml_document_get_node(&document->yaml, pair->key), name))
+			return yaml_document_get_node(&document->yaml, pair->value);
+	return NULL;
+}
+
+/* The line of a value; @index: of the list that it belongs to. 0: not there. */
+static size_t line_of_key(struct document *document, const struct config_key *key, size_t index)
+{
+	yaml_node_t *node = document->good ? yaml_document_get_root_node(&document->yaml) : NULL;
+
+	if (!strcmp(key->section, "lists.load")) {
+		node = value_of(document, value_of(document, node, "lists"), "load");
+		if (!node || node->type != YAML_SEQUENCE_NODE ||
+		    node->data.sequence.items.start + index >= node->data.sequence.items.top)
+			return 0;
+		node = yaml_document_get_node(&document->yaml,
+					      node->data.sequence.items.start[index]);
+	} else if (*key->section) {
+		node = value_of(document, node, key->section);
+	}
+	node = value_of(document, node, key->name);
+	return node ? node->start_mark.line + 1 : 0;
+}
+
+/* ---- libcyaml: its schema, made from the table of keys ---- */
+
+/* What libcyaml fills: each value's text by the key's index. */
+struct raw_list {
+	char *text[KEYS];
+};
+
+struct raw_section {
+	char *text[KEYS];
+	struct raw_list *load;
+	uint32_t load_count;
+};
+
+struct raw {
+	char *text[KEYS];
+	struct raw_section *section[SECTIONS_MOST];
+};
+
+struct schema {
+	cyaml_schema_value_t top, list;
+	cyaml_schema_field_t fields[KEYS + SECTIONS_MOST + 1];
+	cyaml_schema_field_t section_fields[SECTIONS_MOST][KEYS + 2];
+	cyaml_schema_field_t list_fields[KEYS + 1];
+	const char *sections[SECTIONS_MOST];
+};
+
+static void add_field(cyaml_schema_field_t *fields, const cyaml_schema_field_t *field)
+{
+	while (fields->key)
+		fields++;
+	*fields = *field;
+}
+
+static void add_text(cyaml_schema_field_t *fields, size_t index, size_t offset)
+{
+	const struct config_key *key = &config_keys[index];
+
+	add_field(fields, &(cyaml_schema_field_t){
+		.key = key->name, .data_offset = offset + index * sizeof(char *),
+		.value = { .type = CYAML_STRING, .data_size = 1,
+			   .flags = CYAML_FLAG_POINTER |
+				    (key->initial ? CYAML_FLAG_OPTIONAL : CYAML_FLAG_DEFAULT),
+			   .string = { .min = 0, .max = CONFIG_TEXT } } });
+}
+
+/* Sections are numbered in the order of the table. */
+static size_t section_number(const struct schema *schema, const char *name)
+{
+	size_t number = 0;
+
+	while (schema->sections[number] && strcmp(schema->sections[number], name))
+		number++;
+	return number;
+}
+
+static void add_section(struct schema *schema, const char *name, size_t number)
+{
+	schema->sections[number] = name;
+	add_field(schema->fields, &(cyaml_schema_field_t){
+		.key = name,
+		.data_offset = offsetof(struct raw, section) + number * sizeof(struct raw_section *),
+		.value = { .type = CYAML_MAPPING, .data_size = sizeof(struct raw_section),
+			   .flags = CYAML_FLAG_POINTER_NULL_STR | CYAML_FLAG_OPTIONAL,
+			   .mapping = { .fields = schema->section_fields[number] } } });
+}
+
+static void make_schema(struct schema *schema)
+{
+	*schema = (struct schema){
+		.top = { .type = CYAML_MAPPING, .flags = CYAML_FLAG_POINTER,
+			 .data_size = sizeof(struct raw), .mapping = { .fields = schema->fields } },
+		.list = { .type = CYAML_MAPPING, .flags = CYAML_FLAG_DEFAULT,
+			  .data_size = sizeof(struct raw_list),
+			  .mapping = { .fields = schema->list_fields } },
+	};
+	for (size_t i = 0; i < KEYS; i++) {
+		const char *name = config_keys[i].section;
+		size_t number;
+
+		if (!*name) {
+			add_text(schema->fields, i, 0);
+		} else if (!strcmp(name, "lists.load")) {
+			add_text(schema->list_fields, i, 0);
+		} else {
+			number = section_number(schema, name);
+			if (!schema->sections[number])
+				add_section(schema, name, number);
+			add_text(schema->section_fields[number], i, 0);
+		}
+	}
+	add_field(schema->section_fields[section_number(schema, "lists")], &(cyaml_schema_field_t){
+		.key = "load", .data_offset = offsetof(struct raw_section, load),
+		.count_offset = offsetof(struct raw_section, load_count), .count_size = 4,
+		.value = { .type = CYAML_SEQUENCE, .data_size = sizeof(struct raw_list),
+			   .flags = CYAML_FLAG_POINTER_NULL_STR | CYAML_FLAG_OPTIONAL,
+			   .sequence = { .entry = &schema->list, .min = 0,
+					 .max = CONFIG_LISTS } } });
+}
+
+/* ---- reading ---- */
+
+/* The first thing that libcyaml complains of, and where. */
+struct complaint {
+	char why[ERR_LEN];
+	size_t line;
+};
+
+static void complain(cyaml_log_t level, void *ctx, const char *format, va_list args)
+{
+	struct complaint *complaint = ctx;
+	char text[ERR_LEN];
+	const char *line;
+
+	if (level < CYAML_LOG_WARNING)	/* one warning there is: more than one document */
+		return;
+	vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0';
+	line = strstr(text, "(line: ");
+	if (line && !complaint->line)
+		complaint->line = strtoul(line + strlen("(line: "), NULL, 10);
+	if (!complaint->why[0] && !line && !strstr(text, "Backtrace:"))
+		snprintf(complaint->why, sizeof(complaint->why), "%.200s",
+			 !strncmp(text, "Load: ", 6) ? text + 6 : text);
+}
+
+/* The key at the end of a complaint that begins with @what, or NULL. */
+static const char *key_after(const char *complaint, const char *what)
+{
+	return strncmp(complaint, what, strlen(what)) ? NULL : complaint + strlen(what);
+}
+
+static int refuse_yaml(const char *name, struct document *document, cyaml_err_t error,
+		       const struct complaint *complaint, char *err)
+{
+	const char *unknown = key_after(complaint->why, "Unexpected key: "),
+		   *twice = key_after(complaint->why, "Mapping field already seen: "),
+		   *key = unknown ? unknown : twice;
+	size_t line = complaint->line ? complaint->line : 1;
+	char quoted[PREFIX_QUOTE];
+
+	if (!key)
+		return fail(err, EINVAL, "%.80s:%zu: %.150s", name, line,
+			    complaint->why[0] ? complaint->why : cyaml_strerror(error));
+	prefix_quote(key, strlen(key), quoted);
+	return fail(err, EINVAL, "%.120s:%zu: %s %s", name,
+		    line_of_name(document, key, twice ? line + 1 : line, line),
+		    unknown ? "no such key belongs here:" : "it is there twice:", quoted);
+}
+
+/* Sets the keys that were given, of one section or of list @index, in @base. */
+static int set_given(const char *name, struct document *document, char *const text[KEYS],
+		     size_t index, void *base, char *err)
+{
+	char why[ERR_LEN];
+
+	for (size_t i = 0; i < KEYS; i++)
+		if (text[i] && set_value(&config_keys[i], text[i], base, why))
+			return fail(err, EINVAL, "%.80s:%zu: %s: %.120s", name,
+				    line_of_key(document, &config_keys[i], index),
+				    config_keys[i].name, why);
+	return 0;
+}
+
+static int set_lists(const char *name, struct document *document, const struct raw_section *raw,
+		     struct config *config, char *err)
+{
+	for (uint32_t i = 0; i < raw->load_count; i++) {
+		struct config_list *list = &config->lists[i];
+		const struct config_key *key = config_keys;
+
+		*list = (struct config_list){ 0 };
+		set_defaults(config, list);
+		if (set_given(name, document, raw->load[i].text, i, list, err))
+			return -EINVAL;
+		while (key->offset != OF_LIST(file) || strcmp(key->section, "lists.load"))
+			key++;
+		if (list->file[0] != '/')
+			return fail(err, EINVAL, "%.80s:%zu: file: an absolute path is wanted", name,
+				    line_of_key(document, key, i));
+		for (uint32_t n = 0; n < i; n++)
+			if (!strcmp(list->name, config->lists[n].name))
+				return fail(err, EINVAL, "%.80s:%zu: list %s is there twice", name,
+					    line_of_key(document, key, i), list->name);
+	}
+	config->list_count = raw->load_count;
+	return 0;
+}
+
+static int set_all(const char *name, struct document *document, const struct raw *raw,
+		   struct config *config, char *err)
+{
+	int rc = set_given(name, document, raw->text, 0, config, err);
+
+	for (size_t s = 0; s < SECTIONS_MOST && !rc; s++) {
+		if (!raw->section[s])
+			continue;
+		rc = set_given(name, document, raw->section[s]->text, 0, config, err);
+		if (!rc && raw->section[s]->load_count)
+			rc = set_lists(name, document, raw->section[s], config, err);
+	}
+	return rc;
+}
+
+static int check_together(const char *name, const struct config *config, char *err)
+{
+	if (config->judge.source.ban_ns > config->judge.source.most_ns)
+		return fail(err, EINVAL, "%.150s: sources: ban is longer than longest", name);
+	if (config->judge.network.ban_ns > config->judge.network.most_ns)
+		return fail(err, EINVAL, "%.150s: networks: ban is longer than longest", name);
+	return 0;
+}
+
+int config_parse(const char *name, const char *data, size_t size, struct config *config, char *err)
+{
+	struct complaint complaint = { 0 };
+	cyaml_config_t cyaml = { .log_fn = complain, .log_ctx = &complaint, .mem_fn = cyaml_mem,
+				 .log_level = CYAML_LOG_WARNING, .flags = CYAML_CFG_NO_ALIAS };
+	struct config wanted;
+	struct document document;
+	struct schema schema;
+	struct raw *raw = NULL;
+	cyaml_err_t error;
+	int rc = 0;
+
+	make_schema(&schema);
+	config_defaults(&wanted);
+	document_open(&document, data, size);
+	error = cyaml_load_data((const uint8_t *)data, size, &cyaml, &schema.top,
+				(cyaml_data_t **)&raw, NULL);
+	if (error != CYAML_OK || complaint.why[0])
+		rc = refuse_yaml(name, &document, error, &complaint, err);
+	else if (raw)
+		rc = set_all(name, &document, raw, &wanted, err);
+	if (!rc)
+		rc = check_together(name, &wanted, err);
+	cyaml_free(&cyaml, &schema.top, raw, 0);
+	document_close(&document);
+	if (!rc)
+		*config = wanted;
+	return rc;
+}
+
+int config_read(const char *file, struct config *config, char *err)
+{
+	FILE *stream = fopen(file, "re");
+	char *data = malloc(FILE_MOST + 1);
+	size_t size = 0;
+	int rc;
+
+	if (!stream)
+		rc = fail(err, errno, "cannot open settings file %s: %s", file, strerror(errno));
+	else if (!data)
+		rc = fail(err, ENOMEM, "out of memory");
+	else if ((size = fread(data, 1, FILE_MOST + 1, stream)) > FILE_MOST)
+		rc = fail(err, EFBIG, "settings file %s is larger than 1 MiB", file);
+	else if (ferror(stream))
+		rc = fail(err, EIO, "cannot read settings file %s", file);
+	else
+		rc = config_parse(file, data, size, config, err);
+	free(data);
+	if (stream)
+		fclose(stream);
+	return rc;
+}

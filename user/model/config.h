@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The daemon's settings file. Pure: config_parse() reads from memory. */
+#ifndef WEIR_MODEL_CONFIG_H
+#define WEIR_MODEL_CONFIG_H
+
+#include "user/model/judge.h"
+
+#define CONFIG_FILE	"/etc/weir/weir.yaml"
+#define CONFIG_TEXT	256		/* of a path, NUL included */
+#define CONFIG_LISTS	64
+
+/* A list that is loaded, and read again, without anybody asking. */
+struct config_list {
+	char name[WEIR_NAME_LEN];
+	char file[CONFIG_TEXT];
+	char format[16];
+	uint64_t every_ns;		/* 0: only when the file changes */
+	bool skip_bad;
+};
+
+struct config {
+	struct judge_rules judge;
+	uint64_t window_ns;
+	bool watch;
+	uint64_t settle_ns;
+	struct config_list lists[CONFIG_LISTS];
+	size_t list_count;
+	char known_file[CONFIG_TEXT], settings_file[CONFIG_TEXT];	/* "": off */
+	uint64_t save_every_ns;
+	uint64_t log_drops_ns;		/* 0: off */
+	char http_address[CONFIG_TEXT];
+	uint64_t http_port;		/* 0: off */
+};
+
+enum config_kind {
+	CONFIG_NUMBER,			/* uint64_t */
+	CONFIG_DURATION,		/* `30s 10m 2h 7d`, uint64_t in ns; `off` where it may be 0 */
+	CONFIG_FLAG,			/* `yes no`, bool */
+	CONFIG_MODE,			/* `enforce judge`, bool */
+	CONFIG_STRING,			/* char[CONFIG_TEXT] */
+	CONFIG_LIST_NAME,		/* char[WEIR_NAME_LEN] */
+	CONFIG_LIST_FORMAT,		/* char[16] */
+};
+
+/* The one place where keys are described: read from, printed, documented and tested by it. */
+struct config_key {
+	const char *section;		/* "": the top; "lists.load": of each list */
+	const char *name;
+	enum config_kind kind;
+	size_t offset;			/* in struct config, or in struct config_list */
+	uint64_t least, most;		/* of a number; of a duration in seconds, 0: `off` may be */
+	const char *initial;		/* as the file would say it; NULL: must be given */
+	const char *help;		/* with the unit */
+};
+
+/* Ends with an empty one. */
+extern const struct config_key config_keys[];
+
+/* What holds without a file. */
+void config_defaults(struct config *config);
+/* 0, or -errno with @err: "NAME:LINE: why". @config is changed only when all is right. */
+int config_parse(const char *name, const char *data, size_t size, struct config *config, char *err);
+int config_read(const char *file, struct config *config, char *err);
+/* The value of a key as the file would say it; @base: of the struct that it is in. */
+void config_format(const struct config_key *key, const void *base, char *text, size_t size);
+
+#endif

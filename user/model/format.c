@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "user/model/format.h"
+#include "user/model/parse.h"
+
+void format_packet_rate(uint64_t packets, uint32_t per_s, char text[FORMAT_LEN])
+{
+	const char *unit = per_s == 60 ? "/min" : per_s == 3600 ? "/h" : "pps";
+
+	snprintf(text, FORMAT_LEN, "%llu%s", (unsigned long long)packets, unit);
+}
+
+void format_bits(uint64_t bits, char text[FORMAT_LEN])
+{
+	static const char *const units[] = { "bit", "kbit", "mbit", "gbit" };
+	int unit = 0;
+
+	while (unit < 3 && bits && bits % 1000 == 0) {
+		bits /= 1000;
+		unit++;
+	}
+	snprintf(text, FORMAT_LEN, "%llu%s", (unsigned long long)bits, units[unit]);
+}
+
+void format_duration(uint64_t seconds, char text[FORMAT_LEN])
+{
+	static const struct {
+		uint64_t seconds;
+		char unit;
+	} units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
+	int unit = 0;
+
+	while (unit < 3 && (seconds < units[unit].seconds || seconds % units[unit].seconds))
+		unit++;
+	snprintf(text, FORMAT_LEN, "%llu%c", (unsigned long long)(seconds / units[unit].seconds),
+		 units[unit].unit);
+}
+
+/* Appends to @text, with a space between words. */
+static void add_words(char *text, size_t size, const char *words)
+{
+	size_t used = strlen(text);
+
+	snprintf(text + used, size - used, "%s%s", used ? " " : "", words);
+}
+
+void format_class(const struct weir_limit_spec *spec, char text[FORMAT_LEN])
+{
+	const char *name = proto_name(spec->proto);
+	char word[32];
+
+	text[0] = '\0';
+	if (!spec->any_proto && spec->what != WEIR_SYN) {
+		if (name)
+			snprintf(word, sizeof(word), "proto %s", name);
+		else
+			snprintf(word, sizeof(word), "proto %u", spec->proto);
+		add_words(text, FORMAT_LEN, word);
+	}
+	if (spec->what == WEIR_SYN)
+		add_words(text, FORMAT_LEN, "syn");
+	if (spec->what == WEIR_FRAGMENT)
+		add_words(text, FORMAT_LEN, "fragment");
+	if (spec->dport_first && spec->dport_first == spec->dport_last)
+		snprintf(word, sizeof(word), "dport %u", spec->dport_first);
+	else
+		snprintf(word, sizeof(word), "dport %u-%u", spec->dport_first, spec->dport_last);
+	if (spec->dport_first)
+		add_words(text, FORMAT_LEN, word);
+	if (!text[0])
+		snprintf(text, FORMAT_LEN, "all");
+}
+
+int is_default(const struct weir_prefix *from)
+{
+	return from->prefixlen == 0;
+}
+
+void format_end(const struct weir_prefix *end, char text[PREFIX_STRLEN])
+{
+	struct prefix prefix;
+
+	prefix_from_key(end, &prefix);
+	if (is_default(end))
+		snprintf(text, PREFIX_STRLEN, "any");
+	else
+		prefix_format(&prefix, text);
+}
+
+/* @end: "from" or "to". */
+static void add_match(const struct weir_limit_spec *spec, const char *end, char *text, size_t size)
+{
+	char word[FORMAT_LEN + 40], value[FORMAT_LEN];
+	struct prefix prefix;
+
+	prefix_from_key(&spec->from, &prefix);
+	if (!is_default(&spec->from)) {
+		prefix_format(&prefix, value);
+		snprintf(word, sizeof(word), "%s %s", end, value);
+		add_words(text, size, word);
+	}
+	format_class(spec, value);
+	if (strcmp(value, "all"))
+		add_words(text, size, value);
+}
+
+static void add_rates(const struct weir_limit_spec *spec, char *text, size_t size)
+{
+	char word[FORMAT_LEN + 40], value[FORMAT_LEN];
+
+	if (spec->rate_packets) {
+		format_packet_rate(spec->rate_packets, spec->per_s, value);
+		snprintf(word, sizeof(word), "rate %s burst %llu", value,
+			 (unsigned long long)spec->burst_packets);
+		add_words(text, size, word);
+	}
+	if (spec->rate_bits_per_s) {
+		format_bits(spec->rate_bits_per_s, value);
+		snprintf(word, sizeof(word), "rate %s", value);
+		add_words(text, size, word);
+		format_bits(spec->burst_bits, value);
+		snprintf(word, sizeof(word), "burst %s", value);
+		add_words(text, size, word);
+	}
+}
+
+void format_limit(const struct weir_limit_spec *spec, const struct weir_limit *limit, char *text,
+		  size_t size)
+{
+	char word[32];
+
+	text[0] = '\0';
+	add_match(spec, "from", text, size);
+	add_rates(spec, text, size);
+	if (limit->v4_bits != 32) {
+		snprintf(word, sizeof(word), "per %u", limit->v4_bits);
+		add_words(text, size, word);
+	}
+	if (limit->v6_bits != 64) {
+		snprintf(word, sizeof(word), "per %u", limit->v6_bits);
+		add_words(text, size, word);
+	}
+}
+
+void format_budget(const struct weir_limit_spec *spec, char *text, size_t size)
+{
+	text[0] = '\0';
+	add_match(spec, "to", text, size);
+	add_rates(spec, text, size);
+}
+
+const char *reason_name(enum weir_reason reason)
+{
+	static const char *const names[] = {
+#define R(id, name, action) name,
+		WEIR_REASONS(R)
+#undef R
+	};
+
+	return reason < WEIR_REASON_MAX ? names[reason] : "?";
+}
+
+const char *reason_action(enum weir_reason reason)
+{
+	static const char PASS[] = "pass", DROP[] = "drop", TX[] = "tx";
+	static const char *const actions[] = {
+#define R(id, name, action) action,
+		WEIR_REASONS(R)
+#undef R
+	};
+
+	return reason < WEIR_REASON_MAX ? actions[reason] : "?";
+}

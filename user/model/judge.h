@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Whom to ban, and for how long: from what the data path counted, window by
+ * window. Pure: no maps, no clock, no log; daemon.c brings what it asks for
+ * and carries out what it decides.
+ *
+ *	judge_begin(judge, now_ns);
+ *	judge_source(judge, ...);	for every source that had packets dropped
+ *	judge_network(judge, ...);	for every network that was turned away
+ *	judge_end(judge, &world, &decisions);
+ */
+#ifndef WEIR_MODEL_JUDGE_H
+#define WEIR_MODEL_JUDGE_H
+
+#include "user/model/settings.h"
+
+/* Documented with their units in user/config.c. */
+struct judge_rules {
+	bool act;			/* false: only say what would be banned */
+	uint64_t undo_ns, remember_ns;
+	uint64_t most_bans;
+	struct {
+		uint64_t windows, times, least_pps, ban_ns, most_ns;
+	} source;
+	struct {
+		uint64_t windows, sources, times, least_pps, share_permille, ban_ns, most_ns;
+	} network;
+};
+
+/* A source as its limit counts it. Counters since its bucket was made. */
+struct judge_source {
+	struct weir_bucket_key key;
+	struct prefix prefix;
+	uint64_t passed, dropped;	/* packets */
+	uint64_t limit_pps;		/* 0: the limit is one of bits */
+};
+
+/* A line of the map `networks`: what a /24 or /48 was turned away. */
+struct judge_network {
+	uint32_t line;			/* below WEIR_NETWORKS */
+	struct prefix prefix;
+	uint64_t dropped;		/* packets, at least */
+	uint64_t share_pps;		/* what each network may have now */
+};
+
+/* What a judgement depends on besides. */
+struct judge_world {
+	const struct entries *allow;		/* sorted */
+	const struct entries *block;		/* sorted, without those that have ended */
+	const struct prefixes *own;		/* this host's addresses and gateways; merged */
+	const struct prefixes *own_networks;	/* those it is in; merged */
+	/* Whether a source is known; how many known sources a prefix has. */
+	bool (*is_known)(void *ctx, const struct prefix *source);
+	uint64_t (*count_known)(void *ctx, const struct prefix *prefix);
+	void *ctx;
+	uint64_t dropped;		/* by all devices in this window, for whatever reason */
+	uint64_t turned_away;		/* of those, by budgets */
+};
+
+/* Worst first. All but the number, the date and the wording of @about. */
+struct decision {
+	struct weir_judgement about;
+	struct prefix prefix;
+	uint64_t ttl_ns;		/* 0: no ban */
+	uint64_t weight;		/* packets dropped in the last window */
+};
+
+struct decisions {
+	struct decision *at;
+	size_t count, room;
+	uint64_t put_off;		/* bans for which there was no room */
+};
+
+struct judge;
+
+struct judge *judge_new(void);
+void judge_free(struct judge *judge);
+/* The rules may change at any time; copied. */
+void judge_set_rules(struct judge *judge, const struct judge_rules *rules);
+/*
+ * What was judged before, oldest first: strikes, bans that run, what a person
+ * undid. Its own decisions it knows. @now_unix_s and @now_ns are one moment.
+ */
+int judge_remember(struct judge *judge, const struct weir_judgement *judgement, uint64_t now_unix_s,
+		   uint64_t now_ns);
+/* A ban that runs, and how often there was one before. */
+int judge_remember_ban(struct judge *judge, const struct entry *entry);
+
+void judge_begin(struct judge *judge, uint64_t now_ns);
+/* All return 0 or -ENOMEM. Networks: all of the map in each window. */
+int judge_source(struct judge *judge, const struct judge_source *source);
+int judge_network(struct judge *judge, const struct judge_network *network);
+/* Whether judge_end() has anything to think about. */
+bool judge_is_due(const struct judge *judge);
+/* Adds to @decisions, which the caller frees. */
+int judge_end(struct judge *judge, const struct judge_world *world, struct decisions *decisions);
+
+/* They could not be carried out: judge them again. */
+void judge_take_back(struct judge *judge, const struct decisions *decisions);
+
+/* The /24 or /48 that @source is in. */
+struct prefix judge_network_of(const struct prefix *source);
+/* How long a window was; for messages. */
+uint64_t judge_window_ns(const struct judge *judge);
+
+#endif

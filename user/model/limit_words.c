@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "user/model/error.h"
+#include "user/model/limit_words.h"
+#include "user/model/parse.h"
+#include "user/model/words.h"
+
+#define V4_BITS	32
+#define V6_BITS	64
+
+static int set_prefix(void *into, const char *value, char *err)
+{
+	struct limit_words *w = into;
+	struct prefix prefix;
+
+	if (parse_prefix(value, &prefix, err))
+		return -EINVAL;
+	if (prefix.length == 0)
+		return fail(err, EINVAL, "::/0 is everything: leave it out; for all of IPv6 that is "
+			    "routed say 2000::/3");
+	prefix_to_key(&prefix, &w->spec.from);
+	w->from = true;
+	return 0;
+}
+
+static int set_proto(void *into, const char *value, char *err)
+{
+	struct limit_words *w = into;
+	bool any;
+
+	if (w->proto)	/* `icmp` alone is a proto, too */
+		return fail(err, EINVAL, "proto %s: the protocol is given twice", value);
+	if (parse_proto(value, &w->spec.proto, &any, err))
+		return -EINVAL;
+	w->spec.any_proto = any;
+	w->proto = !any;
+	return 0;
+}
+
+static int set_rate(void *into, const char *value, char *err)
+{
+	struct limit_words *w = into;
+	struct rate rate;
+
+	if (parse_rate(value, &rate, err))
+		return -EINVAL;
+	if (rate.packets ? w->spec.rate_packets : w->spec.rate_bits_per_s)
+		return fail(err, EINVAL, "rate \"%s\": there is a rate of %s already", value,
+			    rate.packets ? "packets" : "bits");
+	if (rate.packets) {
+		w->spec.rate_packets = rate.packets;
+		w->spec.per_s = rate.per_s;
+	} else {
+		w->spec.rate_bits_per_s = rate.bits_per_s;
+	}
+	return 0;
+}
+
+static int set_burst(void *into, const char *value, char *err)
+{
+	struct limit_words *w = into;
+	struct burst burst;
+
+	if (parse_burst(value, &burst, err))
+		return -EINVAL;
+	if (burst.packets ? w->spec.burst_packets : w->spec.burst_bits)
+		return fail(err, EINVAL, "burst \"%s\": there is a burst of %s already", value,
+			    burst.packets ? "packets" : "bits");
+	if (burst.packets)
+		w->spec.burst_packets = burst.packets;
+	else
+		w->spec.burst_bits = burst.bits;
+	return 0;
+}
+
+static int set_per(void *into, const char *value, char *err)
+{
+	struct limit_words *w = into;
+	uint64_t bits;
+
+	if (parse_number(value, "per", 1, 128, &bits, err))
+		return -EINVAL;
+	if (w->pers == 2)
+		return fail(err, EINVAL, "per \"%s\": one for IPv4 and one for IPv6 at most", value);
+	w->per[w->pers++] = bits;
+	return 0;
+}
+
+/* Of IPv4 up to 32, of IPv6 above; behind an IPv6 prefix always of IPv6. */
+static int apply_per(struct limit_words *w, char *err)
+{
+	bool v4_given = false, v6_given = false, only_v4, only_v6;
+	struct prefix from;
+
+	prefix_from_key(&w->spec.from, &from);
+	only_v4 = w->from && prefix_is_v4(&from);
+	only_v6 = w->from && !prefix_is_v4(&from);
+	for (int i = 0; i < w->pers; i++) {
+		bool v4 = w->per[i] <= 32 && !only_v6;
+		bool *given = v4 ? &v4_given : &v6_given;
+
+		if (!v4 && only_v4)
+			return fail(err, EINVAL, "per %u: an IPv4 source has up to 32 bits",
+				    w->per[i]);
+		if (*given)
+			return fail(err, EINVAL, "per %u: there is a per %u already", w->per[i],
+				    w->per[0]);
+		*given = true;
+		*(v4 ? &w->v4_bits : &w->v6_bits) = w->per[i];
+	}
+	return 0;
+}
+
+static int set_dport(void *into, const char *value, char *err)
+{
+	struct limit_words *w = into;
+
+	return parse_ports(value, &w->spec.dport_first, &w->spec.dport_last, err);
+}
+
+static int set_what(void *into, const char *word, char *err)
+{
+	struct limit_words *w = into;
+
+	if (w->spec.what != WEIR_ANY_PACKET)
+		return fail(err, EINVAL, "\"%s\": one of syn and fragment, once", word);
+	w->spec.what = !strcmp(word, "syn") ? WEIR_SYN : WEIR_FRAGMENT;
+	return 0;
+}
+
+/* A class that no packet can be in is a mistake; say so now and not by silence. */
+static int check_class(struct limit_words *w, char *err)
+{
+	struct weir_limit_spec *spec = &w->spec;
+
+	if (spec->what == WEIR_SYN && w->proto && spec->proto != IPPROTO_TCP)
+		return fail(err, EINVAL, "syn: only TCP has connections to open");
+	if (spec->what == WEIR_FRAGMENT && spec->dport_first)
+		return fail(err, EINVAL, "fragment: a later fragment carries no port");
+	if (spec->dport_first && w->proto && spec->proto != IPPROTO_TCP &&
+	    spec->proto != IPPROTO_UDP)
+		return fail(err, EINVAL, "dport: only tcp and udp are looked at for ports");
+	if (spec->what == WEIR_SYN) {
+		spec->proto = IPPROTO_TCP;
+		spec->any_proto = 0;
+	}
+	return 0;
+}
+
+/*
+ * One table; each use takes its part: a budget is asked where to and not per
+ * whom, and what only finds a limit takes no rates.
+ */
+static const struct word words_of[] = {
+	{ "to", "a prefix", set_prefix },
+	{ "rate", "a rate such as 1000pps", set_rate, .often = true },
+	{ "burst", "a number of packets, or of bits such as 512kbit", set_burst, .often = true },
+	{ "proto", "tcp, udp, icmp or a number", set_proto },
+	{ "icmp", NULL, set_proto },
+	{ "syn", NULL, set_what },
+	{ "fragment", NULL, set_what },
+	{ "dport", "a port or a range", set_dport },
+	{ "from", "a prefix", set_prefix },
+	{ "per", "a number of bits", set_per, .often = true },
+	{ 0 },
+};
+
+static bool takes(enum limit_use use, const char *word)
+{
+	if (!strcmp(word, "to"))
+		return use == BUDGET_TO_SET;
+	if (!strcmp(word, "from"))
+		return use != BUDGET_TO_SET;
+	if (!strcmp(word, "per"))
+		return use == LIMIT_TO_SET;
+	return use != LIMIT_TO_FIND || (strcmp(word, "rate") && strcmp(word, "burst"));
+}
+
+int parse_limit_words(char ***words, enum limit_use use, struct limit_words *w, char *err)
+{
+	struct word table[sizeof(words_of) / sizeof(*words_of)] = { { 0 } };
+	int rc, taken = 0;
+
+	for (const struct word *word = words_of; word->name; word++)
+		if (takes(use, word->name))
+			table[taken++] = *word;
+	*w = (struct limit_words){ .spec.any_proto = 1, .v4_bits = V4_BITS, .v6_bits = V6_BITS };
+	rc = take_words(words, table, w, err);
+	if (!rc && use != LIMIT_TO_FIND && !w->spec.rate_packets && !w->spec.rate_bits_per_s)
+		rc = fail(err, EINVAL, "a rate is needed, such as rate 1000pps");
+	if (!rc)
+		rc = apply_per(w, err);
+	return rc ? rc : check_class(w, err);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The words that say which packets a limit or a budget is for, and how many. */
+#ifndef WEIR_MODEL_LIMIT_WORDS_H
+#define WEIR_MODEL_LIMIT_WORDS_H
+
+#include <stdbool.h>
+
+#include "bpf/weir.h"
+
+/* What the words said; the rates only where they are wanted. */
+struct limit_words {
+	struct weir_limit_spec spec;	/* from: the source, or a budget's destination */
+	bool from, proto;	/* were given; proto: and is not `any` */
+	uint8_t per[2], pers;	/* as given */
+	uint8_t v4_bits, v6_bits;
+};
+
+enum limit_use { LIMIT_TO_SET, LIMIT_TO_FIND, BUDGET_TO_SET };
+
+/* Takes all @words; 0, or -EINVAL with @err. */
+int parse_limit_words(char ***words, enum limit_use use, struct limit_words *w, char *err);
+
+#endif

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/pure/bucket.h"
+#include "user/model/error.h"
+#include "user/model/policy.h"
+#include "user/model/policy_match.h"
+
+#define BURST_TICKS_MAX	(30 * 86400 * WEIR_TICKS_PER_S)
+#define FRAME_BYTES	1514	/* a full Ethernet frame without FCS */
+/*
+ * The coarse clock stands still for up to 10 ms (CONFIG_HZ=100). A source that keeps
+ * to its rate then seems to owe that much, and must still be below half its burst.
+ */
+#define COARSE_TICKS	(WEIR_TICKS_PER_S / 50)
+
+/* ---- from rates to ticks ---- */
+
+static int fill_bursts(struct weir_limit_spec *spec, char *err)
+{
+	if (spec->rate_packets && !spec->burst_packets)
+		spec->burst_packets = spec->rate_packets >= 20 ? spec->rate_packets / 10 : 2;
+	if (spec->rate_bits_per_s && !spec->burst_bits) {
+		spec->burst_bits = spec->rate_bits_per_s / 10;
+		if (spec->burst_bits < 65536 * 8)
+			spec->burst_bits = 65536 * 8;
+	}
+	if (spec->burst_packets && !spec->rate_packets)
+		return fail(err, EINVAL, "burst %llu: a burst of packets needs a rate of packets",
+			    (unsigned long long)spec->burst_packets);
+	if (spec->burst_bits && !spec->rate_bits_per_s)
+		return fail(err, EINVAL, "burst %llubit: a burst of bits needs a rate of bits",
+			    (unsigned long long)spec->burst_bits);
+	if (spec->burst_bits && spec->burst_bits < FRAME_BYTES * 8)
+		return fail(err, EINVAL, "burst %llubit: no full frame would ever pass; at least %dbit",
+			    (unsigned long long)spec->burst_bits, FRAME_BYTES * 8);
+	return 0;
+}
+
+static int fill_ticks(struct weir_limit *limit, const struct weir_limit_spec *spec, char *err)
+{
+	unsigned __int128 burst, byte_burst;
+
+	limit->cost = limit->byte_cost = 0;
+	if (spec->rate_packets)
+		limit->cost = (spec->per_s * WEIR_TICKS_PER_S + spec->rate_packets / 2) /
+			      spec->rate_packets;
+	if (spec->rate_bits_per_s)
+		limit->byte_cost = (8 * WEIR_TICKS_PER_S << WEIR_BYTE_COST_SHIFT) /
+				   spec->rate_bits_per_s;
+	burst = (unsigned __int128)limit->cost * spec->burst_packets;
+	byte_burst = (unsigned __int128)limit->byte_cost * (spec->burst_bits / 8) >>
+		     WEIR_BYTE_COST_SHIFT;
+	if (burst > BURST_TICKS_MAX || byte_burst > BURST_TICKS_MAX)
+		return fail(err, ERANGE, "the burst is more than 30 days of the rate");
+
+	limit->burst = burst;
+	limit->byte_burst = byte_burst;
+	limit->cap = burst > byte_burst ? burst : byte_burst;
+	limit->half = limit->cap / 2;
+	if (limit->cost && limit->byte_cost)
+		limit->half = (burst < byte_burst ? burst : byte_burst) / 2;
+	limit->coarse = 2 * limit->half >= COARSE_TICKS;
+	return 0;
+}
+
+/*
+ * Those without a bucket may owe up to half the old burst, and the gate counts
+ * it in ticks of the old rate. Where that is more under the new rate or burst,
+ * nobody is taken to owe less until it has drained.
+ */
+static uint64_t floor_after(const struct weir_limit *was, const struct weir_limit *is, uint64_t now)
+{
+	uint64_t owed = was->half, packets, bytes;
+
+	if (was->floor > now && was->floor - now > owed)
+		owed = was->floor - now;
+	packets = was->cost && is->cost ? debt_rescale(owed, was->cost, is->cost) : 0;
+	bytes = was->byte_cost && is->byte_cost ?
+			debt_rescale(owed, was->byte_cost, is->byte_cost) : 0;
+	if (packets <= owed && bytes <= owed && owed <= is->half)
+		return was->floor > now ? was->floor : 0;
+	owed = packets > bytes ? packets : bytes;
+	return now + (owed < is->cap ? owed : is->cap);
+}
+
+static uint32_t free_slot(const struct weir_policy *policy)
+{
+	for (uint32_t i = 1; i < WEIR_LIMITS; i++)
+		if (!policy->spec[i].used)
+			return i;
+	return 0;
+}
+
+int policy_set(struct weir_policy *policy, const struct weir_limit_spec *wanted, uint8_t v4_bits,
+	       uint8_t v6_bits, uint64_t now, char *err)
+{
+	struct weir_limit_spec spec = *wanted;
+	struct weir_limit limit = { .v4_bits = v4_bits, .v6_bits = v6_bits };
+	uint32_t index = policy_find(policy, wanted);
+	struct weir_limit *was = &policy->limit[index];
+	int rc;
+
+	spec.used = 1;
+	rc = fill_bursts(&spec, err);
+	if (!rc)
+		rc = fill_ticks(&limit, &spec, err);
+	if (rc)
+		return rc;
+
+	if (index) {
+		if (!memcmp(&policy->spec[index], &spec, sizeof(spec)) &&
+		    was->v4_bits == v4_bits && was->v6_bits == v6_bits)
+			return 0;
+		limit.serial = was->serial;
+		limit.floor = floor_after(was, &limit, now);
+	} else {
+		index = free_slot(policy);
+		if (!index)
+			return fail(err, ENOSPC, "there are %u limits already; remove one first",
+				    WEIR_LIMITS - 1);
+		limit.serial = ++policy->next_serial;
+	}
+	policy->limit[index] = limit;
+	policy->spec[index] = spec;
+	return 1;
+}
+
+/* ---- budgets ---- */
+
+/*
+ * The clock of budgets is coarse, and first-seen sources may use a quarter of the
+ * burst: that quarter must last from one step of the clock to the next, and
+ * hold a packet.
+ */
+#define BUDGET_BURST_TICKS	(WEIR_TICKS_PER_S / 25)
+#define BUDGET_BURST_PACKETS	8
+#define BUDGET_BURST_BITS	(4 * FRAME_BYTES * 8)
+
+static int check_budget_burst(const struct weir_limit *limit, const struct weir_limit_spec *spec,
+			      char *err)
+{
+	if ((limit->cost && limit->burst < BUDGET_BURST_TICKS) ||
+	    (limit->byte_cost && limit->byte_burst < BUDGET_BURST_TICKS))
+		return fail(err, EINVAL, "the burst of a budget must be at least 40 ms of its rate");
+	if (spec->rate_packets && spec->burst_packets < BUDGET_BURST_PACKETS)
+		return fail(err, EINVAL, "burst %llu: of a budget, at least %d packets",
+			    (unsigned long long)spec->burst_packets, BUDGET_BURST_PACKETS);
+	if (spec->rate_bits_per_s && spec->burst_bits < BUDGET_BURST_BITS)
+		return fail(err, EINVAL, "burst %llubit: of a budget, at least %dbit",
+			    (unsigned long long)spec->burst_bits, BUDGET_BURST_BITS);
+	return 0;
+}
+
+uint32_t budget_find(const struct weir_policy *policy, const char *name)
+{
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
+		if (policy->budget_spec[i].limit.used && !strcmp(policy->budget_spec[i].name, name))
+			return i;
+	return 0;
+}
+
+/* Another budget for the very same packets: one of the two would never be asked. */
+static uint32_t same_budget(const struct weir_policy *policy, const struct weir_limit_spec *spec,
+			    uint32_t but)
+{
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
+		if (i != but && policy->budget_spec[i].limit.used &&
+		    match_same_prefix(&policy->budget_spec[i].limit.from, &spec->from) &&
+		    match_same_class(&policy->budget_spec[i].limit, spec))
+			return i;
+	return 0;
+}
+
+static uint32_t free_budget(const struct weir_policy *policy)
+{
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
+		if (!policy->budget_spec[i].limit.used)
+			return i;
+	return 0;
+}
+
+int budget_set(struct weir_policy *policy, const char *name, const struct weir_limit_spec *wanted,
+	       char *err)
+{
+	struct weir_budget_spec spec = { .limit = *wanted };
+	uint32_t index = budget_find(policy, name), twin;
+	struct weir_limit limit = { 0 };
+	int rc;
+
+	spec.limit.used = 1;
+	snprintf(spec.name, sizeof(spec.name), "%s", name);
+	if (spec.limit.rate_packets && !spec.limit.burst_packets &&
+	    spec.limit.rate_packets / 10 < BUDGET_BURST_PACKETS)
+		spec.limit.burst_packets = BUDGET_BURST_PACKETS;
+	rc = fill_bursts(&spec.limit, err);
+	if (!rc)
+		rc = fill_ticks(&limit, &spec.limit, err);
+	if (!rc)
+		rc = check_budget_burst(&limit, &spec.limit, err);
+	if (rc)
+		return rc;
+	twin = same_budget(policy, &spec.limit, index);
+	if (twin)
+		return fail(err, EEXIST, "budget %s is for the same packets already",
+			    policy->budget_spec[twin].name);
+	if (index && !memcmp(&policy->budget_spec[index], &spec, sizeof(spec)))
+		return 0;
+	if (!index)
+		index = free_budget(policy);
+	if (!index)
+		return fail(err, ENOSPC, "there are %u budgets already; remove one first",
+			    WEIR_BUDGETS - 1);
+	policy->budget[index] = limit;
+	policy->budget_spec[index] = spec;
+	return 1;
+}
+
+void budget_remove(struct weir_policy *policy, uint32_t index)
+{
+	memset(&policy->budget[index], 0, sizeof(policy->budget[index]));
+	memset(&policy->budget_spec[index], 0, sizeof(policy->budget_spec[index]));
+}
+
+void budgets_replace(struct weir_policy *policy, const struct weir_policy *wanted)
+{
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
+		if (policy->budget_spec[i].limit.used &&
+		    !budget_find(wanted, policy->budget_spec[i].name))
+			budget_remove(policy, i);
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++) {
+		uint32_t slot = budget_find(policy, wanted->budget_spec[i].name);
+
+		if (!wanted->budget_spec[i].limit.used)
+			continue;
+		if (!slot)
+			slot = free_budget(policy);	/* there is one: they have as many */
+		policy->budget[slot] = wanted->budget[i];
+		policy->budget_spec[slot] = wanted->budget_spec[i];
+	}
+}
+
+void policy_remove(struct weir_policy *policy, uint32_t index)
+{
+	memset(&policy->limit[index], 0, sizeof(policy->limit[index]));
+	memset(&policy->spec[index], 0, sizeof(policy->spec[index]));
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <string.h>
+
+#include "user/model/policy_match.h"
+
+bool match_same_class(const struct weir_limit_spec *a, const struct weir_limit_spec *b)
+{
+	return a->what == b->what && a->any_proto == b->any_proto &&
+	       (a->any_proto || a->proto == b->proto) && a->dport_first == b->dport_first &&
+	       a->dport_last == b->dport_last;
+}
+
+bool match_same_prefix(const struct weir_prefix *a, const struct weir_prefix *b)
+{
+	return a->prefixlen == b->prefixlen && !memcmp(a->addr, b->addr, sizeof(a->addr));
+}
+
+bool match_has(const struct weir_limit_spec *spec, const struct packet_kind *kind)
+{
+	if (spec->what != WEIR_ANY_PACKET && spec->what != kind->what)
+		return false;
+	if (!spec->any_proto && spec->proto != kind->proto)
+		return false;
+	if (!spec->dport_first)
+		return true;
+	return kind->what != WEIR_FRAGMENT && kind->dport >= spec->dport_first &&
+	       kind->dport <= spec->dport_last;
+}
+
+/*
+ * The more particular class first: what the packet does (syn, fragment) before
+ * where it goes, the narrower range of ports before the wider, and a protocol
+ * before any. Of two ranges as narrow, the lower one.
+ */
+int match_order(const struct weir_limit_spec *a, const struct weir_limit_spec *b)
+{
+	int width_a = a->dport_first ? a->dport_last - a->dport_first : 65536;
+	int width_b = b->dport_first ? b->dport_last - b->dport_first : 65536;
+
+	if ((a->what != WEIR_ANY_PACKET) != (b->what != WEIR_ANY_PACKET))
+		return a->what != WEIR_ANY_PACKET ? -1 : 1;
+	if (width_a != width_b)
+		return width_a < width_b ? -1 : 1;
+	if (a->any_proto != b->any_proto)
+		return a->any_proto ? 1 : -1;
+	if (a->dport_first != b->dport_first)
+		return a->dport_first < b->dport_first ? -1 : 1;
+	if (a->what != b->what)
+		return a->what < b->what ? -1 : 1;
+	return a->proto - b->proto;
+}
+
+int policy_order(const struct weir_policy *policy, const uint32_t *a, const uint32_t *b)
+{
+	const struct weir_limit_spec *x = &policy->spec[*a], *y = &policy->spec[*b];
+	int order = memcmp(x->from.addr, y->from.addr, sizeof(x->from.addr));
+
+	if (x->from.prefixlen == 0 || y->from.prefixlen == 0)
+		order = (x->from.prefixlen != 0) - (y->from.prefixlen != 0);
+	if (!order)
+		order = (x->from.prefixlen > y->from.prefixlen) -
+			(x->from.prefixlen < y->from.prefixlen);
+	return order ? order : match_order(x, y);
+}
+
+uint32_t policy_find(const struct weir_policy *policy, const struct weir_limit_spec *spec)
+{
+	for (uint32_t i = 1; i < WEIR_LIMITS; i++)
+		if (policy->spec[i].used && match_same_prefix(&policy->spec[i].from, &spec->from) &&
+		    match_same_class(&policy->spec[i], spec))
+			return i;
+	return 0;
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "user/model/table.h"
+
+#define INDENT	4	/* of a cell that fits no column */
+
+/* Columns that @text takes on a terminal: UTF-8 characters, not bytes. */
+static int width_of(const char *text)
+{
+	int width = 0;
+
+	for (; *text; text++)
+		width += (*text & 0xc0) != 0x80;
+	return width;
+}
+
+/*
+ * @at: how much of the line is printed already; @start: where the column
+ * begins. Returns how much of the line is printed then.
+ */
+static int print_cell(const struct column *column, const char *text, int at, int start)
+{
+	int width = width_of(text), from = start;
+
+	if (column->right && width < column->width)
+		from += column->width - width;
+	if (at && (from <= at || from + width > TABLE_WIDTH)) {
+		putchar('\n');
+		at = 0;
+	}
+	if (from && from + width > TABLE_WIDTH)
+		from = INDENT;
+	printf("%*s%s", from - at, "", text);
+	return from + width;
+}
+
+void table_row(const struct column *columns, ...)
+{
+	int at = 0, start = 0;
+	va_list cells;
+
+	va_start(cells, columns);
+	for (; columns->head; columns++) {
+		const char *text = va_arg(cells, const char *);
+
+		if (*text)
+			at = print_cell(columns, text, at, start);
+		start += columns->width + 1;
+	}
+	va_end(cells);
+	putchar('\n');
+}
+
+void table_head(const struct column *columns)
+{
+	int at = 0, start = 0;
+
+	for (; columns->head; columns++) {
+		at = print_cell(columns, columns->head, at, start);
+		start += columns->width + 1;
+	}
+	putchar('\n');
+}
+
+const char *table_count(uint64_t count, char text[FORMAT_LEN])
+{
+	snprintf(text, FORMAT_LEN, "%llu", (unsigned long long)count);
+	return text;
+}
+
+/* Up to the next blank that stands in no bracket. */
+static size_t token_length(const char *text)
+{
+	int depth = 0;
+	size_t n;
+
+	for (n = 0; text[n] && (depth || text[n] != ' '); n++)
+		depth += (text[n] == '[') - (text[n] == ']');
+	return n;
+}
+
+void print_wrapped(FILE *to, const char *text, int at, int indent)
+{
+	while (*text) {
+		int length = token_length(text);
+
+		if (at > indent && at + 1 + length > TABLE_WIDTH) {
+			fprintf(to, "\n%*s", indent, "");
+			at = indent;
+		} else if (at > indent) {
+			at += fprintf(to, " ");
+		}
+		at += fprintf(to, "%.*s", length, text);
+		text += length;
+		text += strspn(text, " ");
+	}
+	fputc('\n', to);
+}

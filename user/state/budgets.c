@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "user/state/budgets.h"
+#include "user/state/maps.h"
+
+#define PRESSED_NS	1000000000ULL	/* "under pressure" is said for so long */
+
+double budget_used(const struct weir_limit *budget, const struct weir_budget_state *state)
+{
+	uint64_t now = now_ns() << WEIR_TICK_SHIFT;
+	double packets = 0, bytes = 0;
+
+	if (budget->burst && state->tat > now)
+		packets = (double)(state->tat - now) / budget->burst;
+	if (budget->byte_burst && state->byte_tat > now)
+		bytes = (double)(state->byte_tat - now) / budget->byte_burst;
+	packets = packets > bytes ? packets : bytes;
+	return packets < 1 ? packets : 1;
+}
+
+/* Clocks of other CPUs may be ahead of ours by a little. */
+bool budget_is_pressed(const struct weir_budget_state *state)
+{
+	return state->pressed_ns && state->pressed_ns + PRESSED_NS > now_ns();
+}

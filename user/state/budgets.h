@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What a budget's state means. */
+#ifndef WEIR_STATE_BUDGETS_H
+#define WEIR_STATE_BUDGETS_H
+
+#include <stdbool.h>
+
+#include "bpf/weir.h"
+
+/* How much of the burst is used, 0..1: of the dearer of the two rates. */
+double budget_used(const struct weir_limit *budget, const struct weir_budget_state *state);
+/* Whether somebody was turned away in the last second. */
+bool budget_is_pressed(const struct weir_budget_state *state);
+
+#endif

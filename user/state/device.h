@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The interfaces that weir is on, as the maps record them and as the kernel has them now. */
+#ifndef WEIR_STATE_DEVICE_H
+#define WEIR_STATE_DEVICE_H
+
+#include "user/state/maps.h"
+
+/* The inode of this network namespace, as in struct weir_device. */
+uint32_t own_netns(void);
+
+/* False: nothing is in the slot. The name is today's: interfaces get renamed. */
+bool device_read(const struct maps *maps, uint32_t slot, struct weir_device *device);
+/*
+ * The slot of the interface of this name in this network namespace, or of one
+ * that had it until it was removed. WEIR_DEVICES: there is none.
+ */
+uint32_t device_find(const struct maps *maps, const char *name, struct weir_device *device);
+uint32_t devices_in_use(const struct maps *maps);
+
+/* Whether the interface was removed; only of one in this network namespace. */
+bool device_is_gone(const struct weir_device *device);
+/* Whether our program is on it. */
+bool device_is_attached(const struct maps *maps, const struct weir_device *device);
+
+/* "native", "skb" */
+const char *device_mode(const struct weir_device *device);
+
+#endif

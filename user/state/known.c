@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "bpf/known.h"
+#include "user/model/error.h"
+#include "user/state/known.h"
+
+#define LINES	(2 * WEIR_KNOWN_LINES)
+#define FILTER	(WEIR_FILTER_LINES * sizeof(struct weir_filter_line))
+
+int known_open(const struct maps *maps, struct known *known, char *err)
+{
+	void *filter, *at = mmap(NULL, LINES * sizeof(*known->lines), PROT_READ | PROT_WRITE,
+				 MAP_SHARED, maps->fd[MAP_known], 0);
+
+	if (at == MAP_FAILED)
+		return fail(err, errno, "cannot map the table of known sources: %s",
+			    strerror(errno));
+	filter = mmap(NULL, FILTER, PROT_READ | PROT_WRITE, MAP_SHARED, maps->fd[MAP_known_filter], 0);
+	if (filter == MAP_FAILED) {
+		fail(err, errno, "cannot map the filter of known sources: %s", strerror(errno));
+		munmap(at, LINES * sizeof(*known->lines));
+		return -EIO;
+	}
+	*known = (struct known){ .lines = at, .filter = filter, .seed = maps->meta.seed,
+				 .minute = known_minute(now_ns(), WEIR_MINUTE_SHIFT) };
+	return 0;
+}
+
+void known_close(struct known *known)
+{
+	munmap(known->lines, LINES * sizeof(*known->lines));
+	munmap(known->filter, FILTER);
+	known->lines = NULL;
+}
+
+static struct weir_known_line *line_of(const struct known *known, uint64_t key, uint64_t minute)
+{
+	return &known->lines[known_index(known_hash(key, known->seed), minute)];
+}
+
+/* -1: not remembered. */
+static int score_at(const struct known *known, uint64_t key, uint64_t minute)
+{
+	return known_score(line_of(known, key, minute), known_epoch(minute), key);
+}
+
+bool known_has(const struct known *known, const struct prefix *address)
+{
+	uint64_t key = known_key(address->hi, address->lo), hash = known_hash(key, known->seed);
+	const struct weir_filter_line *filter = &known->filter[filter_index(hash)];
+	int score = score_at(known, key, known->minute);
+
+	if (!filter_has(filter, hash, known->minute) &&
+	    !filter_has(filter, hash, known->minute - KNOWN_BEFORE))
+		return false;
+	if (score < 0)
+		score = score_at(known, key, known->minute - KNOWN_BEFORE);
+	return score >= WEIR_KNOWN_SCORE;
+}
+
+bool known_add(struct known *known, const struct prefix *address)
+{
+	uint64_t key = known_key(address->hi, address->lo), hash = known_hash(key, known->seed);
+
+	if (known_note(line_of(known, key, known->minute), key, known->minute, WEIR_KNOWN_SCORE, 1) < 0)
+		return false;
+	filter_note(&known->filter[filter_index(hash)], hash, known->minute);
+	return true;
+}
+
+void known_flush(struct known *known)
+{
+	memset(known->lines, 0, LINES * sizeof(*known->lines));
+	memset(known->filter, 0, FILTER);
+}
+
+/* Of the generation before: only who is not in the present one, too. */
+static bool counts(const struct known *known, uint32_t index, uint64_t key)
+{
+	bool present = (index & 1) == (known->minute >> WEIR_EPOCH_SHIFT & 1);
+	uint8_t epoch = known_epoch(present ? known->minute : known->minute - KNOWN_BEFORE);
+
+	return key && known->lines[index].epoch == epoch &&
+	       (present || score_at(known, key, known->minute) < 0);
+}
+
+static int each_score(const struct known *known,
+		      int (*each)(uint64_t key, int score, void *arg), void *arg)
+{
+	int rc = 0;
+
+	for (uint32_t index = 0; index < LINES && !rc; index++) {
+		const struct weir_known_line *line = &known->lines[index];
+
+		for (int i = 0; i < WEIR_KNOWN_SLOTS && !rc; i++) {
+			uint64_t key = __atomic_load_n(&line->key[i], __ATOMIC_RELAXED);
+
+			if (counts(known, index, key))
+				rc = each(key, line->state[i] & 15, arg);
+		}
+	}
+	return rc;
+}
+
+static int count_one(uint64_t key, int score, void *arg)
+{
+	struct known_count *count = arg;
+
+	(void)key;
+	if (score >= WEIR_KNOWN_SCORE)
+		count->known++;
+	else
+		count->learning += score > 0;
+	return 0;
+}
+
+void known_count(const struct known *known, struct known_count *count)
+{
+	*count = (struct known_count){ 0 };
+	each_score(known, count_one, count);
+}
+
+struct visit {
+	int (*each)(const struct prefix *source, void *arg);
+	void *arg;
+};
+
+static int visit_known(uint64_t key, int score, void *arg)
+{
+	struct visit *visit = arg;
+	struct prefix source = { .hi = key, .length = 64 };
+
+	if (score < WEIR_KNOWN_SCORE)
+		return 0;
+	if (known_key_is_v4(key))
+		source = prefix_v4(key, 32);
+	return visit->each(&source, visit->arg);
+}
+
+int known_each(const struct known *known,
+	       int (*each)(const struct prefix *source, void *arg), void *arg)
+{
+	struct visit visit = { each, arg };
+
+	return each_score(known, visit_known, &visit);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Listening to packets as the data path judges them: a slot and a ring of our
+ * own for as long as it lasts, thinned out so that a flood costs neither side much.
+ */
+#ifndef WEIR_STATE_LISTEN_H
+#define WEIR_STATE_LISTEN_H
+
+#include "user/state/maps.h"
+
+struct wanted {
+	uint64_t reasons;	/* a bit for each enum weir_reason */
+	bool from_given;	/* false: @from does not matter */
+	struct prefix from;
+};
+
+/* Of all reasons of an action: "drop", "pass". */
+uint64_t reasons_of_action(const char *action);
+
+struct listen_totals {
+	uint64_t packets;	/* that matched: samples times their weight, lost ones too */
+	uint64_t events;	/* told to @each */
+	uint64_t lost;		/* events for which the ring had no room */
+};
+
+struct listener;
+typedef void (*listen_each)(const struct weir_event *event, void *arg);
+
+/*
+ * Takes a slot; @maps, opened for reading, must stay open until listen_close().
+ * 0, or -errno with @err: -EBUSY when all slots are taken.
+ */
+int listen_open(struct listener **listener, struct maps *maps, const struct wanted *wanted,
+		listen_each each, void *arg, char *err);
+/*
+ * Waits for packets up to @wait_ms and calls @each for all that there are. To be
+ * called a few times a second at least, since this also sets how many packets
+ * are told. 0, -EINTR after a signal, or -errno.
+ */
+int listen_poll(struct listener *listener, int wait_ms);
+/* Gives the slot back. NULL is fine. */
+struct listen_totals listen_close(struct listener *listener);
+
+/* Frees the slots of readers that were killed. @maps: opened for writing. */
+void listen_reap(struct maps *maps);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The state of weir at one moment, as far as it can be read in a few milliseconds. */
+#ifndef WEIR_STATE_SNAPSHOT_H
+#define WEIR_STATE_SNAPSHOT_H
+
+#include "user/state/census.h"
+#include "user/state/lists.h"
+
+struct snapshot_device {
+	struct weir_device device;
+	bool attached;
+	struct weir_counters counters;
+};
+
+struct snapshot_budget {
+	struct weir_budget_spec spec;
+	struct weir_spending spent;	/* summed over the CPUs */
+	double used;			/* of the burst: 1 is exhausted */
+	bool pressed;			/* somebody was turned away in the last second */
+};
+
+struct snapshot {
+	bool in_use;			/* false: no maps, and nothing else here is set */
+	char why_not[ERR_LEN];
+	struct snapshot_device *devices;
+	size_t device_count;
+	struct snapshot_budget *budgets;
+	size_t budget_count;
+	struct list_info *lists;
+	size_t list_count;
+	uint64_t set_generation, policy_generation;
+	uint32_t limits;
+	struct census buckets, known;
+	double gate_share;		/* of cells that owe */
+	struct weir_tally tally;
+	double daemon_age_s;		/* since its last loop; negative: there was none */
+	double took_s;			/* to read all this */
+};
+
+/* 0, or -errno with @err; to be freed in the first case. */
+int snapshot_read(struct snapshot *snapshot, char *err);
+void snapshot_free(struct snapshot *snapshot);
+
+/* How full the tables are that have an end. */
+#define SNAPSHOT_TABLES	4
+struct snapshot_table {
+	const char *name;
+	uint64_t entries, most, capacity;
+};
+void snapshot_tables(const struct snapshot *snapshot, struct snapshot_table tables[SNAPSHOT_TABLES]);
+
+/* A daemon that finished no loop for so long is dead or stuck. */
+#define DAEMON_SILENT_S	10
+
+#endif
