@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "tests/bench/cost.skel.h"
+#include "user/host/clock.h"
 #include "user/state/datapath.h"
 #include "user/state/lists.h"
 #include "user/state/maps.h"

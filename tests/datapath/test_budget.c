@@ -13,6 +13,7 @@
 #include "bpf/weir.skel.h"
 #include "tests/datapath/program.h"
 #include "bpf/known.h"
+#include "user/host/clock.h"
 #include "user/state/known.h"
 
 #define RATE	5000 /* packets per second, of the budget */

@@ -17,6 +17,7 @@
 #include "bpf/pure/hash.h"
 #include "tests/datapath/frame.h"
 #include "tests/datapath/program.h"
+#include "user/host/clock.h"
 #include "tests/datapath/test_exact.skel.h"
 
 #define ARRIVALS (1U << 21)

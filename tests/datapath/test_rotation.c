@@ -20,6 +20,7 @@
 
 #include "bpf/weir.skel.h"
 #include "tests/unit/check.h"
+#include "user/host/clock.h"
 #include "user/state/datapath.h"
 #include "user/model/format.h"
 #include "user/state/lists.h"

@@ -15,6 +15,7 @@
 #include "bpf/weir.skel.h"
 #include "tests/datapath/frame.h"
 #include "tests/datapath/program.h"
+#include "user/host/clock.h"
 #include "user/state/known.h"
 #include "user/model/syn_rules.h"
 

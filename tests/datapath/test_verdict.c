@@ -13,6 +13,7 @@
 #include "bpf/weir.skel.h"
 #include "tests/datapath/packets.h"
 #include "tests/datapath/program.h"
+#include "user/host/clock.h"
 #include "user/model/format.h"
 
 static struct weir_bpf *skel;

@@ -7,12 +7,14 @@
 
 #include "user/cli/command.h"
 #include "user/cli/output.h"
-#include "user/state/datapath.h"
-#include "user/state/device.h"
+#include "user/host/clock.h"
+#include "user/host/ssh.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
-#include "user/host/ssh.h"
+#include "user/state/datapath.h"
+#include "user/state/device.h"
+#include "user/state/session.h"
 #include "user/state/try.h"
 
 #define TRY_MAX_NS	(24 * 3600 * 1000000000ULL)
@@ -166,7 +168,7 @@ static enum outcome begin_try(const struct call *call, struct maps *maps, uint32
 
 	if (try_watch(slot, device, err)) {
 		try_go_back(maps, slot, device, ignored);
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	}
 	format_duration(w->try_ns / 1000000000, period);
 	remark(call, "%s: on trial for %s, then %s by itself; `weir confirm` keeps it", device->name,
@@ -186,7 +188,7 @@ static enum outcome attach(const struct call *call, struct maps *maps, const str
 	if (slot == WEIR_DEVICES)
 		slot = free_slot(maps);
 	if (slot == WEIR_DEVICES)
-		return failed("weir is on %d interfaces already, which is the most it can do",
+		return failed(call, "weir is on %d interfaces already, which is the most it can do",
 			      WEIR_DEVICES);
 	device = (struct weir_device){ .ifindex = ifindex, .netns = own_netns(),
 				       .monitor = w->monitor,
@@ -195,19 +197,19 @@ static enum outcome attach(const struct call *call, struct maps *maps, const str
 								  old.attached_unix_s };
 	snprintf(device.name, sizeof(device.name), "%s", w->name);
 	if (w->try_ns && !choose_fallback(&device, &old, fresh))
-		return failed("%s: weir is attached and %s already, so there is nothing to try",
+		return failed(call, "%s: weir is attached and %s already, so there is nothing to try",
 			      w->name, w->monitor ? "in monitor mode" : "enforcing");
 	if (fresh && maps_clear_counters(maps, slot))
-		return failed("cannot clear the counters of slot %u", slot);
+		return failed(call, "cannot clear the counters of slot %u", slot);
 	warn_peers(call, maps, w);
 	if (datapath_attach(maps, slot, &device, w->mode, &result, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	if (maps_write_device(maps, slot, &device)) {
 		if (result.replaced)
-			return failed("%s: weir's program was replaced and works, but the record of it "
+			return failed(call, "%s: weir's program was replaced and works, but the record of it "
 				      "is the old one; attach again", w->name);
 		datapath_detach(maps, &device, err);
-		return failed("%s: cannot record the device; detached again", w->name);
+		return failed(call, "%s: cannot record the device; detached again", w->name);
 	}
 	report_attached(call, maps, &device, &result);
 	return w->try_ns ? begin_try(call, maps, slot, &device, w) : DONE;
@@ -225,13 +227,13 @@ enum outcome cmd_attach(const struct call *call)
 		return usage(call, "%s", err);
 	ifindex = if_nametoindex(w.name);
 	if (!ifindex)
-		return failed("there is no interface %s in this network namespace; `ip -br link` "
+		return failed(call, "there is no interface %s in this network namespace; `ip -br link` "
 			      "lists them", w.name);
 	if (maps_open(&maps, MAPS_CREATE, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	try_settle(&maps);
 	outcome = attach(call, &maps, &w, ifindex);
-	close_maps(&maps, outcome);
+	close_maps(&maps, outcome == DONE);
 	return outcome;
 }
 
@@ -251,12 +253,12 @@ static enum outcome confirm_one(const struct call *call, struct maps *maps, uint
 
 	if (try_is_over(device)) {
 		if (try_go_back(maps, slot, device, err))
-			return failed("%s", err);
-		return failed("%s: too late, its time is over and it has gone %s; attach again",
+			return failed(call, "%s", err);
+		return failed(call, "%s: too late, its time is over and it has gone %s; attach again",
 			      device->name, try_fallback_text(device));
 	}
 	if (try_confirm(maps, slot, device, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	remark(call, "%s: confirmed, weir stays", device->name);
 	return DONE;
 }
@@ -268,7 +270,7 @@ static enum outcome confirm(const struct call *call, struct maps *maps, const ch
 	bool any = false;
 
 	if (name && device_find(maps, name, &device) == WEIR_DEVICES)
-		return failed("%s: weir is not attached", name);
+		return failed(call, "%s: weir is not attached", name);
 	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
 		if (!device_read(maps, slot, &device) || !device.try_until_ns ||
 		    device.netns != own_netns() || (name && strcmp(name, device.name)))
@@ -277,7 +279,7 @@ static enum outcome confirm(const struct call *call, struct maps *maps, const ch
 		if (confirm_one(call, maps, slot, &device) != DONE)
 			outcome = FAILED;
 	}
-	return any ? outcome : failed("%s%snothing is on trial here: confirmed or detached already, "
+	return any ? outcome : failed(call, "%s%snothing is on trial here: confirmed or detached already, "
 				      "or its time was over", name ? name : "", name ? ": " : "");
 }
 
@@ -292,7 +294,7 @@ enum outcome cmd_confirm(const struct call *call)
 	if (take_words(&words, table, &name, err))
 		return usage(call, "%s", err);
 	if (maps_open(&maps, MAPS_WRITE, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	outcome = confirm(call, &maps, name);
 	maps_close(&maps);
 	return outcome;
@@ -309,15 +311,15 @@ static enum outcome detach_slot(const struct call *call, const struct maps *maps
 
 	if (device->netns != own_netns()) {
 		if (datapath_program_lives(device->prog_id))
-			return failed("%s: attached in another network namespace; detach it from "
+			return failed(call, "%s: attached in another network namespace; detach it from "
 				      "there (nsenter --net=/run/netns/NAME)", device->name);
 	} else if (!device_is_gone(device)) {
 		rc = datapath_detach(maps, device, err);
 	}
 	if (rc < 0)
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	if (maps_write_device(maps, slot, &none))
-		return failed("%s: detached, but the record of it stays", device->name);
+		return failed(call, "%s: detached, but the record of it stays", device->name);
 	remark(call, rc ? "%s: detached" : "%s: was gone already", device->name);
 	return DONE;
 }
@@ -339,7 +341,7 @@ static enum outcome forget_settings(const struct call *call, struct maps *maps)
 	char err[ERR_LEN];
 
 	if (maps_unpin(maps, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	remark(call, "weir is on no interface any more: its settings and counters are removed "
 	       "(`keep` keeps them)");
 	return DONE;
@@ -399,12 +401,12 @@ enum outcome cmd_detach(const struct call *call)
 	if (parse_detach(call->words, &w, err))
 		return usage(call, "%s", err);
 	if (maps_open(&maps, MAPS_WRITE, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	if (w.all) {
 		outcome = detach_all(call, &maps);
 	} else {
 		slot = device_find(&maps, w.name, &device);
-		outcome = slot == WEIR_DEVICES ? failed("%s: weir is not attached", w.name) :
+		outcome = slot == WEIR_DEVICES ? failed(call, "%s: weir is not attached", w.name) :
 						 detach_slot(call, &maps, slot, &device);
 	}
 	if (outcome == DONE && !w.keep && !devices_in_use(&maps))

@@ -127,7 +127,7 @@ enum outcome cmd_budget_show(const struct call *call)
 
 	if (maps_open(&maps, MAPS_READ, err) || maps_read_settings(&maps, &settings, err)) {
 		json_decref(list);
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	}
 	for (uint32_t i = 1; i < WEIR_BUDGETS; i++) {
 		const struct weir_budget_spec *spec = &settings.policy->budget_spec[i];

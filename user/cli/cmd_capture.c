@@ -124,7 +124,7 @@ static int open_file(struct capture *capture, char *err)
 static void close_file(struct capture *capture)
 {
 	if (capture->error && capture->regular && ftruncate(fileno(capture->file), capture->whole))
-		failed("%s: the last packet in it is cut short", capture->words.file);
+		failed(capture->call, "%s: the last packet in it is cut short", capture->words.file);
 	if (to_stdout(capture))
 		return;
 	if (fclose(capture->file) && !capture->error)
@@ -196,10 +196,10 @@ static enum outcome run_capture(struct capture *capture)
 	char err[ERR_LEN];
 
 	if (watch_open(&capture->watch, &capture->words, write_packet, capture, err))
-		return failed("%s", err);
+		return failed(capture->call, "%s", err);
 	if (open_file(capture, err)) {
 		watch_close(&capture->watch);
-		return failed("%s", err);
+		return failed(capture->call, "%s", err);
 	}
 	if (!capture->watch.attached)
 		remark(capture->call, "weir is on no interface yet: waiting for `weir attach`");
@@ -209,7 +209,8 @@ static enum outcome run_capture(struct capture *capture)
 	if (capture->error == -EPIPE)
 		watch_die_of_pipe();
 	if (capture->error)
-		failed("cannot write to %s: %s", capture->words.file, strerror(-capture->error));
+		failed(capture->call, "cannot write to %s: %s", capture->words.file,
+		       strerror(-capture->error));
 	return report(capture, end, &totals) == DONE && end != WATCH_FAILED && !capture->error ?
 		       DONE : FAILED;
 }
@@ -221,7 +222,7 @@ enum outcome cmd_capture(const struct call *call)
 	char err[ERR_LEN];
 
 	if (!capture)
-		return failed("out of memory");
+		return failed(call, "out of memory");
 	*capture = (struct capture){ .watch = { .flush = flush }, .call = call };
 	memset(capture->interface, 0xff, sizeof(capture->interface));
 	outcome = parse_capture(call, &capture->words, err) ? usage(call, "%s", err) :

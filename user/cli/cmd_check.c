@@ -6,14 +6,16 @@
 #include <string.h>
 
 #include "bpf/pure/bucket.h"
-#include "user/state/budgets.h"
 #include "user/cli/output.h"
+#include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
-#include "user/state/known.h"
 #include "user/model/parse.h"
 #include "user/model/policy.h"
 #include "user/model/table.h"
+#include "user/state/budgets.h"
+#include "user/state/known.h"
+#include "user/state/lists.h"
 
 struct question {
 	struct prefix address, to;	/* to: where the packet goes, if that was said */
@@ -284,10 +286,10 @@ enum outcome cmd_check(const struct call *call)
 	if (parse_question(call->words, &question, err))
 		return usage(call, "%s", err);
 	if (maps_open(&maps, MAPS_READ, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	if (ask_known(&maps, &question, err) || maps_read_settings(&maps, &settings, err)) {
 		maps_close(&maps);
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	}
 	decide(&maps, &settings, &question, &answer);
 	settings_free(&settings);

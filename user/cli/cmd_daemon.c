@@ -7,12 +7,14 @@
 
 #include "user/cli/output.h"
 #include "user/daemon/daemon.h"
+#include "user/host/clock.h"
 #include "user/model/error.h"
-#include "user/state/judgements.h"
 #include "user/model/parse.h"
 #include "user/model/table.h"
+#include "user/model/units.h"
+#include "user/state/judgements.h"
+#include "user/state/session.h"
 
-#define NS_PER_S	1000000000ULL
 #define LAST_DEFAULT	20
 #define WORDS_INDENT	4
 
@@ -42,12 +44,12 @@ static const struct word daemon_words[] = {
 
 enum outcome cmd_daemon(const struct call *call)
 {
-	struct daemon_options options = { 0 };
+	struct daemon_options options = { .answer = command_answer };
 	char **words = call->words, err[ERR_LEN];
 
 	if (take_words(&words, daemon_words, &options, err))
 		return usage(call, "%s", err);
-	return daemon_run(&options, err) ? failed("%s", err) : DONE;
+	return daemon_run(&options, err) ? failed(call, "%s", err) : DONE;
 }
 
 static json_t *value_json(const struct config_key *key, const void *base)
@@ -127,7 +129,7 @@ enum outcome cmd_daemon_check(const struct call *call)
 	if (take_words(&words, daemon_words + 1, &options, err))
 		return usage(call, "%s", err);
 	if (daemon_config(&options, &config, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	if (!call->json)
 		print_config(&config);
 	return print_json(call, config_json(&config));
@@ -184,7 +186,7 @@ enum outcome cmd_show_bans(const struct call *call)
 	size_t count = 0;
 
 	if (read_settings(&settings, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	entries_expire(&settings.block, now);
 	for (size_t i = 0; i < settings.block.count; i++) {
 		const struct entry *entry = &settings.block.at[i];
@@ -258,11 +260,11 @@ enum outcome cmd_ban_log(const struct call *call)
 		return usage(call, "%s", err);
 	rc = maps_open(&maps, MAPS_READ, err);
 	if (rc)
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	rc = judgements_read(&maps, wanted, &judgements, &count, err);
 	maps_close(&maps);
 	if (rc)
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	for (size_t i = 0; i < count; i++) {
 		struct prefix prefix;
 

@@ -7,14 +7,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "user/state/changes.h"
 #include "user/cli/output.h"
-#include "user/state/judgements.h"
+#include "user/cli/watch.h"
+#include "user/host/clock.h"
 #include "user/model/parse.h"
 #include "user/model/table.h"
-#include "user/cli/watch.h"
+#include "user/model/units.h"
+#include "user/state/changes.h"
+#include "user/state/judgements.h"
 
-#define NS_PER_S	1000000000ULL
 #define LINE_LEN	512
 #define INDENT		4	/* of what does not fit in a line */
 
@@ -309,7 +310,7 @@ enum outcome cmd_monitor(const struct call *call)
 	if (watch_parse(call->words, monitor_words, &monitor.words, err))
 		return usage(call, "%s", err);
 	if (watch_open(&monitor.watch, &monitor.words, tell_packet, &monitor, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	if (!monitor.watch.attached)
 		remark(call, "weir is on no interface yet: waiting for `weir attach`");
 	find_last_judgement(&monitor);

@@ -120,9 +120,9 @@ enum outcome cmd_show_health(const struct call *call)
 	json_t *root;
 
 	if (snapshot_read(&snapshot, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	if (!snapshot.in_use)
-		return failed("%s", snapshot.why_not);
+		return failed(call, "%s", snapshot.why_not);
 	if (!call->json)
 		print_health(&snapshot);
 	root = health_json(&snapshot);

@@ -71,7 +71,7 @@ enum outcome cmd_known_show(const struct call *call)
 	char err[ERR_LEN];
 
 	if (open_known(&maps, &known, MAPS_READ, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	if (*call->words) {
 		outcome = show_addresses(call, &known, call->words);
 	} else {
@@ -176,7 +176,7 @@ enum outcome cmd_known_import(const struct call *call)
 		rc = open_known(&maps, &known, MAPS_CREATE, err);
 	if (rc) {
 		prefixes_free(&set);
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	}
 	for (size_t i = 0; i < prefixes_count(&set) && !rc; i++) {
 		struct prefix prefix = prefixes_at(&set, i);
@@ -186,7 +186,7 @@ enum outcome cmd_known_import(const struct call *call)
 	prefixes_free(&set);
 	close_known(&maps, &known);
 	if (rc)
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	remark(call, "%zu sources are known now%s", added, full ? "" : "; they go first when a "
 	       "budget is used up");
 	if (full)
@@ -245,10 +245,10 @@ enum outcome cmd_known_export(const struct call *call)
 	if (no_more_words(words, err))
 		return usage(call, "%s", err);
 	if (open_known(&maps, &known, MAPS_READ, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	rc = export_to(&known, name, err);
 	close_known(&maps, &known);
-	return rc ? failed("%s", err) : DONE;
+	return rc ? failed(call, "%s", err) : DONE;
 }
 
 enum outcome cmd_known_flush(const struct call *call)
@@ -258,7 +258,7 @@ enum outcome cmd_known_flush(const struct call *call)
 	char err[ERR_LEN];
 
 	if (open_known(&maps, &known, MAPS_WRITE, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	known_flush(&known);
 	close_known(&maps, &known);
 	remark(call, "nobody is known any more; weir learns anew");

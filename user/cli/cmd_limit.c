@@ -10,6 +10,7 @@
 #include "user/model/limit_words.h"
 #include "user/model/policy.h"
 #include "user/model/table.h"
+#include "user/state/session.h"
 
 enum outcome edit_limit_set(struct edit *edit)
 {
@@ -69,22 +70,6 @@ enum outcome edit_limit_flush(struct edit *edit)
 
 /* ---- show ---- */
 
-static int compare_limits(const void *a, const void *b, void *policy)
-{
-	return policy_order(policy, a, b);
-}
-
-size_t limits_in_order(const struct weir_policy *policy, uint32_t order[WEIR_LIMITS])
-{
-	size_t count = 0;
-
-	for (uint32_t i = 1; i < WEIR_LIMITS; i++)
-		if (policy->spec[i].used)
-			order[count++] = i;
-	qsort_r(order, count, sizeof(*order), compare_limits, (void *)policy);
-	return count;
-}
-
 static json_t *limit_json(const struct weir_limit_spec *spec, const struct weir_limit *limit)
 {
 	char from[PREFIX_STRLEN], class[FORMAT_LEN];
@@ -134,7 +119,7 @@ enum outcome cmd_limit_show(const struct call *call)
 	size_t count;
 
 	if (read_settings(&settings, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	count = limits_in_order(settings.policy, order);
 	list = json_array();
 	if (!call->json && count)

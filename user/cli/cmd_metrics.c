@@ -16,7 +16,7 @@ enum outcome cmd_metrics(const struct call *call)
 		return usage(call, "%s", err);
 	text = metrics_text(open_metrics, err);
 	if (!text)
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	fputs(text, stdout);
 	free(text);
 	return DONE;

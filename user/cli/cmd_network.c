@@ -6,13 +6,14 @@
 #include <sys/mman.h>
 
 #include "user/cli/output.h"
+#include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/model/parse.h"
 #include "user/model/table.h"
+#include "user/model/units.h"
 
 #define TOP_DEFAULT	20
 #define NETWORKS_BYTES	(WEIR_NETWORKS * sizeof(struct weir_network))
-#define NS_PER_S	1000000000ULL
 #define V4_MAPPED	(0xffffULL << 32)
 
 static int worst_first(const void *a, const void *b)
@@ -96,11 +97,11 @@ enum outcome cmd_show_networks(const struct call *call)
 	if (no_more_words(words, err))
 		return usage(call, "%s", err);
 	if (maps_open(&maps, MAPS_READ, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	networks = read_networks(&maps, &count, err);
 	maps_close(&maps);
 	if (!networks)
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	list = json_array();
 	if (!call->json && count)
 		table_head(network_columns);

@@ -7,11 +7,15 @@
 #include <unistd.h>
 
 #include "user/cli/output.h"
+#include "user/host/addresses.h"
+#include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/policy.h"
+#include "user/model/units.h"
+#include "user/state/list_load.h"
+#include "user/state/session.h"
 
-#define NS_PER_S	1000000000ULL
 #define WORDS_MAX	64
 #define LINE_MAX_LEN	4096
 
@@ -102,7 +106,7 @@ enum outcome cmd_save(const struct call *call)
 
 	(void)call;
 	if (read_settings(&settings, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	printf("# weir settings; `weir restore FILE` sets exactly these\n");
 	limits = limits_in_order(settings.policy, order);
 	for (size_t i = 0; i < limits; i++) {
@@ -120,7 +124,7 @@ enum outcome cmd_save(const struct call *call)
 	settings_free(&settings);
 	rc = save_lists(err);
 	if (rc)
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	return DONE;
 }
 
@@ -317,8 +321,7 @@ static bool same_settings(const struct settings *a, const struct settings *b)
 }
 
 /* Leaves in @script->lists only what is to be done: loads that change something, removals. */
-static int plan_lists(const struct call *call, struct script *script,
-		      const struct settings *settings, char *err)
+static int plan_lists(struct script *script, const struct settings *settings, char *err)
 {
 	size_t kept = 0, wanted = script->list_count, count;
 	struct list_report report;
@@ -344,7 +347,7 @@ static int plan_lists(const struct call *call, struct script *script,
 		int todo = 1;
 
 		if (change->what == LIST_LOAD)
-			todo = plan_list_load(change, settings, call->quiet, &report, err);
+			todo = plan_list_load(change, settings, NULL, &report, err);
 		if (todo < 0) {
 			rc = todo;
 		} else if (!todo) {
@@ -389,21 +392,21 @@ static enum outcome apply_script(const struct call *call, struct maps *maps, str
 	char err[ERR_LEN];
 
 	if (maps ? maps_read_settings(maps, &was, err) : settings_init(&was))
-		return failed("%s", maps ? err : "out of memory");
+		return failed(call, "%s", maps ? err : "out of memory");
 	entries_expire(&was.block, script->now_ns);
 	if (settings_copy(&is, &was)) {
 		settings_free(&was);
-		return failed("out of memory");
+		return failed(call, "out of memory");
 	}
 	keep_dates(&script->settings.allow, &was.allow);
 	keep_dates(&script->settings.block, &was.block);
 	entries_swap(&is.allow, &script->settings.allow);
 	entries_swap(&is.block, &script->settings.block);
 	if (keep_bans(&is.block, &was.block)) {
-		failed("out of memory");
+		failed(call, "out of memory");
 	} else if (merge_limits(is.policy, script->settings.policy, script->now_ns, err) ||
-	    plan_lists(call, script, &is, err)) {
-		failed("%s", err);
+	    plan_lists(script, &is, err)) {
+		failed(call, "%s", err);
 	} else if (check_only) {
 		remark(call, "%s is right; nothing was changed", script->name);
 		outcome = DONE;
@@ -411,7 +414,7 @@ static enum outcome apply_script(const struct call *call, struct maps *maps, str
 		remark(call, "unchanged");
 		outcome = DONE;
 	} else if (commit(maps, script, &was, &is, err)) {
-		failed("%s", err);
+		failed(call, "%s", err);
 	} else {
 		remark(call, "restored from %s", script->name);
 		outcome = DONE;
@@ -448,7 +451,7 @@ enum outcome cmd_restore(const struct call *call)
 	script.name = strcmp(name, "-") ? name : "standard input";
 	file = strcmp(name, "-") ? fopen(name, "re") : stdin;
 	if (!file)
-		return failed("cannot open %s: %s", name, strerror(errno));
+		return failed(call, "cannot open %s: %s", name, strerror(errno));
 	rc = settings_init(&script.settings) || own_addresses(&script.own) ?
 		     fail(err, ENOMEM, "out of memory") : read_script(&script, file, err);
 	if (file != stdin)
@@ -458,10 +461,10 @@ enum outcome cmd_restore(const struct call *call)
 	if (rc == -ENOENT && check_only) {
 		outcome = apply_script(call, NULL, &script, true);
 	} else if (rc) {
-		failed("%s", err);
+		failed(call, "%s", err);
 	} else {
 		outcome = apply_script(call, &maps, &script, check_only);
-		close_maps(&maps, outcome);
+		close_maps(&maps, outcome == DONE);
 	}
 	script_free(&script);
 	return outcome;

@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "user/cli/output.h"
-#include "user/state/device.h"
+#include "user/host/clock.h"
 #include "user/model/parse.h"
 #include "user/model/table.h"
+#include "user/state/device.h"
 #include "user/state/try.h"
 
 #define TOP_DEFAULT	20
@@ -131,10 +132,10 @@ enum outcome cmd_show_status(const struct call *call)
 	json_t *root;
 
 	if (maps_open(&maps, MAPS_READ, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	if (read_status(&maps, &status, err)) {
 		maps_close(&maps);
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	}
 	if (!call->json)
 		print_status(call, &status);
@@ -228,7 +229,7 @@ enum outcome cmd_show_stats(const struct call *call)
 	if (no_more_words(words, err))
 		return usage(call, "%s", err);
 	if (maps_open(&maps, MAPS_READ, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	devices = json_array();
 	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
 		if (!device_read(&maps, slot, &device) || (name && strcmp(name, device.name)))
@@ -244,7 +245,7 @@ enum outcome cmd_show_stats(const struct call *call)
 	maps_close(&maps);
 	if (!any && name) {
 		json_decref(devices);
-		return failed("%s: weir is not attached", name);
+		return failed(call, "%s: weir is not attached", name);
 	}
 	if (!any && !call->json)
 		remark(call, "attached to no interface");
@@ -376,17 +377,17 @@ static enum outcome show_buckets(const struct call *call, size_t wanted,
 	int rc;
 
 	if (maps_open(&maps, MAPS_READ, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	rc = maps_read_settings(&maps, &settings, err);
 	if (rc) {
 		maps_close(&maps);
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	}
 	top->settings = &settings;
 	top->wanted = wanted;
 	top->at = calloc(2 * wanted, sizeof(*top->at));
 	rc = top->at ? maps_each_bucket(&maps, each, top) : -ENOMEM;
-	outcome = rc ? failed("cannot read the sources: %s", strerror(-rc)) :
+	outcome = rc ? failed(call, "cannot read the sources: %s", strerror(-rc)) :
 		       print_sources(call, &settings, top);
 	free(top->at);
 	settings_free(&settings);

@@ -9,78 +9,16 @@
 #include <time.h>
 
 #include "user/cli/output.h"
+#include "user/host/clock.h"
 #include "user/model/error.h"
-#include "user/state/lists.h"
+#include "user/model/format.h"
+#include "user/model/guard.h"
 #include "user/model/parse.h"
 #include "user/model/table.h"
+#include "user/model/units.h"
+#include "user/state/lists.h"
+#include "user/state/session.h"
 
-#define NS_PER_S	1000000000ULL
-
-/* ---- guards ---- */
-
-int own_addresses(struct prefixes *own)
-{
-	struct ifaddrs *all, *each;
-	int rc = 0;
-
-	if (getifaddrs(&all))
-		return -errno;
-	for (each = all; each && !rc; each = each->ifa_next) {
-		struct weir_prefix key = { .prefixlen = 128 };
-		struct prefix prefix;
-
-		/* Nothing comes in from loopback addresses, and many lists name them. */
-		if (!each->ifa_addr || each->ifa_flags & IFF_LOOPBACK)
-			continue;
-		if (each->ifa_addr->sa_family == AF_INET) {
-			prefix = prefix_v4(ntohl(((struct sockaddr_in *)each->ifa_addr)
-							 ->sin_addr.s_addr), 32);
-		} else if (each->ifa_addr->sa_family == AF_INET6) {
-			memcpy(key.addr, &((struct sockaddr_in6 *)each->ifa_addr)->sin6_addr, 16);
-			prefix_from_key(&key, &prefix);
-		} else {
-			continue;
-		}
-		rc = prefixes_add(own, &prefix);
-	}
-	freeifaddrs(all);
-	return rc;
-}
-
-static int refuse(char *err, const struct prefix *prefix, const char *what)
-{
-	char text[PREFIX_STRLEN];
-
-	prefix_format(prefix, text);
-	return fail(err, EPERM, "%s %s; say `force` if you mean it", text, what);
-}
-
-int guard_prefix(const struct prefix *prefix, const struct settings *settings,
-		 const struct prefixes *own, char *err)
-{
-	char text[PREFIX_STRLEN], what[PREFIX_STRLEN + 80];
-
-	if (prefix->length == 0 || (prefix_is_v4(prefix) && prefix->length == 96))
-		return refuse(err, prefix, "is everybody");
-	for (size_t i = 0; i < prefixes_count(own); i++) {
-		struct prefix address = prefixes_at(own, i);
-
-		if (!prefix_covers(prefix, &address))
-			continue;
-		prefix_format_short(&address, text);
-		snprintf(what, sizeof(what), "covers %s, an address of this host", text);
-		return refuse(err, prefix, what);
-	}
-	for (size_t i = 0; i < settings->allow.count; i++) {
-		if (!prefix_covers(prefix, &settings->allow.at[i].prefix))
-			continue;
-		prefix_format(&settings->allow.at[i].prefix, text);
-		snprintf(what, sizeof(what), "covers %s, which is on the allow list and would stay "
-			 "allowed", text);
-		return refuse(err, prefix, what);
-	}
-	return 0;
-}
 
 /* ---- add, del, flush ---- */
 
@@ -293,7 +231,7 @@ static enum outcome show_entries(const struct call *call, const char *object, bo
 	char err[ERR_LEN];
 
 	if (read_settings(&settings, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	list = json_array();
 	entries = block ? &settings.block : &settings.allow;
 	entries_expire(entries, now);
@@ -357,7 +295,7 @@ static enum outcome test_sources(const struct call *call, bool block)
 		return usage(call, "%s", err);
 	if (read_settings(&settings, err)) {
 		prefixes_free(&w.prefixes);
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	}
 	list = json_array();
 	for (size_t i = 0; i < prefixes_count(&w.prefixes); i++) {

@@ -7,13 +7,14 @@
 #include <string.h>
 
 #include "user/cli/output.h"
+#include "user/host/tcp.h"
 #include "user/model/error.h"
 #include "user/model/parse.h"
 #include "user/model/policy.h"
 #include "user/model/syn_rules.h"
-#include "user/host/tcp.h"
 #include "user/model/table.h"
 #include "user/model/words.h"
+#include "user/state/session.h"
 
 /* ---- set and del ---- */
 
@@ -206,21 +207,7 @@ enum outcome edit_syn_del(struct edit *edit)
 	return DONE;
 }
 
-/* ---- show and save ---- */
-
-void format_syn(const struct weir_syn_rule *rule, char *text, size_t size)
-{
-	char to[PREFIX_STRLEN], ports[16];
-	struct prefix prefix;
-
-	prefix_from_key(&rule->to, &prefix);
-	prefix_format(&prefix, to);
-	snprintf(ports, sizeof(ports), rule->first == rule->last ? "%u" : "%u-%u", rule->first,
-		 rule->last);
-	snprintf(text, size, "dport %s%s%s %s%s", ports, rule->to.prefixlen ? " to " : "",
-		 rule->to.prefixlen ? to : "", rule->always ? "always" : "when-over-budget",
-		 rule->set_sysctl ? " set-sysctl" : "");
-}
+/* ---- show ---- */
 
 static const struct column syn_columns[] = {
 	{ "PORTS", 12 }, { "WHEN", 17 }, { "OFFERS", 22 }, { "TO", 0 }, { 0 },
@@ -272,7 +259,7 @@ enum outcome cmd_syn_show(const struct call *call)
 	bool any = false;
 
 	if (read_settings(&settings, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	list = json_array();
 	for (uint32_t i = 1; i < WEIR_SYN_RULES; i++) {
 		if (!settings.policy->syn_rule[i].used)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What main.c's table of commands and the cmd_*.c files have between them. */
+/* What the table of commands and the cmd_*.c files have between them. */
 #ifndef WEIR_CLI_COMMAND_H
 #define WEIR_CLI_COMMAND_H
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "user/state/maps.h"
 #include "user/model/words.h"
@@ -20,11 +21,12 @@ struct call {
 	char **words;		/* ends with NULL */
 	bool json, pretty, quiet, verbose;
 	json_t **answer;	/* where the JSON goes; NULL: to standard output */
+	char *failure;		/* where the text of a failure goes, ERR_LEN; NULL: to stderr */
 };
 
 /*
  * A change of the settings, as a command or as a line of a file. Knows no maps:
- * main.c reads the settings, calls this, and writes back what differs.
+ * edit.c reads the settings, calls this, and writes back what differs.
  */
 struct edit {
 	char **words;		/* those not used yet; ends with NULL */
@@ -116,28 +118,40 @@ enum outcome cmd_capture(const struct call *call);
 /* cmd_top.c */
 enum outcome cmd_top(const struct call *call);
 
-/*
- * The command whose name @words begins with, stepped over. NULL with @err: there
- * is none, or it takes no words and some follow. main.c
- */
-const struct command *find_command(char ***words, char *err);
+/* ---- commands.c ---- */
 
 /*
+ * The command whose name @words begins with, stepped over. NULL with @err: there
+ * is none, or it takes no words and some follow.
+ */
+const struct command *find_command(char ***words, char *err);
+/* What is wrong with a command of this @object, and which ones there are; USAGE. */
+enum outcome unknown_command(const char *object, const char *err);
+void print_command(FILE *to, const struct command *command);
+void print_help(FILE *to);
+
+/* ---- edit.c ---- */
+
+/* Runs @call's command, which changes settings. */
+enum outcome run_edit(const struct call *call);
+/*
  * Runs a command that changes settings, as if it had been typed: @words from its
- * object on, ends with NULL. @said: what it says, of success or failure. main.c
+ * object on, ends with NULL. @said: what it says, of success or failure.
  */
 enum outcome edit_by_words(char **words, char said[ERR_LEN]);
 
-/*
- * What a read command prints with -j, for the HTTP server: @line is its words with single
- * spaces between. 0 with *@answer, or -errno with @err. main.c
- */
+/* ---- main.c ---- */
+
+/* See http_answer in user/daemon/http.h. */
 int command_answer(const char *line, json_t **answer, char *err);
+
+/* ---- message.c ---- */
 
 /* To stderr, with the program's name; return the outcome. */
 enum outcome usage(const struct call *call, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-enum outcome failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
+enum outcome failed(const struct call *call, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 /* A remark to stderr, unless -q. */
 void remark(const struct call *call, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

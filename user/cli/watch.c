@@ -6,16 +6,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "user/state/device.h"
+#include "user/cli/watch.h"
+#include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
-#include "user/cli/watch.h"
+#include "user/model/units.h"
+#include "user/state/device.h"
 
 #define POLL_MS		50
 #define TICK_NS		250000000ULL
 #define ATTACHED_NS	1000000000ULL	/* asking the kernel costs more */
-#define NS_PER_S	1000000000ULL
 
 /* ---- words ---- */
 

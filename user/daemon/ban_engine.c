@@ -8,16 +8,17 @@
 #include <time.h>
 
 #include "user/daemon/daemon.h"
-#include "user/state/device.h"
+#include "user/host/addresses.h"
+#include "user/host/clock.h"
+#include "user/host/log.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
-#include "user/host/addresses.h"
+#include "user/model/units.h"
+#include "user/state/device.h"
 #include "user/state/judgements.h"
-#include "user/state/listen.h"
 #include "user/state/known.h"
-#include "user/host/log.h"
+#include "user/state/listen.h"
 
-#define NS_PER_S		1000000000ULL
 #define LINES_MOST		50	/* judgements in the journal in one window; the rest as a sum */
 #define RECORDS_MOST		512	/* and in the ring */
 #define EXPIRE_EVERY_NS		(10 * NS_PER_S)	/* bans that have ended are only untidy */

@@ -14,14 +14,15 @@
 #include <unistd.h>
 
 #include "user/daemon/daemon.h"
-#include "user/model/error.h"
 #include "user/daemon/http.h"
+#include "user/host/clock.h"
 #include "user/host/log.h"
 #include "user/host/notify.h"
+#include "user/model/error.h"
+#include "user/model/units.h"
 
 #define LOCK_FOLDER	"/run/weir"
 #define LOCK_FILE	LOCK_FOLDER "/daemon.lock"
-#define NS_PER_MS	1000000ULL
 #define BUSY_PART	4	/* looking takes at most one part in so many of the time */
 
 struct daemon {
@@ -113,7 +114,7 @@ static void serve(struct daemon *daemon)
 	daemon->http_port = 0;
 	if (!config->http_port)
 		return;
-	if (http_start(config->http_address, config->http_port, err)) {
+	if (http_start(config->http_address, config->http_port, daemon->options->answer, err)) {
 		log_line(LOG_ERR, "%s; going on without metrics and web page", err);
 		return;
 	}

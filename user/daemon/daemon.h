@@ -7,12 +7,14 @@
 #ifndef WEIR_DAEMON_DAEMON_H
 #define WEIR_DAEMON_DAEMON_H
 
+#include "user/daemon/http.h"
 #include "user/model/config.h"
 #include "user/state/maps.h"
 
 struct daemon_options {
 	const char *file;	/* NULL: CONFIG_FILE where there is one, else the defaults */
 	bool judge_only;	/* whatever the file says */
+	http_answer *answer;	/* what the read commands print, for the page */
 };
 
 /* The settings that hold by @options; 0 or -errno with @err. */

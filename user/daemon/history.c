@@ -5,10 +5,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "user/state/device.h"
+#include "user/daemon/history.h"
+#include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
-#include "user/daemon/history.h"
+#include "user/state/device.h"
 
 #define SAMPLES		301	/* one more than there are rates */
 #define STEP_NS		1000000000ULL

@@ -6,19 +6,20 @@
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "user/cli/command.h"
-#include "user/model/error.h"
 #include "user/daemon/history.h"
 #include "user/daemon/http.h"
 #include "user/daemon/metrics.h"
-#include "user/state/snapshot.h"
 #include "user/daemon/web.h"
+#include "user/host/clock.h"
+#include "user/model/error.h"
+#include "user/state/snapshot.h"
 
 #define CONNECTIONS	64
 #define IDLE_S		15
@@ -57,6 +58,7 @@ static struct {
 	int socket;
 	char address[HOST_LEN];		/* as in a Host header */
 	bool loopback;
+	http_answer *answer;
 } server = { .socket = -1 };
 
 /* ---- answers ---- */
@@ -100,7 +102,7 @@ static char *make_bans(char *err)
 	if (bans > BANS_SHOWN)
 		return dump(json_pack("{s:b, s:I, s:[]}", "too_many", 1, "total", (json_int_t)bans,
 				      "bans"), err);
-	return command_answer("show bans", &root, err) ? NULL : dump(root, err);
+	return server.answer("show bans", &root, err) ? NULL : dump(root, err);
 }
 
 #define METRICS_PATH	"/metrics"
@@ -140,7 +142,7 @@ static int refresh(struct answer *answer, char *err)
 	answer->body = NULL;
 	if (answer->make)
 		answer->body = answer->make(err);
-	else if (!command_answer(answer->command, &root, err))
+	else if (!server.answer(answer->command, &root, err))
 		answer->body = dump(root, err);
 	answer->made_ns = start;
 	answer->cost_ns = now_ns() - start;
@@ -317,11 +319,12 @@ static int start_server(char *err)
 	return 0;
 }
 
-int http_start(const char *address, uint16_t port, char *err)
+int http_start(const char *address, uint16_t port, http_answer *answer, char *err)
 {
 	sigset_t all, was;
 	int rc = start_listening(address, port, err);
 
+	server.answer = answer;
 	/* Signals are for the daemon's own thread. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &was);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Files of lists: read again when they change, and on their schedule. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -8,9 +9,11 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "user/cli/output.h"
 #include "user/daemon/daemon.h"
+#include "user/host/clock.h"
 #include "user/host/log.h"
+#include "user/state/list_load.h"
+#include "user/state/session.h"
 
 #define REFRESH_NS	5000000000ULL	/* how soon a list loaded by hand is watched too */
 #define FILES_MOST	LISTS_MAX
@@ -202,7 +205,7 @@ static int load_under_lock(struct maps *maps, struct list_change *change, char *
 
 	if (rc)
 		return rc;
-	rc = plan_list_load(change, &settings, true, &report, err);
+	rc = plan_list_load(change, &settings, NULL, &report, err);
 	settings_free(&settings);
 	if (rc > 0)
 		rc = apply_list_change(maps, change, err) ? : 1;

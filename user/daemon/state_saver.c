@@ -14,11 +14,13 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "user/cli/output.h"
 #include "user/daemon/daemon.h"
+#include "user/host/clock.h"
+#include "user/host/log.h"
 #include "user/model/error.h"
 #include "user/state/known.h"
-#include "user/host/log.h"
+#include "user/state/lists.h"
+#include "user/state/maps.h"
 
 enum what { KEPT_KNOWN, KEPT_SETTINGS, KEPT };
 

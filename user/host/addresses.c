@@ -29,6 +29,7 @@ static uint8_t bits_of(const void *mask, size_t size)
 	return bits;
 }
 
+/* Loopback addresses are left out: nothing comes in from them, and many lists name them. */
 static int add_address(const struct ifaddrs *each, struct prefixes *own,
 		       struct prefixes *own_networks)
 {
@@ -58,6 +59,28 @@ static int add_address(const struct ifaddrs *each, struct prefixes *own,
 	if (prefixes_add(own, &address) || prefixes_add(own_networks, &network))
 		return -ENOMEM;
 	return 0;
+}
+
+static int read_interfaces(struct prefixes *own, struct prefixes *own_networks)
+{
+	struct ifaddrs *all, *each;
+	int rc = 0;
+
+	if (getifaddrs(&all))
+		return -errno;
+	for (each = all; each && !rc; each = each->ifa_next)
+		rc = add_address(each, own, own_networks);
+	freeifaddrs(all);
+	return rc;
+}
+
+int own_addresses(struct prefixes *own)
+{
+	struct prefixes networks = { 0 };
+	int rc = read_interfaces(own, &networks);
+
+	prefixes_free(&networks);
+	return rc;
 }
 
 /* Whoever bans its gateway hears no more of what is wrong on the way. */
@@ -107,14 +130,8 @@ static int add_gateways_v6(struct prefixes *own)
 
 int host_read(struct prefixes *own, struct prefixes *own_networks)
 {
-	struct ifaddrs *all, *each;
-	int rc = 0;
+	int rc = read_interfaces(own, own_networks);
 
-	if (getifaddrs(&all))
-		return -errno;
-	for (each = all; each && !rc; each = each->ifa_next)
-		rc = add_address(each, own, own_networks);
-	freeifaddrs(all);
 	if (!rc)
 		rc = add_gateways_v4(own);
 	if (!rc)

@@ -5,6 +5,9 @@
 
 #include "user/model/prefix.h"
 
+/* The addresses of this host's interfaces, loopback left out. 0 or -errno. */
+int own_addresses(struct prefixes *own);
+
 /* Its addresses and gateways; the networks that those are in. Merged. 0 or -errno. */
 int host_read(struct prefixes *own, struct prefixes *own_networks);
 

@@ -7,7 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "user/state/maps.h"
+#include "user/host/clock.h"
 #include "user/host/notify.h"
 
 void notify(const char *state)

@@ -9,8 +9,8 @@
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
+#include "user/model/units.h"
 
-#define NS_PER_S	1000000000ULL
 #define FILE_MOST	(1U << 20)	/* bytes of a settings file */
 #define NUMBER_MOST	1000000000
 #define YEAR_S		(366ULL * 86400)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <jansson.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -152,6 +153,20 @@ void format_budget(const struct weir_limit_spec *spec, char *text, size_t size)
 	add_rates(spec, text, size);
 }
 
+void format_syn(const struct weir_syn_rule *rule, char *text, size_t size)
+{
+	char to[PREFIX_STRLEN], ports[16];
+	struct prefix prefix;
+
+	prefix_from_key(&rule->to, &prefix);
+	prefix_format(&prefix, to);
+	snprintf(ports, sizeof(ports), rule->first == rule->last ? "%u" : "%u-%u", rule->first,
+		 rule->last);
+	snprintf(text, size, "dport %s%s%s %s%s", ports, rule->to.prefixlen ? " to " : "",
+		 rule->to.prefixlen ? to : "", rule->always ? "always" : "when-over-budget",
+		 rule->set_sysctl ? " set-sysctl" : "");
+}
+
 const char *reason_name(enum weir_reason reason)
 {
 	static const char *const names[] = {
@@ -173,4 +188,12 @@ const char *reason_action(enum weir_reason reason)
 	};
 
 	return reason < WEIR_REASON_MAX ? actions[reason] : "?";
+}
+
+bool is_utf8(const char *text)
+{
+	json_t *string = json_string(text);
+
+	json_decref(string);
+	return string != NULL;
 }

@@ -3,6 +3,7 @@
 #ifndef WEIR_MODEL_FORMAT_H
 #define WEIR_MODEL_FORMAT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,10 +24,15 @@ void format_limit(const struct weir_limit_spec *spec, const struct weir_limit *l
 		  size_t size);
 /* The words of `budget set` behind the name. */
 void format_budget(const struct weir_limit_spec *spec, char *text, size_t size);
+/* The words of `syn protect` that make this rule. */
+void format_syn(const struct weir_syn_rule *rule, char *text, size_t size);
 /* "any", or the prefix that a limit is from or a budget to. */
 void format_end(const struct weir_prefix *end, char text[PREFIX_STRLEN]);
 /* Whether @from is everybody. */
 int is_default(const struct weir_prefix *from);
+
+/* False of text that JSON cannot hold. */
+bool is_utf8(const char *text);
 
 const char *reason_name(enum weir_reason reason);
 const char *reason_action(enum weir_reason reason);	/* "pass", "drop", "tx" */

@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "user/model/judge.h"
+#include "user/model/units.h"
 
-#define NS_PER_S	1000000000ULL
-#define NS_PER_MS	1000000ULL
 #define SPARED_EVERY_NS	(60 * NS_PER_S)	/* for each prefix */
 #define SPARED_MOST	16		/* a window */
 #define SOURCES_MOST	(1U << 20)	/* watched at a time; the others are limited all the same */

@@ -7,11 +7,11 @@
 
 #include "user/model/error.h"
 #include "user/model/parse.h"
+#include "user/model/units.h"
 
 #define RATE_MAX	1000000000ULL		/* packets per second */
 #define BITS_MAX	1000000000000ULL	/* per second */
 #define BURST_MAX	1000000000ULL
-#define NS_PER_S	1000000000ULL
 
 struct unit {
 	const char *suffix;

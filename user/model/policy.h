@@ -59,5 +59,7 @@ uint32_t budget_lookup(const struct weir_policy *policy, const struct prefix *to
 
 /* Limits in the order in which they are shown: by source, then by class. */
 int policy_order(const struct weir_policy *policy, const uint32_t *a, const uint32_t *b);
+/* Indices of the limits in the order of policy_order(); how many there are. */
+size_t limits_in_order(const struct weir_policy *policy, uint32_t order[WEIR_LIMITS]);
 
 #endif

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <stdlib.h>
 #include <string.h>
 
 #include "user/model/policy_match.h"
@@ -70,4 +71,20 @@ uint32_t policy_find(const struct weir_policy *policy, const struct weir_limit_s
 		    match_same_class(&policy->spec[i], spec))
 			return i;
 	return 0;
+}
+
+static int compare_limits(const void *a, const void *b, void *policy)
+{
+	return policy_order(policy, a, b);
+}
+
+size_t limits_in_order(const struct weir_policy *policy, uint32_t order[WEIR_LIMITS])
+{
+	size_t count = 0;
+
+	for (uint32_t i = 1; i < WEIR_LIMITS; i++)
+		if (policy->spec[i].used)
+			order[count++] = i;
+	qsort_r(order, count, sizeof(*order), compare_limits, (void *)policy);
+	return count;
 }

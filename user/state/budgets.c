@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include "user/host/clock.h"
 #include "user/state/budgets.h"
 #include "user/state/maps.h"
 

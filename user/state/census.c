@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/pure/bucket.h"
 #include "bpf/known.h"
+#include "bpf/pure/bucket.h"
+#include "user/host/clock.h"
 #include "user/state/census.h"
 
 #define BATCH		4096

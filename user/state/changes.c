@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <stdlib.h>
 
+#include "user/host/clock.h"
 #include "user/state/changes.h"
 
 #define LOOK_NS		1000000000ULL

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/state/judgements.h"

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "bpf/known.h"
+#include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/state/known.h"
 

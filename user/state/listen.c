@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/state/listen.h"

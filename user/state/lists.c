@@ -512,3 +512,33 @@ int lists_finish(const struct maps *maps, const struct list_change *changes, siz
 	prefixes_free(&all);
 	return rc;
 }
+
+bool list_that_covers(const struct prefix *prefix, char name[WEIR_NAME_LEN])
+{
+	struct prefixes set = { 0 };
+	struct list_info *infos;
+	bool covered = false;
+	char err[ERR_LEN];
+	size_t count;
+
+	if (lists_read(&infos, &count, err))
+		return false;
+	for (size_t i = 0; i < count && !covered; i++) {
+		set = (struct prefixes){ 0 };
+		covered = !list_read_set(infos[i].name, "current", &set, err) &&
+			  !prefixes_merge(&set) && prefixes_cover(&set, prefix);
+		if (covered)
+			strcpy(name, infos[i].name);
+		prefixes_free(&set);
+	}
+	free(infos);
+	if (covered)
+		return true;
+	/* No list alone, but all of them together? */
+	if (!lists_read_union(&set, err) && prefixes_cover(&set, prefix)) {
+		strcpy(name, "(several)");
+		covered = true;
+	}
+	prefixes_free(&set);
+	return covered;
+}

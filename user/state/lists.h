@@ -42,6 +42,9 @@ int list_read_set(const char *name, const char *which, struct prefixes *set, cha
 /* All lists together, merged. */
 int lists_read_union(struct prefixes *all, char *err);
 
+/* The list that covers all of @prefix, or "(several)"; false where none does. */
+bool list_that_covers(const struct prefix *prefix, char name[WEIR_NAME_LEN]);
+
 int lists_recover(const struct maps *maps, char *err);
 
 /* The block set of a merged set of prefixes, as a map of its own; its fd in *@fd. */

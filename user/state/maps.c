@@ -40,14 +40,6 @@ const char *const map_names[MAP_COUNT] = {
 #undef M
 };
 
-uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ULL + now.tv_nsec;
-}
-
 /* ---- the file system that the pins live in ---- */
 
 static bool is_bpffs(void)

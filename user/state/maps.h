@@ -111,7 +111,4 @@ int maps_read_judgement(const struct maps *maps, uint32_t slot, struct weir_judg
 /* The daemon finished a loop that began at @start_ns: who asks the maps learns that it lives. */
 void maps_note_loop(const struct maps *maps, uint64_t start_ns);
 
-/* CLOCK_MONOTONIC, as the data path sees it. */
-uint64_t now_ns(void);
-
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/host/clock.h"
 #include "user/state/maps.h"
 
 #define BUCKET_BATCH	4096

@@ -3,12 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/host/clock.h"
+#include "user/model/error.h"
+#include "user/model/units.h"
 #include "user/state/budgets.h"
 #include "user/state/device.h"
-#include "user/model/error.h"
 #include "user/state/snapshot.h"
 
-#define NS_PER_S	1000000000ULL
 
 static int read_devices(const struct maps *maps, struct snapshot *snapshot)
 {

@@ -9,6 +9,7 @@
 #ifndef WEIR_STATE_TRY_H
 #define WEIR_STATE_TRY_H
 
+#include "user/host/clock.h"
 #include "user/state/maps.h"
 
 static inline bool try_is_over(const struct weir_device *device)

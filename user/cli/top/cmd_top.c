@@ -10,9 +10,10 @@
 #include <unistd.h>
 
 #include "user/cli/output.h"
-#include "user/model/parse.h"
 #include "user/cli/top/top.h"
 #include "user/cli/watch.h"
+#include "user/host/clock.h"
+#include "user/model/parse.h"
 
 #include <term.h>	/* last: it defines names such as lines */
 
@@ -281,11 +282,11 @@ static enum outcome run_top(const struct call *call, struct top *top)
 	char err[ERR_LEN];
 
 	if (watch_open(&top->watch, &drops, note_packet, top, err))
-		return failed("%s", err);
+		return failed(call, "%s", err);
 	top->screen.deaf = !top->watch.listener;
 	if (!open_screen(top)) {
 		watch_close(&top->watch);
-		return failed("top cannot drive a terminal of type \"%s\" (TERM)",
+		return failed(call, "top cannot drive a terminal of type \"%s\" (TERM)",
 			      getenv("TERM") ? getenv("TERM") : "");
 	}
 	if (top->screen.deaf)
@@ -295,7 +296,7 @@ static enum outcome run_top(const struct call *call, struct top *top)
 	watch_close(&top->watch);
 	if (end == WATCH_DETACHED)
 		remark(call, "weir is detached: there is nothing more to see");
-	return end == WATCH_FAILED ? failed("top: reading events failed") : DONE;
+	return end == WATCH_FAILED ? failed(call, "top: reading events failed") : DONE;
 }
 
 enum outcome cmd_top(const struct call *call)
@@ -305,7 +306,7 @@ enum outcome cmd_top(const struct call *call)
 
 	if (call->json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)) {
 		free(top);
-		return failed("top is for a terminal; `weir -j show stats` and `weir -j monitor` "
+		return failed(call, "top is for a terminal; `weir -j show stats` and `weir -j monitor` "
 			      "are for programs");
 	}
 	if (top) {
@@ -318,7 +319,7 @@ enum outcome cmd_top(const struct call *call)
 	if (top && top->policy && top->sources)
 		outcome = run_top(call, top);
 	else
-		failed("out of memory");
+		failed(call, "out of memory");
 	if (top) {
 		top_sources_free(top->sources);
 		free(top->policy);

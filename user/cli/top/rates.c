@@ -2,11 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "user/cli/top/top.h"
+#include "user/host/clock.h"
+#include "user/model/units.h"
 #include "user/state/budgets.h"
 #include "user/state/device.h"
-#include "user/cli/top/top.h"
 
-#define NS_PER_S	1e9
 
 static double rate_of(uint64_t is, uint64_t was, double seconds)
 {
@@ -111,7 +112,7 @@ void top_read_rates(struct top_rates *rates, const struct maps *maps,
 		    const struct weir_policy *policy)
 {
 	uint64_t now = now_ns();
-	double seconds = rates->read_ns ? (now - rates->read_ns) / NS_PER_S : 0;
+	double seconds = rates->read_ns ? (now - rates->read_ns) / (double)NS_PER_S : 0;
 
 	read_reasons(rates, maps, seconds);
 	read_budgets(rates, maps, policy, seconds);

@@ -12,10 +12,11 @@
 #include <time.h>
 
 #include "bpf/pure/hash.h"
-#include "user/model/policy.h"
 #include "user/cli/top/top.h"
+#include "user/host/clock.h"
+#include "user/model/policy.h"
+#include "user/model/units.h"
 
-#define NS_PER_S	1e9
 #define SEARCH_NS	1000000000ULL
 #define SEARCH_SHARE	50		/* a search may take one part in so many */
 #define MEMORY_MIN	(1U << 16)
@@ -205,7 +206,7 @@ static uint64_t spent_ns(void)
 	struct timespec spent;
 
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
-	return spent.tv_sec * 1000000000ULL + spent.tv_nsec;
+	return spent.tv_sec * NS_PER_S + spent.tv_nsec;
 }
 
 static void search_buckets(struct top_sources *sources, const struct maps *maps)
@@ -236,7 +237,7 @@ static void read_candidates(struct top_sources *sources, const struct maps *maps
 		struct candidate *each = &sources->candidate[i];
 		struct weir_bucket bucket;
 		uint64_t now = now_ns();
-		double seconds = (now - each->read_ns) / NS_PER_S;
+		double seconds = (now - each->read_ns) / (double)NS_PER_S;
 
 		if (maps_read_bucket(maps, &each->key, &bucket))
 			continue;
@@ -371,7 +372,7 @@ static void next_slice(struct top_sources *sources)
 
 static double tally_seconds(const struct top_sources *sources)
 {
-	return (now_ns() - sources->slice_ns[(sources->slice + 1) % SLICES]) / NS_PER_S;
+	return (now_ns() - sources->slice_ns[(sources->slice + 1) % SLICES]) / (double)NS_PER_S;
 }
 
 static int row_by_drops(const void *a, const void *b)
@@ -514,7 +515,7 @@ void top_read_networks(struct top_sources *sources, const struct maps *maps, str
 {
 	size_t size = WEIR_NETWORKS * sizeof(struct weir_network);
 	uint64_t now = now_ns();
-	double seconds = sources->networks_ns ? (now - sources->networks_ns) / NS_PER_S : 0;
+	double seconds = sources->networks_ns ? (now - sources->networks_ns) / (double)NS_PER_S : 0;
 	const struct weir_network *lines = mmap(NULL, size, PROT_READ, MAP_SHARED,
 						maps->fd[MAP_networks], 0);
 

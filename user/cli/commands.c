@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The table of commands: the one place for the grammar of the tool. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "user/cli/command.h"
+#include "user/model/error.h"
+#include "user/model/table.h"
+
+#define HELP_INDENT	8
+#define GRAMMAR_INDENT	10
+
+#define LIMIT_MATCH "[from PREFIX] [proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M]]"
+
+/* The one place for the grammar: what is called, helped with and understood by `restore`. */
+static const struct command commands[] = {
+	{ "attach", NULL, "dev IF [mode native|skb|auto] [monitor] [try 60s]",
+	  "put weir on an interface; on a running one, swap it without a gap", .run = cmd_attach },
+	{ "confirm", NULL, "[dev IF]", "keep what was attached with `try`; unconfirmed it ends by itself",
+	  .run = cmd_confirm },
+	{ "detach", NULL, "dev IF | all [keep]",
+	  "take it off; with the last one settings go too, unless `keep`", .run = cmd_detach },
+	{ "limit", "set", LIMIT_MATCH " rate R [rate R] [burst B] [per BITS]",
+	  "limit each source; R as 1000pps, 100/min, 20/h or 50mbit",
+	  .edit = edit_limit_set, .needs = MAKES_MAPS },
+	{ "limit", "show", "", "the limits in force", .run = cmd_limit_show },
+	{ "limit", "del", LIMIT_MATCH, "remove one limit",
+	  .edit = edit_limit_del, .needs = NEEDS_MAPS },
+	{ "limit", "flush", "", "remove all limits",
+	  .edit = edit_limit_flush, .needs = NEEDS_MAPS },
+	{ "budget", "set", "NAME [to PREFIX] [proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M]] "
+			   "rate R [rate R] [burst B]",
+	  "what all sources together may send to a service; when it is used up, known sources "
+	  "go first", .edit = edit_budget_set, .needs = MAKES_MAPS },
+	{ "budget", "show", "", "", .run = cmd_budget_show },
+	{ "budget", "del", "NAME", "", .edit = edit_budget_del, .needs = NEEDS_MAPS },
+	{ "syn", "protect", "dport N[-M] [to PREFIX] [always|when-over-budget] [set-sysctl] [force]",
+	  "answer SYNs to a service of this host by the kernel's cookies",
+	  .edit = edit_syn_protect, .needs = MAKES_MAPS },
+	{ "syn", "show", "", "", .run = cmd_syn_show },
+	{ "syn", "del", "dport N[-M]", "", .edit = edit_syn_del, .needs = NEEDS_MAPS },
+	{ "known", "show", "[ADDRESS...]", "how many sources are known, or whether these are",
+	  .run = cmd_known_show },
+	{ "known", "import", "FILE|-", "make known who stands in the file, one a line",
+	  .run = cmd_known_import },
+	{ "known", "export", "FILE|-", "write all known sources, one a line",
+	  .run = cmd_known_export },
+	{ "known", "flush", "", "forget them all", .run = cmd_known_flush },
+	{ "allow", "add", "PREFIX... [comment TEXT]", "sources that always pass",
+	  .edit = edit_allow_add, .needs = MAKES_MAPS },
+	{ "allow", "del", "PREFIX...", "", .edit = edit_allow_del, .needs = NEEDS_MAPS },
+	{ "allow", "show", "", "", .run = cmd_allow_show },
+	{ "allow", "test", "PREFIX...", "exit 0: all allowed, 1: not", .run = cmd_allow_test },
+	{ "allow", "flush", "", "", .edit = edit_allow_flush, .needs = NEEDS_MAPS },
+	{ "block", "add", "PREFIX... [ttl 10m] [comment TEXT] [force]",
+	  "sources that never pass, for good or for a while",
+	  .edit = edit_block_add, .needs = MAKES_MAPS },
+	{ "block", "del", "PREFIX...", "", .edit = edit_block_del, .needs = NEEDS_MAPS },
+	{ "block", "show", "", "", .run = cmd_block_show },
+	{ "block", "test", "PREFIX...", "asks the entries and every list; exit 0: all blocked, 1: not",
+	  .run = cmd_block_test },
+	{ "block", "flush", "", "", .edit = edit_block_flush, .needs = NEEDS_MAPS },
+	{ "list", "load", "NAME file F [format auto|plain|ipsum|ndjson|ipset|nft] [skip-bad] [force]",
+	  "load a blocklist, or its next generation", .run = cmd_list_load },
+	{ "list", "show", "", "", .run = cmd_list_show },
+	{ "list", "diff", "NAME [file F]", "from the previous generation, or to a file",
+	  .run = cmd_list_diff },
+	{ "list", "rollback", "NAME", "back to the previous generation", .run = cmd_list_rollback },
+	{ "list", "del", "NAME", "", .run = cmd_list_del },
+	{ "check", NULL, "ADDRESS [proto P] [syn|fragment] [dport N] [to ADDRESS]",
+	  "what would happen to such a packet now, and by which rule", .run = cmd_check },
+	{ "save", NULL, "", "all that a person set, as commands", .run = cmd_save },
+	{ "restore", NULL, "FILE|- [check]", "set exactly what the file says, or nothing",
+	  .run = cmd_restore },
+	{ "show", "status", "", "what is attached and what is set", .run = cmd_show_status },
+	{ "show", "stats", "[dev IF]", "packets and bytes by reason", .run = cmd_show_stats },
+	{ "show", "sources", "[top N]", "the sources near or over their limit, worst first",
+	  .run = cmd_show_sources },
+	{ "show", "source", "ADDRESS", "what weir knows of one source", .run = cmd_show_source },
+	{ "show", "bans", "", "what is blocked for a while, by whom and why", .run = cmd_show_bans },
+	{ "ban-log", NULL, "[last N]", "what the daemon judged, with the evidence",
+	  .run = cmd_ban_log },
+	{ "daemon", "check", "[config FILE]", "whether its settings file is right, and what holds",
+	  .run = cmd_daemon_check },
+	{ "daemon", NULL, "[config FILE] [monitor]",
+	  "ban by itself, keep lists in step; in the foreground, `monitor`: only judge",
+	  .run = cmd_daemon },
+	{ "show", "networks", "[top N]", "of whose newcomers budgets turned most away, worst first",
+	  .run = cmd_show_networks },
+	{ "show", "health", "", "how full the tables are, how the daemon does",
+	  .run = cmd_show_health },
+	{ "show", "known", "[ADDRESS...]", "as `known show`", .run = cmd_known_show },
+	{ "monitor", NULL, "[reason R]... [from PREFIX] [passed] [count N] [seconds S]",
+	  "dropped packets, judgements and bans as they happen, until interrupted",
+	  .run = cmd_monitor },
+	{ "metrics", NULL, "[openmetrics]", "for Prometheus, by node_exporter's textfile collector",
+	  .run = cmd_metrics },
+	{ "capture", NULL, "[reason R]... [from PREFIX] [passed] [count N] [seconds S] write FILE|-",
+	  "samples of dropped packets, with the reason of each, as pcapng", .run = cmd_capture },
+	{ "top", NULL, "", "rates by reason, budgets, and who is dropped most, on a terminal",
+	  .run = cmd_top },
+	{ 0 },
+};
+
+void print_command(FILE *to, const struct command *command)
+{
+	int at = fprintf(to, "  weir %s%s%s", command->object, command->verb ? " " : "",
+			 command->verb ? command->verb : "");
+
+	print_wrapped(to, command->words, at, GRAMMAR_INDENT);
+}
+
+void print_help(FILE *to)
+{
+	fprintf(to, "usage: weir [-j|--json] [-p|--pretty] [-q|--quiet] [-v|--verbose] "
+		    "COMMAND ...\n\n");
+	for (const struct command *command = commands; command->object; command++) {
+		print_command(to, command);
+		if (*command->help)
+			print_wrapped(to, command->help, fprintf(to, "%*s", HELP_INDENT, ""),
+				      HELP_INDENT);
+	}
+	fprintf(to, "\nExit status: 0 done, 1 failed, 2 wrong usage.\n");
+}
+
+static bool is_object(const char *object)
+{
+	for (const struct command *command = commands; command->object; command++)
+		if (!strcmp(command->object, object))
+			return true;
+	return false;
+}
+
+/* Exact words only: a prefix that is unique today would break with tomorrow's command. */
+const struct command *find_command(char ***words, char *err)
+{
+	const char *object = take_value(words), *verb = **words;
+	char quoted[PREFIX_QUOTE];
+
+	for (const struct command *command = commands; command->object; command++) {
+		if (strcmp(command->object, object) ||
+		    (command->verb && !take_word(words, command->verb)))
+			continue;
+		if (!*command->words && no_more_words(*words, err))
+			return NULL;
+		return command;
+	}
+	if (!is_object(object)) {
+		prefix_quote(object, strlen(object), quoted);
+		fail(err, ENOENT, "no command %s; `weir help` lists them", quoted);
+	} else if (verb) {
+		prefix_quote(verb, strlen(verb), quoted);
+		fail(err, ENOENT, "%s has no verb %s", object, quoted);
+	} else {
+		fail(err, ENOENT, "%s needs a verb", object);
+	}
+	return NULL;
+}
+
+enum outcome unknown_command(const char *object, const char *err)
+{
+	fprintf(stderr, "weir: %s\n", err);
+	if (is_object(object))
+		fprintf(stderr, "usage:\n");
+	for (const struct command *command = commands; command->object; command++)
+		if (!strcmp(command->object, object))
+			print_command(stderr, command);
+	return USAGE;
+}

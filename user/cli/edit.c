@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Commands that change the settings: read the maps, run the edit, write back what differs. */
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "user/cli/command.h"
+#include "user/host/addresses.h"
+#include "user/host/clock.h"
+#include "user/model/error.h"
+#include "user/model/policy.h"
+#include "user/state/judgements.h"
+#include "user/state/session.h"
+
+/* Against empty settings: whether the words are right can be told without any maps. */
+static enum outcome rehearse(const struct command *command, char **words, char *said)
+{
+	static const struct prefixes nobody;
+	struct edit edit = { .words = words, .own = &nobody };
+	struct settings empty;
+	enum outcome outcome;
+
+	if (settings_init(&empty)) {
+		fail(said, ENOMEM, "out of memory");
+		return FAILED;
+	}
+	edit.settings = &empty;
+	outcome = command->edit(&edit);
+	settings_free(&empty);
+	snprintf(said, ERR_LEN, "%s", edit.err);
+	return outcome == USAGE ? USAGE : DONE;
+}
+
+static enum outcome edit_maps(const struct command *command, char **words, struct maps *maps,
+			      const struct prefixes *own, char *said)
+{
+	struct settings was, is;
+	struct edit edit = { .words = words, .settings = &is, .own = own, .now_ns = now_ns(),
+			     .now_unix_s = time(NULL) };
+	enum outcome outcome;
+
+	if (maps_read_settings(maps, &was, said))
+		return FAILED;
+	if (settings_copy(&is, &was)) {
+		settings_free(&was);
+		fail(said, ENOMEM, "out of memory");
+		return FAILED;
+	}
+	entries_expire(&is.block, edit.now_ns);
+	outcome = command->edit(&edit);
+	if (outcome == DONE && edit.changed &&
+	    (policy_compile(is.policy, edit.err) ||
+	     maps_write_settings(maps, &was, &is, false, edit.err) ||
+	     judgements_note_undone(maps, &was, &is, edit.err)))
+		outcome = FAILED;
+	snprintf(said, ERR_LEN, "%s", outcome == DONE ? edit.said : edit.err);
+	settings_free(&is);
+	settings_free(&was);
+	return outcome;
+}
+
+static enum outcome do_edit(const struct command *command, char **words, char *said)
+{
+	enum outcome outcome = rehearse(command, words, said);
+	struct prefixes own = { 0 };
+	struct maps maps;
+
+	if (outcome != DONE)
+		return outcome;
+	if (open_maps(&maps, command->needs == MAKES_MAPS ? MAPS_CREATE : MAPS_WRITE, said))
+		return FAILED;
+	if (own_addresses(&own)) {
+		fail(said, EIO, "cannot read this host's addresses");
+		outcome = FAILED;
+	} else {
+		outcome = edit_maps(command, words, &maps, &own, said);
+	}
+	prefixes_free(&own);
+	close_maps(&maps, outcome == DONE);
+	return outcome;
+}
+
+enum outcome run_edit(const struct call *call)
+{
+	char said[ERR_LEN] = "";
+	enum outcome outcome = do_edit(call->command, call->words, said);
+
+	if (outcome == USAGE)
+		return usage(call, "%s", said);
+	if (outcome == FAILED)
+		return failed(call, "%s", said);
+	if (said[0])
+		remark(call, "%s", said);
+	return DONE;
+}
+
+enum outcome edit_by_words(char **words, char said[ERR_LEN])
+{
+	const struct command *command = find_command(&words, said);
+
+	return command && command->edit ? do_edit(command, words, said) : USAGE;
+}

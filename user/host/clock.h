@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The clock of the data path. */
+#ifndef WEIR_HOST_CLOCK_H
+#define WEIR_HOST_CLOCK_H
+
+#include <stdint.h>
+
+/* CLOCK_MONOTONIC, in ns. */
+uint64_t now_ns(void);
+
+#endif
