@@ -26,6 +26,7 @@
 #define WEIR_BPF_SYN_H
 
 #include "bpf/budget.h"
+#include "bpf/maps.h"
 #include "bpf/shortage.h"
 #include "bpf/pure/compiler.h"
 
@@ -56,27 +57,6 @@
 #define ANSWERS_COST	(WEIR_TICKS_PER_S / 4000000)
 #define ANSWERS_BURST	(WEIR_TICKS_PER_S / 10)
 #define STRAYS_COST	(WEIR_TICKS_PER_S / 10000)
-
-/* The headers of a SYN, or of the answer to it: too much for the stack. */
-struct syn_headers {
-	union {
-		struct iphdr v4;
-		struct ipv6hdr v6;
-		__u32 ip_word[10];
-	};
-	union {
-		struct tcphdr tcp;
-		__u8 tcp_byte[84];	/* 60, and room for a length that is masked */
-		__u32 tcp_word[21];
-	};
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct syn_headers);
-} scratch SEC(".maps");
 
 struct syn_options {
 	__u8  time[4];		/* network order */

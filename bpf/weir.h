@@ -568,6 +568,30 @@ struct weir_list {
 	char  file[256];	/* absolute; NUL-terminated */
 };
 
+/*
+ * The maps that a side of the settings consists of. Each name is an ARRAY_OF_MAPS[WEIR_SIDES],
+ * whose inner maps are of this type, key, value, these flags and at most so many entries:
+ * M(name, type, key, value, flags, max). A max of 1 stands for a size that the tool chooses
+ * whenever it makes an inner map anew.
+ */
+#define WEIR_SIDE_MAPS(M)                                                                         \
+	/* Sources that always pass. */                                                           \
+	M(allow, BPF_MAP_TYPE_LPM_TRIE, struct weir_prefix, struct weir_entry,                    \
+	  BPF_F_NO_PREALLOC, WEIR_ENTRIES)                                                        \
+	/* Blocks and bans of prefixes, single sources excepted. */                               \
+	M(block, BPF_MAP_TYPE_LPM_TRIE, struct weir_prefix, struct weir_entry,                    \
+	  BPF_F_NO_PREALLOC, WEIR_ENTRIES)                                                        \
+	/* Blocks and bans of single sources: an IPv4 address or an IPv6 /64. */                  \
+	M(hosts, BPF_MAP_TYPE_HASH, __u64, struct weir_entry, BPF_F_NO_PREALLOC, 1)               \
+	/* The row of limits for prefixes of sources that have limits of their own. */            \
+	M(scopes, BPF_MAP_TYPE_LPM_TRIE, struct weir_prefix, __u32,                               \
+	  BPF_F_NO_PREALLOC, WEIR_SCOPES)                                                         \
+	/* Limits, budgets and cookies, compiled into tables. */                                  \
+	M(policy, BPF_MAP_TYPE_ARRAY, __u32, struct weir_policy, BPF_F_MMAPABLE, 1)               \
+	/* All lists, compiled into one array; BPF_F_INNER_MAP: each one has its own size. */     \
+	M(blockset, BPF_MAP_TYPE_ARRAY, __u32, struct weir_line,                                  \
+	  BPF_F_MMAPABLE | BPF_F_INNER_MAP, 1)
+
 _Static_assert(sizeof(struct weir_list) == 304, "ABI: weir_list");
 _Static_assert(sizeof(struct weir_prefix) == 20, "ABI: weir_prefix");
 _Static_assert(sizeof(struct weir_device) == 48, "ABI: weir_device");

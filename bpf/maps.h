@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every map of the program. weir.h describes what stands in each and which side writes it;
+ * a new map is also added to WEIR_MAPS in user/state/maps.h, so that the tool pins it.
+ */
+#ifndef WEIR_BPF_MAPS_H
+#define WEIR_BPF_MAPS_H
+
+#include <linux/bpf.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/weir.h"
+
+/* ---- what tools read first ---- */
+
+/* The ABI of the maps, and the secret that keys all hashes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_meta);
+} meta SEC(".maps");
+
+/* The attached devices; the program does not read it, only its own slot of counters. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_DEVICES);
+	__type(key, __u32);
+	__type(value, struct weir_device);
+} devices SEC(".maps");
+
+/* Packets and bytes by reason, for each device and CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WEIR_DEVICES);
+	__type(key, __u32);
+	__type(value, struct weir_counters);
+} counters SEC(".maps");
+
+/* ---- settings ---- */
+
+/* The side of the settings in force, and which of its maps may hold something for a source. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_hints);
+} hints SEC(".maps");
+
+/*
+ * The two sides of allow, block, hosts, scopes, policy and blockset. Inner maps are declared
+ * by the sizes of their keys and values: clang 14 names their types in BTF without
+ * describing them.
+ */
+#define SIDE_MAP(name, inner_type, inner_key, inner_value, inner_flags, inner_max) \
+	struct {                                                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);                          \
+		__uint(max_entries, WEIR_SIDES);                                   \
+		__type(key, __u32);                                                \
+		__array(values, struct {                                           \
+			__uint(type, inner_type);                                  \
+			__uint(map_flags, inner_flags);                            \
+			__uint(max_entries, inner_max);                            \
+			__uint(key_size, sizeof(inner_key));                       \
+			__uint(value_size, sizeof(inner_value));                   \
+		});                                                                \
+	} name SEC(".maps");
+WEIR_SIDE_MAPS(SIDE_MAP)
+#undef SIDE_MAP
+
+/* ---- limits ---- */
+
+/* Upper bounds on the debt of every source, so that most need no bucket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_GATE_LINES);
+	__type(key, __u32);
+	__type(value, struct weir_gate_line);
+} gate SEC(".maps");
+
+/* The exact debt of the sources near or over their limit. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, WEIR_BUCKETS);
+	__type(key, struct weir_bucket_key);
+	__type(value, struct weir_bucket);
+} buckets SEC(".maps");
+
+/* ---- budgets ---- */
+
+/* The debt of each budget, and the shares that it gives to networks under pressure. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_BUDGETS);
+	__type(key, __u32);
+	__type(value, struct weir_budget_state);
+} budgets SEC(".maps");
+
+/* What each CPU has taken from a budget and not yet used, and its counters. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WEIR_BUDGETS);
+	__type(key, __u32);
+	__type(value, struct weir_spending);
+} spending SEC(".maps");
+
+/* Known sources: those that were seen to behave in calm times. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2 * WEIR_KNOWN_LINES);
+	__type(key, __u32);
+	__type(value, struct weir_known_line);
+} known SEC(".maps");
+
+/* A Bloom filter in front of known, small enough for the cache. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WEIR_FILTER_LINES);
+	__type(key, __u32);
+	__type(value, struct weir_filter_line);
+} known_filter SEC(".maps");
+
+/* Sources that came within the last minute, noted under pressure only. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_SEEN);
+	__type(key, __u32);
+	__type(value, __u32);
+} seen SEC(".maps");
+
+/* What each network of newcomers used of its share, and the networks with the most drops. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, WEIR_NETWORKS);
+	__type(key, __u32);
+	__type(value, struct weir_network);
+} networks SEC(".maps");
+
+/* ---- SYN cookies ---- */
+
+/* When a SYN was last let through to each service that cookies protect. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_BEATS);
+	__type(key, __u32);
+	__type(value, __u32);
+} beats SEC(".maps");
+
+/* SYNs that were dropped in the last seconds because a core had no time to answer them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_ASKED_LINES);
+	__type(key, __u32);
+	__type(value, struct weir_asked_line);
+} asked SEC(".maps");
+
+/* How much of each core's time the answers to SYNs take. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_core_time);
+} core_time SEC(".maps");
+
+/* The headers of a SYN, then of the answer to it. */
+struct syn_headers {
+	union {
+		struct iphdr v4;
+		struct ipv6hdr v6;
+		__u32 ip_word[10];
+	};
+	union {
+		struct tcphdr tcp;
+		__u8 tcp_byte[84];	/* 60, and room for a length that is masked */
+		__u32 tcp_word[21];
+	};
+};
+
+/* One SYN's headers on each CPU, too large for the stack; the tool does not pin it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct syn_headers);
+} scratch SEC(".maps");
+
+/* ---- for the tool ---- */
+
+/* The readers of events: which packets each wants to see, and how few of them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_LISTENERS);
+	__type(key, __u32);
+	__type(value, struct weir_listener);
+} listeners SEC(".maps");
+
+/* A ring of events for each reader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, WEIR_LISTENERS);
+	__type(key, __u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_RINGBUF);
+		__uint(max_entries, WEIR_RING_BYTES);
+	});
+} events SEC(".maps");
+
+/* The daemon's decisions; the program does not read it, and only creates it with the others. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_JUDGEMENTS);
+	__type(key, __u32);
+	__type(value, struct weir_judgement);
+} judgements SEC(".maps");
+
+#endif
