@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Every map of the program. weir.h describes what stands in each and which side writes it;
+ * Every map of the program. weir.h and tool.h describe what stands in each and which side writes it;
  * a new map is also added to WEIR_MAPS in user/state/maps.h, so that the tool pins it.
  */
 #ifndef WEIR_BPF_MAPS_H
@@ -12,11 +12,12 @@
 #include <linux/tcp.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/tool.h"
 #include "bpf/weir.h"
 
 /* ---- what tools read first ---- */
 
-/* The ABI of the maps, and the secret that keys all hashes. */
+/* The ABI of the maps, and the secret that keys the gate and other hashes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

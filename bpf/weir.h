@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The ABI between the XDP program and the tool: the only header that both
- * sides include. What is pinned under WEIR_PIN_ROOT has these shapes; whoever
- * changes one of them raises WEIR_ABI, and a tool of another ABI refuses by
- * name instead of guessing.
+ * The ABI between the XDP program and the tool: the shapes of the maps that the program reads or
+ * writes. tool.h has the shapes that only tools read. What is a member of a struct the program
+ * uses stands here, even where the program does not look at it: the operator's words in
+ * weir_policy (spec, budget_spec) and weir_hints.tally.
  *
- * Conventions: integers are in host byte order unless a comment says
- * "network order"; times are CLOCK_MONOTONIC; padding is explicit.
+ * Both are pinned under WEIR_PIN_ROOT. A change of a shape raises WEIR_ABI: a tool of another ABI
+ * then refuses the maps by name and does not misread them.
+ *
+ * Conventions: integers are in host byte order unless a comment says "network order"; times are
+ * CLOCK_MONOTONIC; padding is explicit.
  */
 #ifndef WEIR_H
 #define WEIR_H
@@ -18,7 +21,6 @@
 #endif
 
 #define WEIR_ABI	3
-#define WEIR_PIN_ROOT	"/sys/fs/bpf/weir"
 
 /*
  * Why a packet passed or fell: each packet is counted under exactly one.
@@ -76,7 +78,6 @@ struct weir_prefix {
 };
 
 /* ---- meta: ARRAY[1]; what every tool reads first ---- */
-#define WEIR_MAGIC	0x72696577U	/* "weir" */
 struct weir_meta {
 	__u32 magic;
 	__u32 abi;
@@ -84,25 +85,8 @@ struct weir_meta {
 	__u64 created_unix_s;
 };
 
-/* ---- devices: ARRAY[WEIR_DEVICES]; written by attach and detach ---- */
 #define WEIR_DEVICES	64
 #define WEIR_NAME_LEN	32
-struct weir_device {
-	__u32 ifindex;		/* 0: slot is free */
-	__u32 prog_id;		/* of our program, lone or in a dispatcher */
-	__u32 netns;		/* inode of the network namespace: ifindex is its own */
-	__u8  mode;		/* enum weir_mode */
-	__u8  monitor;		/* 1: nothing is dropped, only counted */
-	__u8  dispatcher;	/* 1: under libxdp's dispatcher */
-	__u8  fallback;		/* enum weir_fallback; with try_until_ns only */
-	__u64 attached_unix_s;
-	__u64 try_until_ns;	/* on trial until then, unless confirmed; 0: for good */
-	char  name[16];		/* as at attach; NUL-terminated */
-};
-
-enum weir_mode { WEIR_MODE_NATIVE, WEIR_MODE_SKB };
-/* What a try that nobody confirms goes back to. */
-enum weir_fallback { WEIR_BACK_TO_NOTHING, WEIR_BACK_TO_MONITOR, WEIR_BACK_TO_ENFORCING };
 
 /* ---- counters: PERCPU_ARRAY[WEIR_DEVICES]; cumulative since first attach ---- */
 struct weir_count {
@@ -198,9 +182,6 @@ struct weir_entry {
 	__u8  strikes;		/* by the daemon: bans before this one */
 	__u8  pad[5];
 };
-
-/* Who made an entry. */
-enum weir_origin { WEIR_BY_OPERATOR, WEIR_BY_DAEMON };
 
 /* ---- scopes: inner LPM_TRIE of weir_prefix -> __u32 row in weir_policy.limit_of ---- */
 #define WEIR_SCOPES	2048
@@ -510,34 +491,6 @@ struct weir_event {
 };
 
 /*
- * ---- judgements: ARRAY[WEIR_JUDGEMENTS]; what the daemon decided, and why ----
- * A ring: @number counts from 1, and its slot is number % WEIR_JUDGEMENTS.
- * Written and read by the tool only.
- */
-#define WEIR_JUDGEMENTS	4096
-enum weir_judgement_kind {
-	WEIR_BAN_SOURCE, WEIR_BAN_NETWORK,	/* carried out */
-	WEIR_WOULD_BAN_SOURCE, WEIR_WOULD_BAN_NETWORK,	/* only judged */
-	WEIR_UNBAN,		/* undone by a person */
-	WEIR_SPARED,		/* would have been banned, but for what @text says */
-};
-struct weir_judgement {
-	__u64 number;		/* 0: free */
-	__u64 unix_s;
-	struct weir_prefix prefix;
-	__u8  kind;		/* enum weir_judgement_kind */
-	__u8  strikes;		/* bans before this one, remembered */
-	__u16 windows;		/* for how many windows in a row */
-	__u64 ttl_s;		/* of the ban; 0: none */
-	__u64 packets;		/* dropped in those windows */
-	__u64 limit_pps;	/* what was allowed, a second */
-	__u64 seen_pps;		/* what came, a second */
-	__u32 sources;		/* of a network: how many of its sources misbehaved */
-	__u32 share_permille;	/* of all drops in the last window */
-	char  text[64];		/* in words; NUL-terminated */
-};
-
-/*
  * ---- blockset: inner ARRAY of weir_line ----
  * All lists compiled into one array of cache lines, built aside and swapped by
  * one write for both families. bpf/blockset.h says what stands in them.
@@ -548,24 +501,6 @@ struct weir_line {
 		__u32 half[16];
 		__u8  byte[64];
 	};
-};
-
-/*
- * ---- lists/NAME/current, /previous, /next: ARRAY of __u64 each ----
- * A loaded list: this head, then its prefixes as user/prefix.h packs them. Read
- * by the tool only; the data path sees the block set made of all of them.
- */
-#define WEIR_LIST_MAGIC	0x7473696cU	/* "list" */
-struct weir_list {
-	__u32 magic;
-	__u16 format;		/* enum list_format, as it was asked for */
-	__u8  skip_bad;		/* 1: lines that are no prefix were to be left out */
-	__u8  force;		/* 1: it was loaded past the guards */
-	__u64 v4_count, v6_count;
-	__u64 generation;	/* of this list: 1, 2, ... */
-	__u64 set_generation;	/* of the first block set that has it */
-	__u64 loaded_unix_s;
-	char  file[256];	/* absolute; NUL-terminated */
 };
 
 /*
@@ -592,9 +527,7 @@ struct weir_list {
 	M(blockset, BPF_MAP_TYPE_ARRAY, __u32, struct weir_line,                                  \
 	  BPF_F_MMAPABLE | BPF_F_INNER_MAP, 1)
 
-_Static_assert(sizeof(struct weir_list) == 304, "ABI: weir_list");
 _Static_assert(sizeof(struct weir_prefix) == 20, "ABI: weir_prefix");
-_Static_assert(sizeof(struct weir_device) == 48, "ABI: weir_device");
 _Static_assert(sizeof(struct weir_tally) == 56, "ABI: weir_tally");
 _Static_assert(__builtin_offsetof(struct weir_hints, v4) == 64, "ABI: weir_hints");
 _Static_assert(sizeof(struct weir_entry) == 80, "ABI: weir_entry");
@@ -613,7 +546,6 @@ _Static_assert(sizeof(struct weir_asked_line) == 64, "ABI: weir_asked_line");
 _Static_assert(sizeof(struct weir_network) == 64, "ABI: weir_network");
 _Static_assert(sizeof(struct weir_listener) == 136, "ABI: weir_listener");
 _Static_assert(sizeof(struct weir_event) == 320, "ABI: weir_event");
-_Static_assert(sizeof(struct weir_judgement) == 144, "ABI: weir_judgement");
 _Static_assert(WEIR_REASON_MAX < 64, "ABI: reasons");
 
 #endif

@@ -12,6 +12,7 @@
 #ifndef WEIR_MODEL_JUDGE_H
 #define WEIR_MODEL_JUDGE_H
 
+#include "bpf/tool.h"
 #include "user/model/settings.h"
 
 /* Documented with their units in user/config.c. */
