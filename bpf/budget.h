@@ -25,6 +25,7 @@
 #define WEIR_BPF_BUDGET_H
 
 #include "bpf/pure/bucket.h"
+#include "bpf/pure/class.h"
 
 #define BUDGET_CHUNKS		256
 #define SHARE_ADJUST_NS		50000000ULL	/* at least; slow budgets wait for 64 packets */
@@ -34,12 +35,10 @@
 #define SHARE_ONE		(1ULL << 12)	/* a packet, in what networks have had */
 #define SHARE_BURST_LEAST	(4 * SHARE_ONE)
 #define SHARE_SCRAPS		3	/* an eighth of the burst, beyond all shares */
-#define SYN_PRESSED_NS		2000000000LL	/* cookies go on for so long */
 #define SHARE_CLOCK_SHIFT	6	/* a share of 15 million packets a second is slower */
 #define SHARE_SLOWEST		(60 * WEIR_TICKS_PER_S)	/* ticks a packet */
 #define SHARE_SAMPLE		16		/* of so many packets one is counted */
 #define SHARE_FAST		(WEIR_TICKS_PER_S / 100000)	/* below: count a sample only */
-#define PRESSED_NS		(2 * SHARE_ADJUST_NS)
 #define SEEN_TIME_SHIFT		26		/* 67 ms; 12 bits of it are 4.6 minutes */
 #define SEEN_LASTS		900		/* of those: a minute */
 
@@ -135,15 +134,7 @@ __noinline int destination_row(struct packet *pkt, __u32 side)
 
 	if (!pkt || !rules)
 		return 0;
-	for (__u32 row = 1; row < WEIR_DESTINATIONS; row++) {
-		const struct weir_destination *to = &rules->destination[row];
-
-		if (row >= rules->destinations)
-			return 0;
-		if ((pkt->to_hi & to->mask_hi) == to->hi && (pkt->to_lo & to->mask_lo) == to->lo)
-			return row;
-	}
-	return 0;
+	return find_destination(rules, pkt->to_hi, pkt->to_lo);
 }
 
 /* ---- newcomers ---- */
@@ -255,17 +246,12 @@ static __always_inline int take_budget(const struct spend *spend, int tier, int 
 	return 0;
 }
 
-static __always_inline int is_under_pressure(const struct weir_budget_state *state, __u64 now_ns)
-{
-	return (__s64)(now_ns - state->pressed_ns) < (__s64)PRESSED_NS;
-}
-
 static __always_inline void press(struct weir_budget_state *state, __u64 now_ns)
 {
 	__u32 zero = 0;
 	struct weir_budget_state *all = bpf_map_lookup_elem(&budgets, &zero);
 
-	if ((__s64)(now_ns - state->pressed_ns) < (__s64)SHARE_ADJUST_NS)
+	if ((__s64)(now_ns - state->pressed_ns) < (__s64)PRESSED_NOTE_NS)
 		return;
 	state->pressed_ns = now_ns;
 	if (all)
@@ -420,7 +406,7 @@ static __always_inline __u32 budget_index(struct packet *pkt, struct hint hint,
 {
 	__u32 row = rules->destinations > 1 ? destination_row(pkt, hint.side) : 0;
 
-	return rules->budget_of[row & (WEIR_DESTINATIONS - 1)][class & (WEIR_CLASSES - 1)];
+	return budget_in_row(rules, row, class);
 }
 
 /* @so_far: the reason for which the packet passes if no budget minds. */

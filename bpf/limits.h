@@ -11,6 +11,7 @@
 #define WEIR_BPF_LIMITS_H
 
 #include "bpf/pure/bucket.h"
+#include "bpf/pure/class.h"
 
 static __always_inline struct weir_policy *policy_of(__u32 side)
 {
@@ -18,18 +19,6 @@ static __always_inline struct weir_policy *policy_of(__u32 side)
 	__u32 zero = 0;
 
 	return inner ? bpf_map_lookup_elem(inner, &zero) : NULL;
-}
-
-static __always_inline __u32 class_of(const struct weir_policy *rules, const struct packet *pkt)
-{
-	if (pkt->what == WEIR_FRAGMENT)
-		return rules->class_of_fragment[pkt->proto];
-	if (pkt->proto == IPPROTO_TCP)
-		return rules->class_of_port[pkt->what == WEIR_SYN ? WEIR_PORT_SYN : WEIR_PORT_TCP]
-					    [pkt->dport];
-	if (pkt->proto == IPPROTO_UDP)
-		return rules->class_of_port[WEIR_PORT_UDP][pkt->dport];
-	return rules->class_of_proto[pkt->proto];
 }
 
 static __always_inline __u32 row_of(const struct packet *pkt, struct hint hint)
@@ -46,18 +35,6 @@ static __always_inline __u32 row_of(const struct packet *pkt, struct hint hint)
 	key = source_key(pkt);
 	row = bpf_map_lookup_elem(rows, &key);
 	return row ? *row : 0;
-}
-
-static __always_inline struct weir_bucket_key bucket_key(const struct packet *pkt,
-							 const struct weir_limit *limit)
-{
-	struct weir_bucket_key key = { .hi = pkt->hi, .lo = pkt->lo, .serial = limit->serial };
-
-	if (pkt->ipv6)
-		weir_mask(&key.hi, &key.lo, limit->v6_bits);
-	else if (limit->v4_bits < 32)
-		key.lo &= ~(0xffffffffULL >> (limit->v4_bits & 31));
-	return key;
 }
 
 /* A source's two cells in the gate. */
@@ -173,7 +150,8 @@ static __always_inline struct rules find_rules(const struct packet *pkt, struct 
 	struct rules rules = { .policy = policy_of(hint.side) };
 
 	if (rules.policy && (rules.policy->active || rules.policy->budgets))
-		rules.class = class_of(rules.policy, pkt) & (WEIR_CLASSES - 1);
+		rules.class = class_of(rules.policy, pkt->what, pkt->proto, pkt->dport) &
+			      (WEIR_CLASSES - 1);
 	return rules;
 }
 
@@ -187,12 +165,11 @@ static __always_inline enum weir_reason check_limits(const struct packet *pkt, s
 	enum weir_reason reason;
 	struct weir_bucket_key key;
 	struct cells cells;
-	__u32 row, id;
+	__u32 id;
 
 	if (!rules || !rules->active)
 		return WEIR_CONTINUE;
-	row = row_of(pkt, hint) & (WEIR_SCOPES - 1);
-	id = rules->limit_of[row][found->class & (WEIR_CLASSES - 1)] & (WEIR_LIMITS - 1);
+	id = limit_index(rules, row_of(pkt, hint), found->class);
 	if (!id)
 		return WEIR_CONTINUE;
 	limit = &rules->limit[id];
@@ -200,7 +177,7 @@ static __always_inline enum weir_reason check_limits(const struct packet *pkt, s
 	now = (limit->coarse ? now_ns : bpf_ktime_get_ns()) << WEIR_TICK_SHIFT;
 	bytes_cost = byte_ticks(limit->byte_cost, pkt->bytes & 0xffff);
 	cost = limit->cost > bytes_cost ? limit->cost : bytes_cost;
-	key = bucket_key(pkt, limit);
+	key = bucket_key(limit, pkt->hi, pkt->lo, pkt->ipv6);
 	if (!find_cells(&key, rules->seed, &cells))
 		return WEIR_CONTINUE;
 	bound = gate_charge(cells.a, cells.b, now, cost, limit->cap, limit->floor);

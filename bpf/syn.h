@@ -311,20 +311,6 @@ static __always_inline int store_answer(struct xdp_md *ctx, const struct packet 
 	return bpf_xdp_store_bytes(ctx, l4_at, headers->tcp_byte, len);
 }
 
-static __always_inline const struct weir_syn_rule *syn_rule(const struct packet *pkt,
-							    const struct weir_policy *rules)
-{
-	const struct weir_syn_rule *rule;
-	__u32 index = rules->syn_rule_of[pkt->dport] & (WEIR_SYN_RULES - 1);
-
-	if (!index)
-		return NULL;
-	rule = &rules->syn_rule[index];
-	if ((pkt->to_hi & rule->mask_hi) != rule->hi || (pkt->to_lo & rule->mask_lo) != rule->lo)
-		return NULL;
-	return rule;
-}
-
 /* How long the answer's TCP header may be. */
 static __always_inline __u32 room_of(const struct packet *pkt)
 {
@@ -348,7 +334,7 @@ __noinline int answer_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side)
 
 	if (!pkt || !rules || !headers)
 		return -1;
-	rule = syn_rule(pkt, rules);
+	rule = syn_rule(rules, pkt->to_hi, pkt->to_lo, pkt->dport);
 	len = headers->tcp.doff * 4;
 	if (!rule || len < sizeof(headers->tcp) || len > TCP_HEADER_MAX)
 		return -1;
@@ -601,7 +587,7 @@ static __always_inline int is_pressed(__u32 index, __u64 now_ns)
 {
 	struct weir_budget_state *state = bpf_map_lookup_elem(&budgets, &index);
 
-	return state && state->pressed_ns && (__s64)(now_ns - state->pressed_ns) < SYN_PRESSED_NS;
+	return state && is_pressed_for_syn(state, now_ns);
 }
 
 /* The listener's socket is there, and nothing else that this SYN is for. */
@@ -637,7 +623,7 @@ __noinline int check_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u
 
 	if (!pkt || !rules)
 		return WEIR_CONTINUE;
-	rule = syn_rule(pkt, rules);
+	rule = syn_rule(rules, pkt->to_hi, pkt->to_lo, pkt->dport);
 	if (!rule || pkt->tcp_flags & TCP_RST)
 		return WEIR_CONTINUE;
 	if (!rule->always && (!index || !is_pressed(index, now_ns)))
