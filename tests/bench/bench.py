@@ -9,7 +9,7 @@ import sys
 import time
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "system"))
-import lab  # noqa: E402
+import stage  # noqa: E402
 from machine import describe  # noqa: E402
 
 RECEIVER_CPU = 0
@@ -23,12 +23,12 @@ class Absent(Exception):
     """This machine cannot show it; the text says why."""
 
 
-class Bench(lab.Lab):
+class Bench(stage.Stage):
     """@near's NAPI threads run on RECEIVER_CPU before everything else, as interrupts do."""
 
     def join(self):
         self.threads = set()
-        self.near_dev = f"b{os.getpid()}x{lab.Lab.number}"  # also in the threads' names
+        self.near_dev = f"b{os.getpid()}x{stage.Stage.number}"  # also in the threads' names
         super().join()
         # TCP with segmentation offload would go past the queue that the flood fills.
         self.near.run("ethtool", "-K", self.near_dev, "gro", "on", "tso", "off")
@@ -36,7 +36,7 @@ class Bench(lab.Lab):
 
     def up(self):
         super().up()
-        self.near.run("ip", "route", "replace", "default", "via", lab.FAR4)
+        self.near.run("ip", "route", "replace", "default", "via", stage.FAR4)
         self.near.run("unshare", "--mount", "sh", "-c", "mount -t sysfs sysfs /sys && "
                       f"echo 1 >/sys/class/net/{self.near_dev}/threaded")
         self.place()
@@ -50,8 +50,8 @@ class Bench(lab.Lab):
             except OSError:
                 continue
             self.threads.add(comm.parent)
-            lab.run("taskset", "-pc", RECEIVER_CPU, comm.parent.name)
-            lab.run("chrt", "-f", "-p", "50", comm.parent.name)
+            stage.run("taskset", "-pc", RECEIVER_CPU, comm.parent.name)
+            stage.run("chrt", "-f", "-p", "50", comm.parent.name)
 
     def received(self):
         return self.near.link(self.near_dev)["stats64"]["rx"]["packets"]
@@ -66,10 +66,10 @@ class Bench(lab.Lab):
         its core would take if it did nothing else: a sender that gets no whole core of
         a shared machine lowers only the first. @first: so many packets come before."""
         running = self.start_flood(*flood, "cpu", SENDER_CPU, "seconds", warm + seconds + FIRST_S + 10)
-        lab.run("renice", "-n", "-19", "-p", running.process.pid)
+        stage.run("renice", "-n", "-19", "-p", running.process.pid)
         time.sleep(warm)
-        lab.wait_for(lambda: self.received() >= first, FIRST_S)
-        lab.demand(running.process.poll() is None, "the flood ended early")
+        stage.wait_for(lambda: self.received() >= first, FIRST_S)
+        stage.demand(running.process.poll() is None, "the flood ended early")
         start, packets, busy = time.monotonic(), self.received(), self.busy_s()
         time.sleep(seconds)
         packets, busy = self.received() - packets, self.busy_s() - busy
@@ -106,7 +106,7 @@ def write_file(path, lines):
 
 def save(name, rows):
     """Into build/bench/NAME.json."""
-    folder = lab.BUILD / "bench"
+    folder = stage.BUILD / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"about": describe(), name: rows}, indent=1)
     (folder / f"{name}.json").write_text(text + "\n")
@@ -115,4 +115,4 @@ def save(name, rows):
 def start():
     if os.geteuid() != 0:
         sys.exit("the benches need root")
-    lab.enter_private_mounts()
+    stage.enter_private_mounts()

@@ -12,12 +12,12 @@ import subprocess
 import sys
 import time
 
-from bench import RECEIVER_CPU, SENDER_CPU, Absent, Bench, lab, must, need, save, start
+from bench import RECEIVER_CPU, SENDER_CPU, Absent, Bench, stage, must, need, save, start
 
 PACE = 150              # transactions a second, of 5 packets each
 LIMIT_PPS, BURST = 1000, 100
 FLOODS = (0, 125000, 250000, 500000, 1000000, 2000000, "max")
-TRANSACT = lab.BUILD / "tests/tools/transact"
+TRANSACT = stage.BUILD / "tests/tools/transact"
 
 
 def no_filter(bench):
@@ -61,17 +61,17 @@ def measure(arrange, pps, seconds):
     with contextlib.closing(Bench()) as bench:
         arrange(bench)
         bench.place()
-        server = spawn(bench, bench.near, RECEIVER_CPU, SERVER_PRIORITY, "serve", lab.NEAR4, 80)
-        lab.demand(server.stdout.readline() == "ready\n", "the server did not start")
+        server = spawn(bench, bench.near, RECEIVER_CPU, SERVER_PRIORITY, "serve", stage.NEAR4, 80)
+        stage.demand(server.stdout.readline() == "ready\n", "the server did not start")
         flood = None
         if pps:
             pace = [] if pps == "max" else ["pps", pps]
-            flood = bench.start_flood("to", lab.NEAR4, "from", "198.51.100.0/24", "sources", 20,
+            flood = bench.start_flood("to", stage.NEAR4, "from", "198.51.100.0/24", "sources", 20,
                                       "proto", "syn", "dport", 80, "sport", "random", *pace,
                                       "cpu", SENDER_CPU, "seconds", seconds + 20)
-            lab.run("chrt", "-a", "-r", "-p", str(FLOOD_PRIORITY), str(flood.process.pid))
+            stage.run("chrt", "-a", "-r", "-p", str(FLOOD_PRIORITY), str(flood.process.pid))
         time.sleep(2)
-        users = spawn(bench, bench.far, SENDER_CPU, USER_PRIORITY, "run", lab.NEAR4, 80, "seconds",
+        users = spawn(bench, bench.far, SENDER_CPU, USER_PRIORITY, "run", stage.NEAR4, 80, "seconds",
                       seconds, "connect", "pace", PACE, "json")
         said = users.communicate()[0].splitlines()[-1]
         sent = 0

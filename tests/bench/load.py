@@ -14,7 +14,7 @@ import re
 import tempfile
 import time
 
-from bench import SIZES, Absent, Bench, lab, must, need, save, start, write_file
+from bench import SIZES, Absent, Bench, stage, must, need, save, start, write_file
 
 COLUMNS = ("10k", "100k", "1M")
 CGROUPS = (("/sys/fs/cgroup", "memory.current"),
@@ -45,7 +45,7 @@ class Account:
     def close(self):
         if self.folder:
             (self.folder.parent / "cgroup.procs").write_text(str(os.getpid()))
-            lab.wait_for(lambda: not self.remove(), 5)
+            stage.wait_for(lambda: not self.remove(), 5)
 
     def remove(self):
         with contextlib.suppress(OSError):
@@ -67,7 +67,7 @@ def run_timed(bench, account, *words):
         os._exit(127)
     _, status, usage = os.wait4(pid, 0)
     seconds = time.monotonic() - began
-    lab.demand(status == 0, f"{' '.join(command)}: status {status >> 8}")
+    stage.demand(status == 0, f"{' '.join(command)}: status {status >> 8}")
     kept = None if before is None else (account.bytes() - before) / 2**20
     return {"seconds": round(seconds, 3), "cpu_s": round(usage.ru_utime + usage.ru_stime, 3),
             "tool_mib": round(usage.ru_maxrss / 1024, 1), "kernel_mib": kept and round(kept, 1)}
@@ -87,7 +87,7 @@ def prefixes(count, generation):
 def weir(bench, account, path, generation):
     if generation == 1:
         bench.weir("limit", "set", "rate", "1000pps")     # makes the maps
-    return run_timed(bench, account, lab.WEIR, "-q", "list", "load", "bench", "file", path, "force")
+    return run_timed(bench, account, stage.WEIR, "-q", "list", "load", "bench", "file", path, "force")
 
 
 def ipset(bench, account, path, generation):
@@ -138,7 +138,7 @@ def main():
             for size in COLUMNS:
                 try:
                     first, second = measure(load, folder, size)
-                except (Absent, lab.Failed) as why:
+                except (Absent, stage.Failed) as why:
                     print(f"{name:17}{size:>6}  absent: {why}", flush=True)
                     rows.append({"tool": name, "size": size, "absent": str(why)})
                     continue

@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 
-from bench import (STRIDE, SIZES, Absent, Bench, addresses, lab, must, need, save, start,
+from bench import (STRIDE, SIZES, Absent, Bench, addresses, stage, must, need, save, start,
                    write_file)
 
 SOURCES = ("1", "1k", "1M", "random")
@@ -111,7 +111,7 @@ LISTERS = {"weir": weir_list, "nft interval set": nft_list, "iptables ipset": ip
 
 
 def flood_words(sources):
-    words = ["to", lab.NEAR4, "from", "10.0.0.0/8", "sources", SIZES.get(sources, sources)]
+    words = ["to", stage.NEAR4, "from", "10.0.0.0/8", "sources", SIZES.get(sources, sources)]
     return words if sources == "random" else [*words, "stride", STRIDE]
 
 
@@ -129,7 +129,7 @@ def measure(arrange, path, sources, seconds):
                 arrange(bench, path)
             bench.place()
             return (*bench.measure(flood, seconds, first=first), None)
-        except (Absent, lab.Failed) as why:
+        except (Absent, stage.Failed) as why:
             return None, None, str(why)
 
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from bench import RECEIVER_CPU, SENDER_CPU, Bench, lab, save, start
+from bench import RECEIVER_CPU, SENDER_CPU, Bench, stage, save, start
 
 PACE = 250              # connections a second, of 5 packets each, of each kind of users
 PATIENCE_MS = 3500
@@ -26,9 +26,9 @@ PORT, TRANSFER_PORT = 80, 5201
 REGULARS = (500, {4: ("198.18.0.1", 32), 6: ("2001:db8:1000::1", 64)})      # every two seconds
 NEWCOMERS = (10000, {4: ("198.18.64.1", 32), 6: ("2001:db8:1100::1", 64)})   # once
 USERS_AT = {4: "198.18.0.0/16", 6: "2001:db8:1000::/36"}
-TRANSACT = lab.BUILD / "tests/tools/transact"
-SINK = lab.BUILD / "tests/bench/sink.bpf.o"
-UNSEEN = lab.BUILD / "tests/bench/unseen.bpf.o"
+TRANSACT = stage.BUILD / "tests/tools/transact"
+SINK = stage.BUILD / "tests/bench/sink.bpf.o"
+UNSEEN = stage.BUILD / "tests/bench/unseen.bpf.o"
 
 
 def calm(bench):
@@ -79,19 +79,19 @@ def place_far(bench):
         with contextlib.suppress(OSError):
             if comm.read_text().startswith(f"napi/{bench.far_dev}-"):
                 # The last figure's thread may still be there, or go just now.
-                lab.run("taskset", "-pc", SENDER_CPU, comm.parent.name, expect=None)
-                lab.run("chrt", "-f", "-p", "50", comm.parent.name, expect=None)
+                stage.run("taskset", "-pc", SENDER_CPU, comm.parent.name, expect=None)
+                stage.run("chrt", "-f", "-p", "50", comm.parent.name, expect=None)
 
 
 def syn_acks(bench):
     """That the far end has swallowed."""
     program = bench.far.link(bench.far_dev)["xdp"]["prog"]["id"]
-    ids = json.loads(lab.run("bpftool", "-j", "prog", "show", "id", program).out)["map_ids"]
+    ids = json.loads(stage.run("bpftool", "-j", "prog", "show", "id", program).out)["map_ids"]
     for number in ids:
-        entries = json.loads(lab.run("bpftool", "-j", "map", "dump", "id", number).out)
+        entries = json.loads(stage.run("bpftool", "-j", "map", "dump", "id", number).out)
         if isinstance(entries, list) and "values" in entries[0].get("formatted", {}):
             return sum(cpu["value"] for cpu in entries[0]["formatted"]["values"])
-    raise lab.Failed("the far end's counter is gone")
+    raise stage.Failed("the far end's counter is gone")
 
 
 def rate(transfer, begin, end):
@@ -106,12 +106,12 @@ def bring_home(bench, family):
     prefix = USERS_AT[family]
     bench.far.run("ip", f"-{family}", "route", "replace", "local", prefix, "dev", "lo")
     bench.near.run("ip", f"-{family}", "route", "replace", prefix, "via",
-                   lab.FAR6 if family == 6 else lab.FAR4)
+                   stage.FAR6 if family == 6 else stage.FAR4)
 
 
 def start_flood(bench, family, pps, seconds):
     words = [] if pps is None else ["pps", pps]
-    return bench.start_flood("to", lab.NEAR6 if family == 6 else lab.NEAR4,
+    return bench.start_flood("to", stage.NEAR6 if family == 6 else stage.NEAR4,
                              "from", "2000::/3" if family == 6 else "0.0.0.0/0", "sources", "random",
                              "proto", "syn", "dport", PORT, "sport", "random",
                              "size", 74 if family == 6 else 60, "cpu", SENDER_CPU, *words,
@@ -135,19 +135,19 @@ def reported(users):
 
 
 def measure(arrange, flood_pps, seconds, family):
-    near = lab.NEAR6 if family == 6 else lab.NEAR4
+    near = stage.NEAR6 if family == 6 else stage.NEAR4
     with contextlib.closing(Bench()) as bench:
         if family == 6:
             bench.use_ipv6()
         bench.far.set("ipv4/conf/all/rp_filter", 0)
         bench.up()
         if family == 6:
-            bench.near.run("ip", "-6", "route", "replace", "default", "via", lab.FAR6)
+            bench.near.run("ip", "-6", "route", "replace", "default", "via", stage.FAR6)
         bring_home(bench, family)
         place_far(bench)
         spawn(bench, bench.near, RECEIVER_CPU, "iperf3", "-s", "-p", TRANSFER_PORT)
         server = spawn(bench, bench.near, RECEIVER_CPU, TRANSACT, "serve", near, PORT)
-        lab.demand(server.stdout.readline() == "ready\n", "the server did not start")
+        stage.demand(server.stdout.readline() == "ready\n", "the server did not start")
         arrange(bench)
         bench.place()
         time.sleep(1)

@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
-from lab import FAR4, NEAR4, Receiver, check, run_tests, send_udp, skip  # noqa: E402
+from stage import FAR4, NEAR4, Receiver, check, run_tests, send_udp, skip  # noqa: E402
 
 DAY = 86400
 JUMPS = (365 * DAY, -2 * 365 * DAY, 365 * DAY)   # ahead, back behind the start, home again

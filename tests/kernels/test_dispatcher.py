@@ -7,7 +7,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
-from lab import (BUILD, FAR4, NEAR4, Receiver, check, demand, pins, run, run_tests,  # noqa: E402
+from stage import (BUILD, FAR4, NEAR4, Receiver, check, demand, pins, run, run_tests,  # noqa: E402
                  send_udp, skip)
 
 COMPANION = BUILD / "tests/system/companion.bpf.o"

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from scenarios import LIMIT, SCENARIOS
 from world import (BUILD, DAEMON, KNOWN, NEWCOMERS, SENDER_CPU, SERVER_CPU, WATCHER, WINDOW_MS,
                    Attack, Users, World, become)
-from lab import ROOT, WEIR, Failed, demand, enter_private_mounts, wait_for
+from stage import ROOT, WEIR, Failed, demand, enter_private_mounts, wait_for
 
 SETTLE_S, CALM_S, FLOOD_S = 1, 2, 10
 IN_TIME_S = 5           # after so long it must be well again

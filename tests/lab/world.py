@@ -27,7 +27,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
-from lab import (BUILD, FAR4, FAR6, FLOOD, NEAR4, NEAR6, Lab, demand, run,  # noqa: E402
+from stage import (BUILD, FAR4, FAR6, FLOOD, NEAR4, NEAR6, Stage, demand, run,  # noqa: E402
                  wait_for)
 
 TRANSACT = BUILD / "tests/tools/transact"
@@ -129,7 +129,7 @@ class Attack:
         return self.packets
 
 
-class World(Lab):
+class World(Stage):
     """One server, IPv4 or IPv6; weir in front of it or not."""
 
     def __init__(self, family=4):
@@ -140,7 +140,7 @@ class World(Lab):
 
     def join(self):
         """A device's name is also its NAPI thread's, so it has our numbers."""
-        self.near_dev, self.far_dev = (f"{end}{os.getpid()}x{Lab.number}" for end in "nf")
+        self.near_dev, self.far_dev = (f"{end}{os.getpid()}x{Stage.number}" for end in "nf")
         self.near.run("ip", "link", "add", self.near_dev, "type", "veth", "peer", "name",
                       self.far_dev, "netns", self.far.name)
         self.mac = self.near.link(self.near_dev)["address"]

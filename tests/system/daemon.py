@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-from lab import NEAR4, WEIR, demand, wait_for
+from stage import NEAR4, WEIR, demand, wait_for
 
 STRANGE_MAC = "02:00:00:00:00:99"   # of nobody: weir sees the frame, the stack drops it at once
 FLOODER = "198.51.100.7"

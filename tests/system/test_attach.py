@@ -9,9 +9,8 @@ import subprocess
 import tempfile
 import time
 
-import lab as laboratory
-from lab import (BPFFS, BUILD, FAR4, NEAR4, PINS, WEIR, Receiver, check, demand, pins, run, run_tests,
-                 send_udp, skip, wait_for)
+from stage import (BPFFS, BUILD, FAR4, NEAR4, PINS, WEIR, Receiver, bpffs_is_mounted, check, demand,
+                   pins, run, run_tests, send_udp, skip, unmount_bpffs, wait_for)
 
 def check_refused(what, done, *words):
     """Exit status 1, and a message that has @words in it."""
@@ -102,7 +101,7 @@ def test_without_root(lab):
 
 def test_without_root_where_bpffs_is_open(lab):
     """A folder of nobody's making must not be in the way of root."""
-    laboratory.unmount_bpffs()
+    unmount_bpffs()
     run("mount", "-t", "bpf", "-o", "mode=1777", "bpf", BPFFS)
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
@@ -117,12 +116,12 @@ def test_without_root_where_bpffs_is_open(lab):
 
 def test_without_bpffs(lab):
     """In a mount namespace of a command's own, pins would end with the command."""
-    laboratory.unmount_bpffs()
+    unmount_bpffs()
     for words in (("attach", "dev", "near0"), ("limit", "set", "rate", "10pps"),
                   ("show", "status"), ("detach", "all")):
         done = lab.weir(*words, expect=None)
         check_refused(f"{' '.join(words)} without bpffs", done, str(BPFFS), "nsenter")
-    check(not laboratory.bpffs_is_mounted() and not os.listdir(BPFFS) and lab.prog_id() is None,
+    check(not bpffs_is_mounted() and not os.listdir(BPFFS) and lab.prog_id() is None,
           "without bpffs nothing is mounted, pinned or attached", "nothing")
 
 

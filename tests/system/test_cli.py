@@ -6,7 +6,7 @@ import re
 import shlex
 import tempfile
 
-from lab import NEAR4, NEAR6, PINS, ROOT, WEIR, check, run_tests
+from stage import NEAR4, NEAR6, PINS, ROOT, WEIR, check, run_tests
 
 # Wrong command lines, and a word that the first line of the message must name.
 WRONG = {

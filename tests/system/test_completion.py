@@ -5,7 +5,7 @@ import re
 import subprocess
 import tempfile
 
-from lab import ROOT, WEIR, check, run, run_tests
+from stage import ROOT, WEIR, check, run, run_tests
 
 SCRIPT = ROOT / "packaging/bash-completion/weir"
 ASK = """

@@ -3,7 +3,7 @@
 import time
 
 from daemon import FLOODER, IN_TIME, SHORT, Daemon, bans, judged, prepare, start_flood
-from lab import NEAR4, Receiver, check, run_tests, send_udp, wait_for
+from stage import NEAR4, Receiver, check, run_tests, send_udp, wait_for
 
 
 def test_source_is_banned_and_bans_double(lab):

@@ -8,7 +8,7 @@ import tempfile
 import time
 
 from daemon import IN_TIME, Daemon, bans, prepare, start_flood
-from lab import check, run_tests, wait_for
+from stage import check, run_tests, wait_for
 
 
 def test_lists(lab):

@@ -6,7 +6,7 @@ import time
 
 from daemon import (FLOODER, IN_TIME, SHORT, STRANGE_MAC, Daemon, bans, judged, prepare,
                     start_flood)
-from lab import NEAR6, check, demand, run_tests, skip, wait_for
+from stage import NEAR6, check, demand, run_tests, skip, wait_for
 
 
 def test_killed_and_started_again(lab):

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import uuid
 
-from lab import ROOT, WEIR, check, demand, pins, run_tests, wait_for
+from stage import ROOT, WEIR, check, demand, pins, run_tests, wait_for
 
 DEMO = ROOT / "scripts/demo"
 PART_S = 3

@@ -10,7 +10,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from lab import NEAR4, ROOT, WEIR, check, demand, run_tests, skip, wait_for
+from stage import NEAR4, ROOT, WEIR, check, demand, run_tests, skip, wait_for
 
 PROMETHEUS = ROOT / "examples/prometheus"
 RULES = PROMETHEUS / "weir-alerts.yml"

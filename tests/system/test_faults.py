@@ -4,13 +4,13 @@ import json
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import tempfile
 import time
 
-import lab as laboratory
-from lab import (LONG, BPFFS, FAR4, NEAR4, PINS, WEIR, Receiver, check, demand, pins, run, run_tests,
-                 send_udp, skip, wait_for)
+from stage import (BPFFS, FAR4, LONG, NEAR4, PINS, UDP_PORT, WEIR, Failed, Receiver, check, demand,
+                   mount_bpffs, pins, run, run_tests, send_udp, skip, wait_for)
 
 CYCLES = int(os.environ.get("WEIR_CYCLES", "0"))      # 0: what CYCLE_SECONDS allow, at most 1000
 CYCLE_SECONDS, WARM_UP = 60 if LONG else 8, 10
@@ -221,7 +221,7 @@ def test_memory_limit(lab):
     try:
         demand(group, "no memory controller")
         group.mkdir()
-    except (OSError, laboratory.Failed) as why:
+    except (OSError, Failed) as why:
         skip(what, f"no control group of one's own: {why}")
         return
     lab.up()
@@ -268,9 +268,9 @@ def test_jumbo_frames(lab):
           done.err.splitlines()[0])
     receiver = Receiver(lab.near)
     with lab.far:
-        sock = laboratory.socket.socket(laboratory.socket.AF_INET, laboratory.socket.SOCK_DGRAM)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for _ in range(20):
-        sock.sendto(b"x" * 8000, (NEAR4, laboratory.UDP_PORT))
+        sock.sendto(b"x" * 8000, (NEAR4, UDP_PORT))
     sock.close()
     passed, stats = len(receiver.stop()), lab.stats()
     sizes = stats.reasons["no-limit"]["bytes"]
@@ -300,7 +300,7 @@ def test_bpffs_unmounted_under_it(lab):
     check(first == 5 and again == 0, "bpffs unmounted: the limit still works",
           f"{first} of 20 before, {again} of 20 after")
     check(done.status == 1 and "not mounted" in done.err, "bpffs unmounted: the tool says so", done)
-    laboratory.mount_bpffs()
+    mount_bpffs()
     done = lab.weir("attach", "dev", "near0", expect=None)
     check(done.status == 1 and lab.prog_id() == program, "mounted anew: the old program is a stranger "
           "and stays", done)

@@ -19,8 +19,8 @@ import subprocess
 import tempfile
 import time
 
-from lab import (LONG, NEAR4, PINS, WEIR, Receiver, check, demand, libc, pins, run, run_tests, skip,
-                 wait_for)
+from stage import (LONG, NEAR4, PINS, WEIR, Receiver, check, demand, libc, pins, run, run_tests,
+                   skip, wait_for)
 from test_lists import ask, use_sources, write
 
 ON_OLD, ON_NEW, ENTRY, LIMITED = PROBES = ("203.0.113.10", "203.0.113.11", "203.0.113.12",

@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import run as laboratory  # noqa: E402
-from lab import check, run_tests  # noqa: E402
+from stage import check, run_tests  # noqa: E402
 from scenarios import SCENARIOS, TO_SERVER  # noqa: E402
 
 FLOOD_S = 5

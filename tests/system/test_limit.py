@@ -7,8 +7,8 @@ import struct
 import threading
 import time
 
-from lab import (FAR4, NEAR4, NEAR6, PINS, Receiver, check, demand, run, run_tests, send_udp, skip,
-                 wait_for)
+from stage import (FAR4, NEAR4, NEAR6, PINS, Receiver, check, demand, run, run_tests, send_udp,
+                   skip, wait_for)
 
 RATE, BURST = 1000, 100
 SOURCE = "198.51.100.7/32"

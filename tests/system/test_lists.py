@@ -10,8 +10,8 @@ import socket
 import tempfile
 import time
 
-from lab import (FAR4, NEAR4, NEAR6, PINS, UDP_PORT, WEIR, Failed, check, demand, pins, run_tests,
-                 send_udp, skip, wait_for)
+from stage import (FAR4, NEAR4, NEAR6, PINS, UDP_PORT, WEIR, Failed, check, demand, pins, run_tests,
+                   send_udp, skip, wait_for)
 
 ASIDE = ("arp", "neighbour", "not-ip")  # not of the source that is asked about
 COLUMNS = 80

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 
-from lab import (BUILD, NEAR4, PINS, WEIR, check, demand, run, run_tests, wait_for)
+from stage import (BUILD, NEAR4, PINS, WEIR, check, demand, run, run_tests, wait_for)
 
 SOURCE, OTHER = "198.51.100.7", "203.0.113.9"
 STRANGE_MAC = "02:00:00:00:00:99"   # of nobody: weir sees the frame, the stack drops it at once

@@ -4,7 +4,7 @@ import re
 import shutil
 import tempfile
 
-from lab import FAR4, NEAR4, ROOT, WEIR, check, run, run_tests, skip
+from stage import FAR4, NEAR4, ROOT, WEIR, check, run, run_tests, skip
 
 MAN = ROOT / "packaging/man"
 

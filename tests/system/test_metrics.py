@@ -5,7 +5,7 @@ import resource
 import shutil
 import subprocess
 
-from lab import BUILD, NEAR4, WEIR, check, demand, run_tests, skip
+from stage import BUILD, NEAR4, WEIR, check, demand, run_tests, skip
 
 SAMPLE = re.compile(r'(\w+)(?:\{(.*)\})? (\S+)')
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')

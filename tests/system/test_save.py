@@ -5,8 +5,8 @@ import subprocess
 import tempfile
 import time
 
-from lab import (FAR4, NEAR4, PINS, WEIR, Receiver, check, demand, pins, run_tests, send_udp,
-                 wait_for)
+from stage import (FAR4, NEAR4, PINS, WEIR, Receiver, check, demand, pins, run_tests, send_udp,
+                   wait_for)
 from test_lists import (ask, check_fate, check_says, entries, fate, first_arrival, state,
                         use_sources, without_ttl, write)
 

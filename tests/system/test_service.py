@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from lab import BPFFS, FAR4, NEAR4, PINS, ROOT, WEIR, check, run, run_tests, skip, wait_for
+from stage import BPFFS, FAR4, NEAR4, PINS, ROOT, WEIR, check, run, run_tests, skip, wait_for
 
 SYSTEMD = ROOT / "packaging/systemd"
 MOST_EXPOSED = 2.5

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-from lab import (BUILD, FAR4, NEAR4, NEAR6, check, demand, run_tests, wait_for)
+from stage import (BUILD, FAR4, NEAR4, NEAR6, check, demand, run_tests, wait_for)
 
 TRANSACT = BUILD / "tests/tools/transact"
 SINK = BUILD / "tests/lab/sink.bpf.o"     # swallows what is for none of the users

@@ -5,7 +5,7 @@ import pathlib
 import signal
 import time
 
-from lab import BUILD, NEAR4, PINS, WEIR, check, demand, run, run_tests, wait_for
+from stage import BUILD, NEAR4, PINS, WEIR, check, demand, run, run_tests, wait_for
 from terminal import DOWN, ENTER, ESCAPE, Terminal
 
 SOURCE, OTHER = "198.51.100.7", "203.0.113.9"

@@ -6,7 +6,7 @@ import pty
 import signal
 import time
 
-from lab import FAR4, NEAR4, WEIR, Receiver, check, demand, run, run_tests, send_udp, wait_for
+from stage import FAR4, NEAR4, WEIR, Receiver, check, demand, run, run_tests, send_udp, wait_for
 
 COUNT = 20
 

@@ -6,7 +6,7 @@ import pathlib
 import re
 import subprocess
 
-from lab import (BUILD, NEAR4, PINS, ROOT, WEIR, check, demand, run, run_tests, wait_for)
+from stage import (BUILD, NEAR4, PINS, ROOT, WEIR, check, demand, run, run_tests, wait_for)
 
 TUTORIAL = ROOT / "docs/tutorial.md"
 FLOODER = "198.51.100.7"

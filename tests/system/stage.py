@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A laboratory for the system tests.
+"""The stage of the system tests.
 
 Two network namespaces joined by a veth: "far" sends, "near" is behind weir.
 All of it, and a bpffs of its own, is in a mount namespace that only this
@@ -266,7 +266,7 @@ def send_udp(namespace, source, to, count, pps=None, port=UDP_PORT):
     return time.monotonic() - start
 
 
-# ---- the laboratory ----
+# ---- the stage ----
 
 class Stats:
     """One device of `show stats`."""
@@ -284,14 +284,14 @@ class Stats:
                    if reason["action"] == "drop")
 
 
-class Lab:
+class Stage:
     """Far and near, joined, and what is done to them; each test gets a fresh one."""
 
     number = 0
 
     def __init__(self):
-        Lab.number += 1
-        name = f"wt-{os.getpid()}-{Lab.number}"
+        Stage.number += 1
+        name = f"wt-{os.getpid()}-{Stage.number}"
         self.children = []
         self.watched = None     # the device that weir saw from its first packet on
         self.far_dev, self.near_dev = "far0", "near0"
@@ -391,7 +391,7 @@ class Lab:
 
 def run_test(test):
     name = test.__name__.removeprefix("test_").replace("_", " ")
-    with contextlib.closing(Lab()) as lab:
+    with contextlib.closing(Stage()) as lab:
         try:
             test(lab)
             lab.check_sums(name)
