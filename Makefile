@@ -123,7 +123,7 @@ lint: setup
 	$(Q)scripts/lint
 
 tools: $(TOOLS) $(TOOL_BPF:%.bpf.c=$(B)/%.bpf.o)
-$(B)/tests/tools/judge: LIBS += -lpcap
+$(B)/tests/tools/classify: LIBS += -lpcap
 units: $(UNITS)
 
 $(B)/weir: $(USER_OBJ)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """A second opinion on the parser: every frame of a collection of odd captures
-through weir (tests/tools/judge: natively and by test run, which must agree) and
+through weir (tests/tools/classify: natively and by test run, which must agree) and
 through tshark. Both must name the same class, source and fragment status, and a
 frame that weir calls malformed must be so by tshark's figures too.
 
@@ -17,7 +17,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-JUDGE = ROOT / os.environ.get("BUILD", "build") / "tests/tools/judge"
+CLASSIFY = ROOT / os.environ.get("BUILD", "build") / "tests/tools/classify"
 
 FIELDS = """frame.number frame.len frame.protocols eth.type vlan.etype vlan.len ieee8021ah.etype
 ip.version ip.hdr_len ip.len ip.src ip.proto ip.frag_offset ip.flags.mf
@@ -201,9 +201,9 @@ def same(ours, theirs):
     return ours.verdict != "ip" or ours == theirs
 
 
-def run_judge(folder, captures):
+def run_classify(folder, captures):
     merged = folder / "merged.pcap"
-    done = subprocess.run([JUDGE, merged, *captures], text=True, capture_output=True)
+    done = subprocess.run([CLASSIFY, merged, *captures], text=True, capture_output=True)
     names, ours = [], []
     for line in done.stdout.splitlines():
         _, name, index, size, verdict, source, proto, what, dport, _ = line.split("\t")
@@ -250,10 +250,10 @@ def main():
             with tarfile.open(archive) as tar:
                 tar.extractall(folder)
         captures = sorted(pathlib.Path(folder).rglob("*.pcap"))
-        judged, merged, names, ours = run_judge(pathlib.Path(folder), captures)
+        classified, merged, names, ours = run_classify(pathlib.Path(folder), captures)
         frames = run_tshark(merged)
-    print("# " + judged.stderr.strip().replace("\n", "\n# "))
-    if judged.returncode or not names:
+    print("# " + classified.stderr.strip().replace("\n", "\n# "))
+    if classified.returncode or not names:
         print("not ok - the program agrees with the parser compiled natively: see above")
         return 1
     print(f"ok - the program agrees with the parser compiled natively ({len(names)} frames of "

@@ -7,8 +7,8 @@
  *
  * what: packet, syn, fragment or -; run: 1 when the program saw it too.
  *
- *	judge MERGED.pcap [CAPTURE...]	the frames also go into one Ethernet capture
- *	judge -s FOLDER [CAPTURE...]	no verdicts: each frame as a file in FOLDER
+ *	classify MERGED.pcap [CAPTURE...]  the frames also go into one Ethernet capture
+ *	classify -s FOLDER [CAPTURE...]   no verdicts: each frame as a file in FOLDER
  *
  * The frames of packets.h come first, as captures of fragments are rare.
  * Captures of bare IP get an Ethernet header; those of other links are left out.
@@ -29,7 +29,7 @@
 #define FRAME_MAX 262144
 #define RUN_MAX	  3400 /* what a test run takes without fragments: a page, less rooms and info */
 
-struct judge {
+struct classifier {
 	struct weir_bpf *skel;
 	struct program program;
 	pcap_dumper_t *merged;
@@ -37,7 +37,7 @@ struct judge {
 	unsigned long frames, runs, disagreements, too_long, left_out;
 };
 
-static struct judge judge;
+static struct classifier job;
 
 /* A limit for each class, so that each packet leaves a bucket with its name. */
 static void set_limits(void)
@@ -63,25 +63,25 @@ static void set_limits(void)
 		spec.burst_packets = 1;
 		add_limit(&settings, NULL, spec, 32, 128);
 	}
-	program_set(&judge.program, &settings);
+	program_set(&job.program, &settings);
 }
 
 static void load(void)
 {
-	judge.skel = weir_bpf__open();
-	if (!judge.skel)
+	job.skel = weir_bpf__open();
+	if (!job.skel)
 		die("cannot open the program", 0);
-	program_size(judge.skel->obj, PROGRAM_BUCKETS);
-	if (weir_bpf__load(judge.skel))
+	program_size(job.skel->obj, PROGRAM_BUCKETS);
+	if (weir_bpf__load(job.skel))
 		die("cannot load the program (root?)", 0);
-	program_take(&judge.program, judge.skel->obj);
+	program_take(&job.program, job.skel->obj);
 	set_limits();
 }
 
 /* Whether the program charged the bucket of this source and class, and no other. */
 static bool charged(const struct packet *pkt)
 {
-	const struct weir_policy *policy = judge.program.settings.policy;
+	const struct weir_policy *policy = job.program.settings.policy;
 	struct packet_kind kind = { .proto = pkt->proto, .what = pkt->what, .dport = pkt->dport };
 	struct prefix source = { pkt->hi, pkt->lo, 128 };
 	struct weir_bucket_key key = { .hi = pkt->hi, .lo = pkt->lo };
@@ -89,9 +89,9 @@ static bool charged(const struct packet *pkt)
 	uint32_t limit = policy_lookup(policy, &source, &kind);
 
 	key.serial = policy->limit[limit].serial;
-	if (maps_read_bucket(&judge.program.maps, &key, &bucket))
+	if (maps_read_bucket(&job.program.maps, &key, &bucket))
 		return false;
-	bpf_map_delete_elem(judge.program.maps.fd[MAP_buckets], &key);
+	bpf_map_delete_elem(job.program.maps.fd[MAP_buckets], &key);
 	return bucket.passed + bucket.dropped == 1;
 }
 
@@ -101,8 +101,8 @@ static bool program_agrees(const uint8_t *data, uint32_t size, const struct pack
 	struct weir_counters counters;
 	uint64_t packets = 0, bytes = 0;
 
-	run_frame(bpf_program__fd(judge.skel->progs.weir_ingress), data, size, 1);
-	counters = take_counters(&judge.program);
+	run_frame(bpf_program__fd(job.skel->progs.weir_ingress), data, size, 1);
+	counters = take_counters(&job.program);
 	for (int i = 0; i < WEIR_REASON_MAX; i++) {
 		packets += counters.reason[i].packets;
 		bytes += counters.reason[i].bytes;
@@ -122,7 +122,7 @@ static const char *name_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static void judge_frame(const char *file, unsigned int index, uint8_t *data, uint32_t size)
+static void classify_frame(const char *file, unsigned int index, uint8_t *data, uint32_t size)
 {
 	static const char *const whats[] = { "packet", "syn", "fragment" };
 	struct frame frame = { data, data + size };
@@ -132,16 +132,16 @@ static void judge_frame(const char *file, unsigned int index, uint8_t *data, uin
 	struct prefix source = { pkt.hi, pkt.lo, 128 };
 	char text[PREFIX_STRLEN] = "-";
 
-	judge.too_long += size > RUN_MAX;
-	judge.runs += run;
+	job.too_long += size > RUN_MAX;
+	job.runs += run;
 	if (run && !program_agrees(data, size, &pkt, reason)) {
-		judge.disagreements++;
+		job.disagreements++;
 		fprintf(stderr, "%s frame %u: the program disagrees with the native parser (%s)\n",
 			file, index, reason_name(reason));
 	}
 	if (ip)
 		prefix_format_short(&source, text);
-	printf("%lu\t%s\t%u\t%u\t%s\t%s\t%d\t%s\t%u\t%d\n", judge.frames, name_of(file), index,
+	printf("%lu\t%s\t%u\t%u\t%s\t%s\t%d\t%s\t%u\t%d\n", job.frames, name_of(file), index,
 	       size, ip ? "ip" : reason_name(reason), text, ip ? pkt.proto : -1,
 	       ip ? whats[pkt.what] : "-", pkt.dport, run);
 }
@@ -151,7 +151,7 @@ static void save_frame(const uint8_t *data, uint32_t size)
 	char path[4096];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/frame-%05lu", judge.folder, judge.frames);
+	snprintf(path, sizeof(path), "%s/frame-%05lu", job.folder, job.frames);
 	file = fopen(path, "wb");
 	if (!file || fwrite(data, 1, size, file) != size || fclose(file))
 		die(path, 0);
@@ -172,13 +172,13 @@ static void take_frame(const char *file, unsigned int index, int link, const uin
 		copy[13] = *data >> 4 == 6 ? 0xdd : 0x00;
 	}
 	memcpy(copy + head, data, size);
-	judge.frames++;
-	if (judge.folder) {
+	job.frames++;
+	if (job.folder) {
 		save_frame(copy, size + head);
 		return;
 	}
-	pcap_dump((u_char *)judge.merged, &header, copy);
-	judge_frame(file, index, copy, size + head);
+	pcap_dump((u_char *)job.merged, &header, copy);
+	classify_frame(file, index, copy, size + head);
 }
 
 /* Those of the verdict table. */
@@ -202,8 +202,8 @@ static void take_file(const char *path)
 	int link;
 
 	if (!capture) {
-		fprintf(stderr, "judge: %s: %s\n", name_of(path), why);
-		judge.left_out++;
+		fprintf(stderr, "classify: %s: %s\n", name_of(path), why);
+		job.left_out++;
 		return;
 	}
 	link = pcap_datalink(capture);
@@ -211,7 +211,7 @@ static void take_file(const char *path)
 		for (unsigned int i = 1; pcap_next_ex(capture, &header, &data) == 1; i++)
 			take_frame(path, i, link, data, header->caplen);
 	else
-		judge.left_out++;
+		job.left_out++;
 	pcap_close(capture);
 }
 
@@ -222,25 +222,28 @@ int main(int argc, char **argv)
 	int first = seeds ? 3 : 2;
 
 	if (argc < first) {
-		fprintf(stderr, "usage: judge MERGED.pcap [CAPTURE...] | judge -s FOLDER [CAPTURE...]\n");
+		fputs("usage: classify MERGED.pcap [CAPTURE...] | classify -s FOLDER [CAPTURE...]\n",
+		      stderr);
 		return 2;
 	}
 	if (seeds) {
-		judge.folder = argv[2];
+		job.folder = argv[2];
 	} else {
 		datapath_verbose(false);
 		load();
-		judge.merged = pcap_dump_open(ethernet, argv[1]);
-		if (!judge.merged)
+		job.merged = pcap_dump_open(ethernet, argv[1]);
+		if (!job.merged)
 			die(argv[1], 0);
 	}
 	take_built();
 	for (int i = first; i < argc; i++)
 		take_file(argv[i]);
-	fprintf(stderr, "judge: %lu frames, %lu run, %lu too long for a test run, %lu disagreements, "
-		"%lu captures left out\n", judge.frames, judge.runs, judge.too_long,
-		judge.disagreements, judge.left_out);
-	if (judge.merged)
-		pcap_dump_close(judge.merged);
-	return judge.disagreements != 0;
+	fprintf(stderr,
+		"classify: %lu frames, %lu run, %lu too long for a test run, %lu disagreements, "
+		"%lu captures left out\n",
+		job.frames, job.runs, job.too_long,
+		job.disagreements, job.left_out);
+	if (job.merged)
+		pcap_dump_close(job.merged);
+	return job.disagreements != 0;
 }
