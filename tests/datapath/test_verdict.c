@@ -11,6 +11,7 @@
 
 #include "bpf/pure/packet.h"
 #include "bpf/weir.skel.h"
+#include "tests/datapath/class_limits.h"
 #include "tests/datapath/packets.h"
 #include "tests/datapath/program.h"
 #include "user/host/clock.h"
@@ -74,31 +75,15 @@ static bool counted(struct check *check, const char *what, const struct weir_cou
 
 #define PARSE_ROWS (sizeof(parse_rows) / sizeof(*parse_rows))
 
-/* One packet a source and class: the first passes, and leaves a bucket to be read. */
+/* The first packet of a source and class passes, and leaves a bucket to be read. */
 static void set_parse_limits(void)
 {
-	static const struct weir_limit_spec specs[] = {
-		{ .any_proto = 1 },
-		{ .proto = IPPROTO_TCP },
-		{ .proto = IPPROTO_UDP },
-		{ .proto = IPPROTO_ICMP },
-		{ .any_proto = 1, .what = WEIR_FRAGMENT },
-		{ .proto = IPPROTO_TCP, .what = WEIR_SYN },
+	static const struct weir_limit_spec ports[] = {
 		{ .any_proto = 1, .dport_first = 1000, .dport_last = 2000 },
 		{ .proto = IPPROTO_TCP, .dport_first = 443, .dport_last = 443 },
 	};
-	struct settings settings;
 
-	new_settings(&settings);
-	for (size_t i = 0; i < sizeof(specs) / sizeof(*specs); i++) {
-		struct weir_limit_spec spec = specs[i];
-
-		spec.rate_packets = 1;
-		spec.per_s = 3600;
-		spec.burst_packets = 1;
-		add_limit(&settings, NULL, spec, 32, 64);
-	}
-	program_set(&program, &settings);
+	set_class_limits(&program, ports, sizeof(ports) / sizeof(*ports), 64);
 }
 
 struct charged {

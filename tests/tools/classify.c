@@ -22,6 +22,7 @@
 
 #include "bpf/pure/packet.h"
 #include "bpf/weir.skel.h"
+#include "tests/datapath/class_limits.h"
 #include "tests/datapath/packets.h"
 #include "tests/datapath/program.h"
 #include "user/model/format.h"
@@ -39,31 +40,14 @@ struct classifier {
 
 static struct classifier job;
 
-/* A limit for each class, so that each packet leaves a bucket with its name. */
+/* Each address by itself, so that the bucket has all of it. */
 static void set_limits(void)
 {
-	static const struct weir_limit_spec specs[] = {
-		{ .any_proto = 1 },
-		{ .proto = IPPROTO_TCP },
-		{ .proto = IPPROTO_UDP },
-		{ .proto = IPPROTO_ICMP },
-		{ .any_proto = 1, .what = WEIR_FRAGMENT },
-		{ .proto = IPPROTO_TCP, .what = WEIR_SYN },
+	static const struct weir_limit_spec ports[] = {
 		{ .any_proto = 1, .dport_first = 1, .dport_last = 1023 },
 	};
-	struct settings settings;
 
-	if (settings_init(&settings))
-		die("settings", -ENOMEM);
-	for (size_t i = 0; i < sizeof(specs) / sizeof(*specs); i++) {
-		struct weir_limit_spec spec = specs[i];
-
-		spec.rate_packets = 1;
-		spec.per_s = 3600;
-		spec.burst_packets = 1;
-		add_limit(&settings, NULL, spec, 32, 128);
-	}
-	program_set(&job.program, &settings);
+	set_class_limits(&job.program, ports, sizeof(ports) / sizeof(*ports), 128);
 }
 
 static void load(void)
