@@ -31,6 +31,7 @@
 #include "user/model/parse.h"
 #include "user/model/policy.h"
 #include "user/model/syn_rules.h"
+#include "user/model/units.h"
 
 #define ROUNDS_DEFAULT	7
 #define ROUNDS_MAX	64
@@ -221,7 +222,7 @@ static void fill_settings(struct settings *settings, const struct row *row)
 	}
 	for (uint32_t i = 0; i < row->bans; i++) {
 		struct prefix prefix = prefix_v4(row->first + i * row->stride, 32);
-		struct weir_entry ban = { .until_ns = now_ns() + 3600 * 1000000000ULL };
+		struct weir_entry ban = { .until_ns = now_ns() + 3600 * NS_PER_S };
 
 		entries_append(&settings->block, &prefix, &ban);
 	}
@@ -245,7 +246,7 @@ static void find_maps(struct maps *maps, struct cost_bpf *skel)
 	*maps = (struct maps){ .lock = -1, .meta.seed = 0x5eed5eed5eed5eedULL };
 	for (int i = 0; i < MAP_COUNT; i++)
 		maps->fd[i] = bpf_object__find_map_fd_by_name(skel->obj, map_names[i]);
-	maps->hints = mmap(NULL, (sizeof(*maps->hints) + 4095) & ~4095UL, PROT_READ | PROT_WRITE,
+	maps->hints = mmap(NULL, round_to_pages(sizeof(*maps->hints)), PROT_READ | PROT_WRITE,
 			   MAP_SHARED, maps->fd[MAP_hints], 0);
 	if (maps->hints == MAP_FAILED)
 		die("hints", 0);

@@ -18,6 +18,7 @@
 #include "user/state/datapath.h"
 #include "user/state/lists.h"
 #include "user/model/policy.h"
+#include "user/model/units.h"
 
 #define PROGRAM_BUCKETS (1U << 16)
 
@@ -56,7 +57,7 @@ static inline void program_take(struct program *program, struct bpf_object *obje
 	}
 	if (bpf_map_update_elem(program->maps.fd[MAP_meta], &zero, &program->maps.meta, BPF_ANY))
 		die("meta", 0);
-	program->maps.hints = mmap(NULL, (sizeof(*program->maps.hints) + 4095) & ~4095UL,
+	program->maps.hints = mmap(NULL, round_to_pages(sizeof(*program->maps.hints)),
 				   PROT_READ | PROT_WRITE, MAP_SHARED, program->maps.fd[MAP_hints],
 				   0);
 	if (program->maps.hints == MAP_FAILED)
@@ -76,7 +77,7 @@ static inline void program_share(const struct program *program, struct bpf_objec
 
 static inline void program_close(struct program *program)
 {
-	munmap(program->maps.hints, (sizeof(*program->maps.hints) + 4095) & ~4095UL);
+	munmap(program->maps.hints, round_to_pages(sizeof(*program->maps.hints)));
 	settings_free(&program->settings);
 }
 

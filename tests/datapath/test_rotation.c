@@ -25,6 +25,8 @@
 #include "user/model/format.h"
 #include "user/state/lists.h"
 #include "user/model/policy.h"
+#include "user/model/reasons.h"
+#include "user/model/units.h"
 
 #define SWAPS	     100
 #define FLIPS	     20
@@ -37,7 +39,7 @@
 #define V6_OWN	     15000
 #define SETTLE_S     10.0 /* the kernel frees maps in its own time */
 #define MADE_MAX     1024
-#define NEVER_ENDING (3600 * 1000000000ULL)
+#define NEVER_ENDING (3600 * NS_PER_S)
 
 enum kind { ALWAYS, NEVER, ALLOWED, BANNED, EITHER, KINDS };
 
@@ -279,7 +281,7 @@ static void set_up(void)
 {
 	range.maps = (struct maps){ .lock = -1, .meta.seed = 0x5eed5eed5eed5eedULL };
 	open_programs();
-	range.maps.hints = mmap(NULL, (sizeof(*range.maps.hints) + 4095) & ~4095UL,
+	range.maps.hints = mmap(NULL, round_to_pages(sizeof(*range.maps.hints)),
 				PROT_READ | PROT_WRITE, MAP_SHARED, range.maps.fd[MAP_hints], 0);
 	if (range.maps.hints == MAP_FAILED)
 		die("hints", 0);
@@ -678,7 +680,7 @@ static void close_down(struct check *check)
 {
 	size_t all, ours;
 
-	munmap(range.maps.hints, (sizeof(*range.maps.hints) + 4095) & ~4095UL);
+	munmap(range.maps.hints, round_to_pages(sizeof(*range.maps.hints)));
 	for (int i = 0; i < THREADS * KINDS; i++)
 		weir_bpf__destroy(range.skel[i]);
 	ours = settle(0, &all);

@@ -16,6 +16,8 @@
 #include "tests/datapath/program.h"
 #include "user/host/clock.h"
 #include "user/model/format.h"
+#include "user/model/reasons.h"
+#include "user/model/units.h"
 
 static struct weir_bpf *skel;
 static struct program program;
@@ -381,7 +383,7 @@ static void set_lists(uint64_t short_end)
 	struct settings settings;
 
 	if (!later)
-		later = now_ns() + 3600 * 1000000000ULL;
+		later = now_ns() + 3600 * NS_PER_S;
 	new_settings(&settings);
 	for (size_t i = 0; i < 2; i++) {
 		add_entry(&settings.allow, allowed[i], 0);
@@ -481,7 +483,7 @@ static void test_ban_ends(struct check *check)
 static void test_many_bans(struct check *check)
 {
 	enum { MANY = 10000 };
-	uint64_t until = now_ns() + 3600 * 1000000000ULL;
+	uint64_t until = now_ns() + 3600 * NS_PER_S;
 	struct weir_counters counters;
 	struct settings settings, read;
 	struct frame_bytes bytes;

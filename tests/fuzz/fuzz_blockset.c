@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "user/model/blockset.h"
+#include "user/model/error.h"
 
 #define RECORDS_MAX 1024 /* each look-up scans all */
 

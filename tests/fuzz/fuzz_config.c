@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "user/model/config.h"
+#include "user/model/error.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/model/error.h"
 #include "user/model/listfile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

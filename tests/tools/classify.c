@@ -26,6 +26,7 @@
 #include "tests/datapath/packets.h"
 #include "tests/datapath/program.h"
 #include "user/model/format.h"
+#include "user/model/reasons.h"
 
 #define FRAME_MAX 262144
 #define RUN_MAX	  3400 /* what a test run takes without fragments: a page, less rooms and info */

@@ -8,6 +8,7 @@
 
 #include "tests/unit/check.h"
 #include "user/model/blockset.h"
+#include "user/model/error.h"
 
 #define LOOKUPS 1000000
 

@@ -4,6 +4,7 @@
 
 #include "tests/unit/check.h"
 #include "user/model/config.h"
+#include "user/model/error.h"
 
 #define COUNT(array)	(sizeof(array) / sizeof(*(array)))
 #define S		1000000000ULL

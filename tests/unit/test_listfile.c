@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tests/unit/check.h"
+#include "user/model/error.h"
 #include "user/model/listfile.h"
 
 #define COUNT(array)  (sizeof(array) / sizeof(*(array)))

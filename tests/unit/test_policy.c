@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tests/unit/check.h"
+#include "user/model/error.h"
 #include "user/model/policy.h"
 #include "user/model/settings.h"
 

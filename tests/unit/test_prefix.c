@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "tests/unit/check.h"
+#include "user/model/error.h"
 #include "user/model/prefix.h"
+#include "user/model/prefixes.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 

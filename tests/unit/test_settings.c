@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/unit/check.h"
+#include "user/model/error.h"
 #include "user/model/settings.h"
 
 #define ROUNDS	2000

@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "tests/unit/check.h"
+#include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
+#include "user/model/reasons.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 

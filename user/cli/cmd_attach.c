@@ -12,12 +12,13 @@
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
+#include "user/model/units.h"
 #include "user/state/datapath.h"
 #include "user/state/device.h"
 #include "user/state/session.h"
 #include "user/state/try.h"
 
-#define TRY_MAX_NS	(24 * 3600 * 1000000000ULL)
+#define TRY_MAX_NS	(24 * 3600 * NS_PER_S)
 
 static uint32_t free_slot(const struct maps *maps)
 {
@@ -170,7 +171,7 @@ static enum outcome begin_try(const struct call *call, struct maps *maps, uint32
 		try_go_back(maps, slot, device, ignored);
 		return failed(call, "%s", err);
 	}
-	format_duration(w->try_ns / 1000000000, period);
+	format_duration(w->try_ns / NS_PER_S, period);
 	remark(call, "%s: on trial for %s, then %s by itself; `weir confirm` keeps it", device->name,
 	       period, try_fallback_text(device));
 	return DONE;

@@ -13,6 +13,7 @@
 #include "user/model/format.h"
 #include "user/model/pcapng.h"
 #include "user/cli/watch.h"
+#include "user/model/reasons.h"
 
 #define NOT_YET	UINT32_MAX
 

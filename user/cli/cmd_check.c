@@ -12,6 +12,7 @@
 #include "user/model/format.h"
 #include "user/model/parse.h"
 #include "user/model/policy.h"
+#include "user/model/reasons.h"
 #include "user/model/table.h"
 #include "user/state/budgets.h"
 #include "user/state/known.h"

@@ -144,7 +144,7 @@ static const char *origin_name(uint8_t origin)
 
 static uint64_t seconds_left(const struct entry *entry, uint64_t now)
 {
-	return (entry->value.until_ns - now + NS_PER_S - 1) / NS_PER_S;
+	return seconds_until(entry->value.until_ns, now);
 }
 
 static json_t *ban_json(const struct entry *entry, const char *prefix, uint64_t now)

@@ -11,6 +11,7 @@
 #include "user/cli/watch.h"
 #include "user/host/clock.h"
 #include "user/model/parse.h"
+#include "user/model/reasons.h"
 #include "user/model/table.h"
 #include "user/model/units.h"
 #include "user/state/changes.h"
@@ -235,7 +236,7 @@ static void tell_ban(const struct entry *entry, enum ban_change change, void *ar
 		return;
 	unix_ns = now + monitor->watch.unix_offset_ns;
 	if (entry->value.until_ns > now)
-		left = (entry->value.until_ns - now + NS_PER_S - 1) / NS_PER_S;
+		left = seconds_until(entry->value.until_ns, now);
 	prefix_format(&entry->prefix, prefix);
 	if (monitor->call->json) {
 		put_json(monitor, json_pack("{s:s, s:I, s:s, s:s, s:I, s:s, s:s}", "event", kind,

@@ -6,11 +6,6 @@
 #include "user/state/snapshot.h"
 #include "user/model/table.h"
 
-static bool daemon_is_up(const struct snapshot *snapshot)
-{
-	return snapshot->daemon_age_s >= 0 && snapshot->daemon_age_s < DAEMON_SILENT_S;
-}
-
 /* ---- JSON ---- */
 
 static json_t *devices_json(const struct snapshot *snapshot)
@@ -56,7 +51,7 @@ static json_t *daemon_json(const struct snapshot *snapshot)
 {
 	const struct weir_tally *tally = &snapshot->tally;
 
-	return json_pack("{s:b, s:f, s:I, s:f, s:f}", "up", daemon_is_up(snapshot),
+	return json_pack("{s:b, s:f, s:I, s:f, s:f}", "up", snapshot_daemon_is_up(snapshot),
 			 "seconds_since_loop", snapshot->daemon_age_s, "loops",
 			 (json_int_t)tally->daemon_loops, "loop_seconds",
 			 tally->daemon_loop_us / 1e6, "longest_loop_seconds",
@@ -102,7 +97,7 @@ static void print_health(const struct snapshot *snapshot)
 		printf("attached to no interface\n");
 	print_tables(snapshot);
 	printf("gate: %.1f%% of its cells owe anything\n", 100 * snapshot->gate_share);
-	if (daemon_is_up(snapshot))
+	if (snapshot_daemon_is_up(snapshot))
 		printf("daemon: up, its last loop took %.1f ms, the longest %.1f ms\n",
 		       snapshot->tally.daemon_loop_us / 1e3,
 		       snapshot->tally.daemon_longest_us / 1e3);

@@ -10,6 +10,7 @@
 #include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/model/table.h"
+#include "user/model/units.h"
 #include "user/state/list_load.h"
 #include "user/state/lists.h"
 #include "user/state/session.h"
@@ -31,8 +32,8 @@ static void show_progress(void *ctx, size_t done, size_t total)
 	struct progress *progress = ctx;
 	uint64_t now = now_ns();
 
-	if (!progress->wanted || now - progress->started_ns < 1000000000ULL ||
-	    (now - progress->said_ns < 100000000ULL && done < total))
+	if (!progress->wanted || now - progress->started_ns < NS_PER_S ||
+	    (now - progress->said_ns < 100 * NS_PER_MS && done < total))
 		return;
 	progress->said_ns = now;
 	fprintf(stderr, "\rreading %s: %zu%%%s", progress->name, total ? done * 100 / total : 100,

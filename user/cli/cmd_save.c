@@ -43,7 +43,7 @@ static void save_entries(const struct entries *entries, const char *object, uint
 		prefix_format(&entry->prefix, text);
 		printf("%s add %s", object, text);
 		if (entry->value.until_ns) {
-			format_duration((entry->value.until_ns - now + NS_PER_S - 1) / NS_PER_S, ttl);
+			format_duration(seconds_until(entry->value.until_ns, now), ttl);
 			printf(" ttl %s", ttl);
 		}
 		if (*entry->value.comment) {

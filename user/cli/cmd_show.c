@@ -8,7 +8,9 @@
 #include "user/cli/output.h"
 #include "user/host/clock.h"
 #include "user/model/parse.h"
+#include "user/model/reasons.h"
 #include "user/model/table.h"
+#include "user/model/units.h"
 #include "user/state/device.h"
 #include "user/state/try.h"
 
@@ -38,8 +40,8 @@ static json_t *try_status(const struct weir_device *device)
 
 	if (!device->try_until_ns)
 		return json_null();
-	return json_pack("{s:I, s:s}", "seconds_left", (json_int_t)(try_is_over(device) ? 0 :
-			 (device->try_until_ns - now + 999999999) / 1000000000), "then",
+	return json_pack("{s:I, s:s}", "seconds_left",
+			 (json_int_t)seconds_until(device->try_until_ns, now), "then",
 			 try_fallback_word(device));
 }
 

@@ -204,7 +204,7 @@ static json_t *entry_json(const struct entry *entry, uint64_t now)
 			 (json_int_t)entry->value.added_unix_s);
 	if (entry->value.until_ns)
 		json_object_set_new(json, "ttl_seconds", json_integer(
-				    (entry->value.until_ns - now + NS_PER_S - 1) / NS_PER_S));
+				    seconds_until(entry->value.until_ns, now)));
 	return json;
 }
 
@@ -218,7 +218,7 @@ static void print_entry(const struct entry *entry, uint64_t now)
 
 	prefix_format(&entry->prefix, text);
 	if (entry->value.until_ns)
-		format_duration((entry->value.until_ns - now + NS_PER_S - 1) / NS_PER_S, ttl);
+		format_duration(seconds_until(entry->value.until_ns, now), ttl);
 	table_row(entry_columns, text, ttl, entry->value.comment);
 }
 

@@ -87,18 +87,18 @@ static const struct word protect_words[] = {
 static int prepare_host(const struct edit *edit, const struct weir_syn_rule *rule, char *err)
 {
 	bool may = rule->set_sysctl && edit->now_ns && !edit->check_only;
-	long cookies = read_sysctl(SYNCOOKIES);
+	long cookies = read_sysctl(SYSCTL_SYNCOOKIES);
 
 	if (cookies < 0)
 		return fail(err, ENOENT, "this kernel has no net.ipv4.tcp_syncookies "
 			    "(CONFIG_SYN_COOKIES), so its listeners accept no cookies");
-	if (cookies != 2 && may && write_sysctl(SYNCOOKIES, 2, err))
+	if (cookies != 2 && may && write_sysctl(SYSCTL_SYNCOOKIES, 2, err))
 		return -EIO;
 	if (cookies != 2 && !rule->set_sysctl)
 		return fail(err, EPERM, "net.ipv4.tcp_syncookies is %ld: the kernel accepts cookies "
 			    "that are not its own only with 2; `sysctl -w net.ipv4.tcp_syncookies=2`, "
 			    "or say `set-sysctl`", cookies);
-	if (read_sysctl(TIMESTAMPS) != 2 && may && write_sysctl(TIMESTAMPS, 2, err))
+	if (read_sysctl(SYSCTL_TIMESTAMPS) != 2 && may && write_sysctl(SYSCTL_TIMESTAMPS, 2, err))
 		return -EIO;
 	return 0;
 }
@@ -106,9 +106,9 @@ static int prepare_host(const struct edit *edit, const struct weir_syn_rule *rul
 /* Why the rule would do harm here, or nothing. */
 static int check_place(const struct weir_syn_rule *rule, char *err)
 {
-	const char *forwards = rule->to.prefixlen ? NULL : what_forwards();
+	const char *forwards = rule->to.prefixlen ? NULL : forwarding_cause();
 
-	if (!listens(rule))
+	if (!tcp_listens(rule))
 		return fail(err, ENOENT, "nothing listens on port %u here: cookies are for services of "
 			    "this host, in this network namespace; the connection is made by its own "
 			    "kernel, so forwarded traffic is out of their reach. `force` overrules",
@@ -170,9 +170,9 @@ enum outcome edit_syn_protect(struct edit *edit)
 		return FAILED;
 	if (prepare_host(edit, &w.rule, edit->err))
 		return FAILED;
-	w.rule.timestamps = read_sysctl(TIMESTAMPS) == 2;
-	w.rule.ecn = read_sysctl(ECN) > 0;
-	w.rule.wscale = window_scale(&w.rule, &differ);
+	w.rule.timestamps = read_sysctl(SYSCTL_TIMESTAMPS) == 2;
+	w.rule.ecn = read_sysctl(SYSCTL_ECN) > 0;
+	w.rule.wscale = tcp_window_scale(&w.rule, &differ);
 	rc = syn_set(edit->settings->policy, &w.rule, edit->err);
 	if (rc < 0)
 		return FAILED;
@@ -241,12 +241,12 @@ static void check_rule(const struct call *call, const struct weir_syn_rule *rule
 {
 	bool differ;
 
-	if (!listens(rule))
+	if (!tcp_listens(rule))
 		remark(call, "nothing listens on port %u here", rule->first);
-	else if (rule->timestamps && rule->wscale != window_scale(rule, &differ))
+	else if (rule->timestamps && rule->wscale != tcp_window_scale(rule, &differ))
 		remark(call, "port %u: the kernel's window scale is %u now and the rule's %u; set the rule "
-		       "again", rule->first, window_scale(rule, &differ), rule->wscale);
-	if (rule->timestamps && read_sysctl(TIMESTAMPS) != 2)
+		       "again", rule->first, tcp_window_scale(rule, &differ), rule->wscale);
+	if (rule->timestamps && read_sysctl(SYSCTL_TIMESTAMPS) != 2)
 		remark(call, "net.ipv4.tcp_timestamps is not 2 here any more: options of connections by "
 		       "cookie are read wrongly; set it, or set the rule again");
 }
@@ -273,7 +273,7 @@ enum outcome cmd_syn_show(const struct call *call)
 	settings_free(&settings);
 	if (!any && !call->json)
 		remark(call, "no service is protected by cookies");
-	else if (any && read_sysctl(SYNCOOKIES) != 2)
+	else if (any && read_sysctl(SYSCTL_SYNCOOKIES) != 2)
 		remark(call, "net.ipv4.tcp_syncookies is not 2 here any more: the kernel refuses "
 		       "connections by cookie");
 	return print_json(call, json_pack("{s:o}", "protected", list));

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "user/model/error.h"
 #include "user/state/maps.h"
 #include "user/model/words.h"
 

@@ -11,12 +11,13 @@
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
+#include "user/model/reasons.h"
 #include "user/model/units.h"
 #include "user/state/device.h"
 
 #define POLL_MS		50
-#define TICK_NS		250000000ULL
-#define ATTACHED_NS	1000000000ULL	/* asking the kernel costs more */
+#define TICK_NS		(250 * NS_PER_MS)
+#define ATTACHED_NS	NS_PER_S	/* asking the kernel costs more */
 
 /* ---- words ---- */
 

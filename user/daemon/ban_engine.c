@@ -13,6 +13,7 @@
 #include "user/host/log.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
+#include "user/model/reasons.h"
 #include "user/model/units.h"
 #include "user/state/device.h"
 #include "user/state/judgements.h"

@@ -201,7 +201,7 @@ static uint64_t own_cpu_ns(void)
 	struct timespec used;
 
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-	return used.tv_sec * 1000000000ULL + used.tv_nsec;
+	return used.tv_sec * NS_PER_S + used.tv_nsec;
 }
 
 /*

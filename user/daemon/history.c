@@ -9,10 +9,12 @@
 #include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
+#include "user/model/reasons.h"
+#include "user/model/units.h"
 #include "user/state/device.h"
 
 #define SAMPLES		301	/* one more than there are rates */
-#define STEP_NS		1000000000ULL
+#define STEP_NS		NS_PER_S
 #define BITS_PER_BYTE	8
 
 /* Counters of all devices together. */
@@ -58,7 +60,7 @@ static void take_sample(struct sample *sample)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	*sample = (struct sample){ .time_ns = now_ns(),
-				   .unix_ms = now.tv_sec * 1000ULL + now.tv_nsec / 1000000 };
+				   .unix_ms = now.tv_sec * 1000ULL + now.tv_nsec / NS_PER_MS };
 	if (maps_open(&maps, MAPS_READ, err))
 		return;
 	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)

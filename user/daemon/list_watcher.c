@@ -12,6 +12,7 @@
 #include "user/daemon/daemon.h"
 #include "user/host/clock.h"
 #include "user/host/log.h"
+#include "user/model/error.h"
 #include "user/state/list_load.h"
 #include "user/state/session.h"
 

@@ -8,6 +8,7 @@
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/daemon/metrics.h"
+#include "user/model/reasons.h"
 #include "user/state/snapshot.h"
 
 #define BITS_PER_BYTE	8
@@ -318,7 +319,7 @@ static void print_budget_counts(struct exposition *out, const struct snapshot *s
 static void print_daemon(struct exposition *out, const struct snapshot *snapshot)
 {
 	const struct weir_tally *tally = &snapshot->tally;
-	bool up = snapshot->daemon_age_s >= 0 && snapshot->daemon_age_s < DAEMON_SILENT_S;
+	bool up = snapshot_daemon_is_up(snapshot);
 
 	single(out, GAUGE, "weir_daemon_up", up,
 	       "1: the daemon finished a loop in the last ten seconds. Limits, lists and bans bite "

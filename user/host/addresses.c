@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "user/host/addresses.h"
+#include "user/model/prefixes.h"
 
 static struct prefix from_v6(const struct in6_addr *addr, uint8_t length)
 {

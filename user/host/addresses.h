@@ -4,6 +4,7 @@
 #define WEIR_HOST_ADDRESSES_H
 
 #include "user/model/prefix.h"
+#include "user/model/prefixes.h"
 
 /* The addresses of this host's interfaces, loopback left out. 0 or -errno. */
 int own_addresses(struct prefixes *own);

@@ -8,7 +8,10 @@
 #include <unistd.h>
 #include <utmpx.h>
 
+#include "user/host/process.h"
 #include "user/host/ssh.h"
+#include "user/model/error.h"
+#include "user/model/prefixes.h"
 
 #define VARIABLE	"SSH_CONNECTION="
 #define ANCESTORS	64
@@ -55,25 +58,6 @@ static int add_from_environ(struct prefixes *peers, pid_t pid)
 	return rc;
 }
 
-/* 0: it has none, or is gone. */
-static pid_t parent_of(pid_t pid)
-{
-	char path[64], line[512], *behind;
-	FILE *file;
-	int parent = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return 0;
-	/* The name, in brackets, may hold anything. */
-	if (fgets(line, sizeof(line), file) && (behind = strrchr(line, ')')) &&
-	    sscanf(behind, ") %*c %d", &parent) != 1)
-		parent = 0;
-	fclose(file);
-	return parent;
-}
-
 static int add_from_utmp(struct prefixes *peers)
 {
 	const struct utmpx *each;
@@ -102,7 +86,7 @@ int ssh_peers(struct prefixes *peers)
 
 	for (int i = 0; i < ANCESTORS && pid > 0 && !rc; i++) {
 		rc = add_from_environ(peers, pid);
-		pid = parent_of(pid);
+		pid = process_parent(pid);
 	}
 	if (!rc)
 		rc = add_from_utmp(peers);

@@ -4,6 +4,7 @@
 #define WEIR_HOST_SSH_H
 
 #include "user/model/prefix.h"
+#include "user/model/prefixes.h"
 
 /*
  * Adds the peers of this session and of everybody who is logged in from

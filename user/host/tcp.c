@@ -73,12 +73,12 @@ static bool listens_in(const char *path, const struct weir_syn_rule *rule)
 	return found;
 }
 
-bool listens(const struct weir_syn_rule *rule)
+bool tcp_listens(const struct weir_syn_rule *rule)
 {
 	return listens_in("/proc/self/net/tcp", rule) || listens_in("/proc/self/net/tcp6", rule);
 }
 
-const char *what_forwards(void)
+const char *forwarding_cause(void)
 {
 	DIR *devices;
 	const struct dirent *device;
@@ -190,7 +190,7 @@ static __u8 scale_of(uint32_t buffer)
 	return scale;
 }
 
-__u8 window_scale(const struct weir_syn_rule *rule, bool *differ)
+__u8 tcp_window_scale(const struct weir_syn_rule *rule, bool *differ)
 {
 	long rmem[3] = { 4096, 131072, 6291456 };
 	uint32_t least = UINT32_MAX, most = 0;

@@ -7,9 +7,9 @@
 
 #include "bpf/weir.h"
 
-#define SYNCOOKIES	"/proc/sys/net/ipv4/tcp_syncookies"
-#define TIMESTAMPS	"/proc/sys/net/ipv4/tcp_timestamps"
-#define ECN		"/proc/sys/net/ipv4/tcp_ecn"
+#define SYSCTL_SYNCOOKIES	"/proc/sys/net/ipv4/tcp_syncookies"
+#define SYSCTL_TIMESTAMPS	"/proc/sys/net/ipv4/tcp_timestamps"
+#define SYSCTL_ECN		"/proc/sys/net/ipv4/tcp_ecn"
 
 /* The last number in the file; -1: it cannot be read. */
 long read_sysctl(const char *path);
@@ -17,16 +17,16 @@ long read_sysctl(const char *path);
 int write_sysctl(const char *path, long number, char *err);
 
 /* Whether a socket listens on any of the rule's ports. */
-bool listens(const struct weir_syn_rule *rule);
+bool tcp_listens(const struct weir_syn_rule *rule);
 
 /* What is forwarded here passes weir too: "net.ipv4.ip_forward", a bridge, or NULL. */
-const char *what_forwards(void);
+const char *forwarding_cause(void);
 
 /*
  * The scale that the kernel will choose for its windows when it makes a connection
  * out of a cookie: of the rule's listeners, the least, which is right for that one and
  * merely small for the others. @differ: they are not all alike.
  */
-__u8 window_scale(const struct weir_syn_rule *rule, bool *differ);
+__u8 tcp_window_scale(const struct weir_syn_rule *rule, bool *differ);
 
 #endif

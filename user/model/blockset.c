@@ -5,6 +5,7 @@
 
 #include "user/model/blockset.h"
 #include "user/model/error.h"
+#include "user/model/prefixes.h"
 
 /* Lines of which a length is known: what the look-up takes for a set here. */
 struct view {

@@ -7,6 +7,7 @@
 #define WEIR_MODEL_BLOCKSET_H
 
 #include "user/model/prefix.h"
+#include "user/model/prefixes.h"
 
 /*
  * @set: merged (prefixes_merge). @seed: keys the hash of IPv6; another may be

@@ -9,6 +9,7 @@
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
+#include "user/model/prefix.h"
 #include "user/model/units.h"
 
 #define FILE_MOST	(1U << 20)	/* bytes of a settings file */

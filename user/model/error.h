@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* How a function says why it failed: the text into @err, the code as its result. */
+/*
+ * How a function reports why it failed: a sentence for the operator in @err, and a
+ * negative errno as its result. This is the convention of every `char *err` in user/.
+ */
 #ifndef WEIR_MODEL_ERROR_H
 #define WEIR_MODEL_ERROR_H
 
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "user/model/prefix.h"
+#define ERR_LEN	256	/* bytes of every `char *err`, NUL included; longer text is cut */
 
-/* @err: ERR_LEN bytes. @code: an errno, positive. Returns -code. */
+/* Formats the message into @err (ERR_LEN bytes). @code: a positive errno. Returns -code. */
 static inline __attribute__((format(printf, 3, 4))) int fail(char *err, int code,
 							      const char *format, ...)
 {

@@ -75,17 +75,12 @@ void format_class(const struct weir_limit_spec *spec, char text[FORMAT_LEN])
 		snprintf(text, FORMAT_LEN, "all");
 }
 
-int is_default(const struct weir_prefix *from)
-{
-	return from->prefixlen == 0;
-}
-
 void format_end(const struct weir_prefix *end, char text[PREFIX_STRLEN])
 {
 	struct prefix prefix;
 
 	prefix_from_key(end, &prefix);
-	if (is_default(end))
+	if (prefix_key_is_any(end))
 		snprintf(text, PREFIX_STRLEN, "any");
 	else
 		prefix_format(&prefix, text);
@@ -98,7 +93,7 @@ static void add_match(const struct weir_limit_spec *spec, const char *end, char 
 	struct prefix prefix;
 
 	prefix_from_key(&spec->from, &prefix);
-	if (!is_default(&spec->from)) {
+	if (!prefix_key_is_any(&spec->from)) {
 		prefix_format(&prefix, value);
 		snprintf(word, sizeof(word), "%s %s", end, value);
 		add_words(text, size, word);
@@ -165,29 +160,6 @@ void format_syn(const struct weir_syn_rule *rule, char *text, size_t size)
 	snprintf(text, size, "dport %s%s%s %s%s", ports, rule->to.prefixlen ? " to " : "",
 		 rule->to.prefixlen ? to : "", rule->always ? "always" : "when-over-budget",
 		 rule->set_sysctl ? " set-sysctl" : "");
-}
-
-const char *reason_name(enum weir_reason reason)
-{
-	static const char *const names[] = {
-#define R(id, name, action) name,
-		WEIR_REASONS(R)
-#undef R
-	};
-
-	return reason < WEIR_REASON_MAX ? names[reason] : "?";
-}
-
-const char *reason_action(enum weir_reason reason)
-{
-	static const char PASS[] = "pass", DROP[] = "drop", TX[] = "tx";
-	static const char *const actions[] = {
-#define R(id, name, action) action,
-		WEIR_REASONS(R)
-#undef R
-	};
-
-	return reason < WEIR_REASON_MAX ? actions[reason] : "?";
 }
 
 bool is_utf8(const char *text)

@@ -28,13 +28,8 @@ void format_budget(const struct weir_limit_spec *spec, char *text, size_t size);
 void format_syn(const struct weir_syn_rule *rule, char *text, size_t size);
 /* "any", or the prefix that a limit is from or a budget to. */
 void format_end(const struct weir_prefix *end, char text[PREFIX_STRLEN]);
-/* Whether @from is everybody. */
-int is_default(const struct weir_prefix *from);
 
 /* False of text that JSON cannot hold. */
 bool is_utf8(const char *text);
-
-const char *reason_name(enum weir_reason reason);
-const char *reason_action(enum weir_reason reason);	/* "pass", "drop", "tx" */
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "user/model/error.h"
 #include "user/model/guard.h"
+#include "user/model/prefixes.h"
 
 static int refuse(char *err, const struct prefix *prefix, const char *what)
 {

@@ -3,6 +3,7 @@
 #ifndef WEIR_MODEL_GUARD_H
 #define WEIR_MODEL_GUARD_H
 
+#include "user/model/prefixes.h"
 #include "user/model/settings.h"
 
 /*

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/model/entries.h"
 #include "user/model/judge.h"
+#include "user/model/prefixes.h"
 #include "user/model/units.h"
 
 #define SPARED_EVERY_NS	(60 * NS_PER_S)	/* for each prefix */

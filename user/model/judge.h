@@ -13,6 +13,7 @@
 #define WEIR_MODEL_JUDGE_H
 
 #include "bpf/tool.h"
+#include "user/model/prefixes.h"
 #include "user/model/settings.h"
 
 /* Documented with their units in user/config.c. */

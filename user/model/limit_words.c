@@ -6,6 +6,7 @@
 #include "user/model/error.h"
 #include "user/model/limit_words.h"
 #include "user/model/parse.h"
+#include "user/model/prefix.h"
 #include "user/model/words.h"
 
 #define V4_BITS	32

@@ -4,6 +4,7 @@
 #define WEIR_MODEL_LIMIT_WORDS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "bpf/weir.h"
 

@@ -7,6 +7,7 @@
 
 #include "user/model/error.h"
 #include "user/model/listfile.h"
+#include "user/model/prefixes.h"
 
 #define NAME_SHOWN     80 /* bytes of a file's name in a message */
 #define PROGRESS_BYTES (1 << 20)

@@ -7,6 +7,7 @@
 #define WEIR_MODEL_LISTFILE_H
 
 #include "user/model/prefix.h"
+#include "user/model/prefixes.h"
 
 enum list_format {
 	LIST_AUTO,   /* by the first line that is neither blank nor a comment */

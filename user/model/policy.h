@@ -8,6 +8,7 @@
 
 #include "bpf/weir.h"
 #include "user/model/parse.h"
+#include "user/model/prefix.h"
 
 /*
  * Adds the limit, or changes the one of the same source and class. Bursts of 0

@@ -7,6 +7,7 @@
 
 #include "user/model/error.h"
 #include "user/model/policy_match.h"
+#include "user/model/prefix.h"
 #include "user/model/syn_rules.h"
 
 /* ---- classes and rows ---- */
@@ -264,7 +265,7 @@ static int collect_destinations(const struct weir_policy *policy,
 		const struct weir_limit_spec *spec = &policy->budget_spec[i].limit;
 		int n = 0;
 
-		if (!spec->used || spec->from.prefixlen == 0)
+		if (!spec->used || prefix_key_is_any(&spec->from))
 			continue;
 		while (n < count && !match_same_prefix(to[n], &spec->from))
 			n++;

@@ -56,8 +56,8 @@ int policy_order(const struct weir_policy *policy, const uint32_t *a, const uint
 	const struct weir_limit_spec *x = &policy->spec[*a], *y = &policy->spec[*b];
 	int order = memcmp(x->from.addr, y->from.addr, sizeof(x->from.addr));
 
-	if (x->from.prefixlen == 0 || y->from.prefixlen == 0)
-		order = (x->from.prefixlen != 0) - (y->from.prefixlen != 0);
+	if (prefix_key_is_any(&x->from) || prefix_key_is_any(&y->from))
+		order = prefix_key_is_any(&y->from) - prefix_key_is_any(&x->from);
 	if (!order)
 		order = (x->from.prefixlen > y->from.prefixlen) -
 			(x->from.prefixlen < y->from.prefixlen);

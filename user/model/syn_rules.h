@@ -3,6 +3,8 @@
 #ifndef WEIR_MODEL_SYN_RULES_H
 #define WEIR_MODEL_SYN_RULES_H
 
+#include <stdint.h>
+
 #include "bpf/weir.h"
 
 /*

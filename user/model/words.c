@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "user/model/error.h"
+#include "user/model/prefix.h"
 #include "user/model/words.h"
 
 bool take_word(char ***words, const char *word)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/host/clock.h"
+#include "user/model/units.h"
 #include "user/state/budgets.h"
 #include "user/state/maps.h"
 
-#define PRESSED_NS	1000000000ULL	/* "under pressure" is said for so long */
+#define PRESSED_NS	NS_PER_S	/* "under pressure" is said for so long */
 
 double budget_used(const struct weir_limit *budget, const struct weir_budget_state *state)
 {

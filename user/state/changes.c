@@ -2,9 +2,11 @@
 #include <stdlib.h>
 
 #include "user/host/clock.h"
+#include "user/model/error.h"
+#include "user/model/units.h"
 #include "user/state/changes.h"
 
-#define LOOK_NS		1000000000ULL
+#define LOOK_NS		NS_PER_S
 #define LOOK_SHARE	20
 
 static bool same(const struct entry *a, const struct entry *b)

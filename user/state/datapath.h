@@ -3,6 +3,7 @@
 #ifndef WEIR_STATE_DATAPATH_H
 #define WEIR_STATE_DATAPATH_H
 
+#include "user/model/error.h"
 #include "user/state/maps.h"
 
 /* Makes all maps with the tool's sizes and leaves their fds in @maps. */

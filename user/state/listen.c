@@ -8,12 +8,14 @@
 #include <unistd.h>
 
 #include "user/host/clock.h"
+#include "user/host/process.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
+#include "user/model/units.h"
 #include "user/state/listen.h"
 
 #define EVENTS_PER_S	1000		/* told at most, about */
-#define WINDOW_NS	100000000ULL	/* how often the sampling is set */
+#define WINDOW_NS	(100 * NS_PER_MS)	/* how often the sampling is set */
 #define WINDOW_EVENTS	(EVENTS_PER_S / 10)
 #define SHIFT_MAX	24
 
@@ -31,41 +33,11 @@ struct listener {
 	uint32_t told[WEIR_REASON_MAX];	/* events in this window */
 };
 
-uint64_t reasons_of_action(const char *action)
-{
-	uint64_t reasons = 0;
-
-	for (int i = 0; i < WEIR_REASON_MAX; i++)
-		if (!strcmp(reason_action(i), action))
-			reasons |= 1ULL << i;
-	return reasons;
-}
-
 /* ---- slots ---- */
-
-/* Start of a process in clock ticks since boot; 0: there is no such process. */
-static uint64_t process_started(uint32_t pid)
-{
-	unsigned long long started = 0;
-	char path[40], line[1024], *at;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return 0;
-	/* Field 22; the name, in brackets, may have anything in it. */
-	at = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
-	if (!at || sscanf(at + 1, "%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-				  "%*s %*s %*s %*s %llu", &started) != 1)
-		started = 0;
-	fclose(file);
-	return started;
-}
 
 static bool is_free(const struct weir_listener *entry)
 {
-	return !entry->pid || process_started(entry->pid) != entry->pid_started;
+	return !process_is_running(entry->pid, entry->pid_started);
 }
 
 static void say_listening(const struct maps *maps, uint32_t slot, bool listening)

@@ -14,9 +14,6 @@ struct wanted {
 	struct prefix from;
 };
 
-/* Of all reasons of an action: "drop", "pass". */
-uint64_t reasons_of_action(const char *action);
-
 struct listen_totals {
 	uint64_t packets;	/* that matched: samples times their weight, lost ones too */
 	uint64_t events;	/* told to @each */

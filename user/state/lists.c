@@ -13,6 +13,7 @@
 #include "bpf/pure/blockset.h"
 #include "user/model/blockset.h"
 #include "user/model/error.h"
+#include "user/model/units.h"
 #include "user/state/lists.h"
 
 #define LISTS_DIR	WEIR_PIN_ROOT "/lists"
@@ -59,7 +60,7 @@ static int view_map(struct view *view, size_t words)
 {
 	void *at;
 
-	view->size = (words * sizeof(uint64_t) + 4095) & ~4095UL;
+	view->size = round_to_pages(words * sizeof(uint64_t));
 	at = mmap(NULL, view->size, PROT_READ | PROT_WRITE, MAP_SHARED, view->fd, 0);
 	if (at == MAP_FAILED)
 		return -errno;
@@ -358,7 +359,7 @@ static struct weir_line *alloc_set(void *ctx, size_t lines)
 				 sizeof(struct weir_line), lines, &opts);
 	if (map->fd < 0)
 		return NULL;
-	map->size = (lines * sizeof(struct weir_line) + 4095) & ~4095UL;
+	map->size = round_to_pages(lines * sizeof(struct weir_line));
 	at = mmap(NULL, map->size, PROT_READ | PROT_WRITE, MAP_SHARED, map->fd, 0);
 	map->lines = at == MAP_FAILED ? NULL : at;
 	return map->lines;

@@ -25,6 +25,7 @@
 #include "user/model/error.h"
 #include "user/state/maps.h"
 #include "user/model/policy.h"
+#include "user/model/units.h"
 
 #define BPFFS		"/sys/fs/bpf"
 #define LOCK_WAIT_MS	10000
@@ -230,7 +231,7 @@ static int check_abi(struct maps *maps, char *err)
 
 static int map_hints(struct maps *maps, char *err)
 {
-	size_t size = (sizeof(*maps->hints) + 4095) & ~4095UL;
+	size_t size = round_to_pages(sizeof(*maps->hints));
 
 	maps->hints = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, maps->fd[MAP_hints], 0);
 	if (maps->hints != MAP_FAILED)
@@ -521,7 +522,7 @@ int maps_open(struct maps *maps, enum maps_use use, char *err)
 void maps_close(struct maps *maps)
 {
 	if (maps->hints)
-		munmap(maps->hints, (sizeof(*maps->hints) + 4095) & ~4095UL);
+		munmap(maps->hints, round_to_pages(sizeof(*maps->hints)));
 	maps->hints = NULL;
 	close_fds(maps);
 	maps_unlock(maps);

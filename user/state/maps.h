@@ -4,6 +4,7 @@
 #define WEIR_STATE_MAPS_H
 
 #include "bpf/tool.h"
+#include "user/model/prefixes.h"
 #include "user/model/settings.h"
 
 /* The maps of bpf/weir.bpf.c by their names there; meta is pinned last. */

@@ -11,6 +11,7 @@
 #include "bpf/known.h"
 #include "user/model/blockset.h"
 #include "user/model/error.h"
+#include "user/model/units.h"
 #include "user/state/maps.h"
 
 /* ---- settings: reading ---- */
@@ -72,7 +73,7 @@ static int read_entries(const struct maps *maps, enum map_id which, struct entri
 
 static size_t policy_bytes(void)
 {
-	return (sizeof(struct weir_policy) + 4095) & ~4095UL;
+	return round_to_pages(sizeof(struct weir_policy));
 }
 
 const struct weir_policy *maps_map_policy(const struct maps *maps, char *err)
@@ -568,7 +569,7 @@ int maps_set_has(const struct maps *maps, const struct prefix *address)
 	if (bpf_obj_get_info_by_fd(fd, &info, &size)) {
 		has = -errno;
 	} else {
-		bytes = ((size_t)info.max_entries * sizeof(struct weir_line) + 4095) & ~4095UL;
+		bytes = round_to_pages((size_t)info.max_entries * sizeof(struct weir_line));
 		lines = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
 		has = lines == MAP_FAILED ? -errno :
 					    blockset_has(lines, info.max_entries, address);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "user/state/listen.h"
 #include "user/state/lists.h"
+#include "user/model/error.h"
 #include "user/state/session.h"
 
 int open_maps(struct maps *maps, enum maps_use use, char *err)

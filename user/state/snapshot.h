@@ -49,7 +49,12 @@ struct snapshot_table {
 };
 void snapshot_tables(const struct snapshot *snapshot, struct snapshot_table tables[SNAPSHOT_TABLES]);
 
-/* A daemon that finished no loop for so long is dead or stuck. */
+/* A daemon that has not finished a loop for this long is dead or stuck. */
 #define DAEMON_SILENT_S	10
+
+static inline bool snapshot_daemon_is_up(const struct snapshot *snapshot)
+{
+	return snapshot->daemon_age_s >= 0 && snapshot->daemon_age_s < DAEMON_SILENT_S;
+}
 
 #endif

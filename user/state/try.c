@@ -11,6 +11,7 @@
 #include "user/state/datapath.h"
 #include "user/state/device.h"
 #include "user/model/error.h"
+#include "user/model/units.h"
 #include "user/state/try.h"
 
 #define PERSISTENCE	30	/* tries to get the lock, each waits up to 10 s */
@@ -91,7 +92,7 @@ void try_settle(struct maps *maps)
 
 static void sleep_until(uint64_t ns)
 {
-	struct timespec until = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+	struct timespec until = { .tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S };
 
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
 		;

@@ -14,10 +14,11 @@
 #include "user/cli/watch.h"
 #include "user/host/clock.h"
 #include "user/model/parse.h"
+#include "user/model/units.h"
 
 #include <term.h>	/* last: it defines names such as lines */
 
-#define REFRESH_NS	1000000000ULL
+#define REFRESH_NS	NS_PER_S
 #define FIRST_NS	300000000ULL
 #define MESSAGE_NS	6000000000ULL
 #define TTL_DEFAULT	"10m"

@@ -4,6 +4,7 @@
 
 #include "user/cli/top/top.h"
 #include "user/host/clock.h"
+#include "user/model/reasons.h"
 #include "user/model/units.h"
 #include "user/state/budgets.h"
 #include "user/state/device.h"

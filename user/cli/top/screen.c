@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "user/cli/top/top.h"
+#include "user/model/reasons.h"
 
 enum colour { PLAIN, RED, GREEN, YELLOW };
 

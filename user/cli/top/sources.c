@@ -17,14 +17,14 @@
 #include "user/model/policy.h"
 #include "user/model/units.h"
 
-#define SEARCH_NS	1000000000ULL
+#define SEARCH_NS	NS_PER_S
 #define SEARCH_SHARE	50		/* a search may take one part in so many */
 #define MEMORY_MIN	(1U << 16)
 #define MEMORY_MAX	(1U << 22)
 #define TALLY_MAX	8192		/* a power of two; over SLICES seconds there are fewer */
 #define SLICES		4		/* seconds over which samples are averaged */
 #define SAMPLES_MIN	3		/* fewer of one source say nothing */
-#define RECENT_NS	10000000000ULL
+#define RECENT_NS	(10 * NS_PER_S)
 
 /* A bucket that is read each time. */
 struct candidate {

@@ -6,6 +6,7 @@
 #ifndef WEIR_CLI_TOP_TOP_H
 #define WEIR_CLI_TOP_TOP_H
 
+#include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/state/maps.h"
 
