@@ -230,6 +230,56 @@ static void test_ticks(struct check *check)
 	free(policy);
 }
 
+static void test_by_serial(struct check *check)
+{
+	struct weir_policy *policy = new_policy(), *other = new_policy();
+	uint32_t serial;
+
+	set(policy, spec_of("10.0.0.0/8", 1));
+	set(policy, spec_of("11.0.0.0/8", 2));
+	serial = policy->limit[2].serial;
+	CHECK(check, serial && policy_by_serial(policy, serial) == 2, "the second limit");
+	CHECK(check, !policy_by_serial(policy, serial + 1), "a serial that no limit has");
+	CHECK(check, !policy_by_serial(policy, 0), "0 names no limit");
+	*other = *policy;
+	CHECK(check, policy_same(policy, other), "a copy is the same");
+	policy_remove(policy, 2);
+	CHECK(check, !policy_by_serial(policy, serial), "removed");
+	CHECK(check, !policy_same(policy, other), "one limit less is not the same");
+	check_done(check, "limits by their serials", "%u limits", policy->next_serial);
+	free(policy);
+	free(other);
+}
+
+static void test_source(struct check *check)
+{
+	static const struct { const char *address, *source; uint8_t v4_bits, v6_bits; } table[] = {
+		{ "192.0.2.77", "192.0.2.77", 32, 64 },
+		{ "192.0.2.77", "192.0.2.64/26", 26, 64 },
+		{ "192.0.2.77", "0.0.0.0/0", 0, 64 },
+		{ "2001:db8:1:2:3::4", "2001:db8:1:2::/64", 32, 64 },
+		{ "2001:db8:1:2:3::4", "2001:db8::/32", 24, 32 },
+		{ "2001:db8:1:2:3::4", "2001:db8:1:2:3::4", 24, 128 },
+		{ "2001:db8:1:2:3::4", "::/0", 24, 0 },
+	};
+	size_t count = sizeof(table) / sizeof(*table);
+	struct weir_limit limit = { .serial = 1 }, none = { 0 };
+	struct prefix address, source, wanted;
+
+	for (size_t i = 0; i < count; i++) {
+		limit.v4_bits = table[i].v4_bits;
+		limit.v6_bits = table[i].v6_bits;
+		address = prefix_of(table[i].address);
+		wanted = prefix_of(table[i].source);
+		source = limit_source(&limit, &address);
+		CHECK(check, !prefix_cmp(&source, &wanted), "%s per %u %u", table[i].address,
+		      limit.v4_bits, limit.v6_bits);
+		source = limit_source(&none, &address);
+		CHECK(check, !prefix_cmp(&source, &address), "%s, no limit", table[i].address);
+	}
+	check_done(check, "the source that an address is to a limit", "%zu cases", count);
+}
+
 static void test_entries(struct check *check)
 {
 	static const struct {
@@ -279,6 +329,8 @@ int main(void)
 	test_too_many(&check);
 	test_rows_stay(&check);
 	test_ticks(&check);
+	test_by_serial(&check);
+	test_source(&check);
 	test_entries(&check);
 	return check_exit(&check);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Entries that cover one another: when the trie's answer ends, and whom it lets through. */
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/check.h"
@@ -113,6 +114,53 @@ static void test_inside(struct check *check)
 	check_done(check, "entries inside a prefix", "4 cases");
 }
 
+struct walk {
+	char text[512];
+	int stop_at;
+};
+
+static int note_difference(const struct entry *was, const struct entry *is, void *arg)
+{
+	const struct entry *entry = is ? is : was;
+	struct walk *walk = arg;
+	size_t used = strlen(walk->text);
+	char text[PREFIX_STRLEN];
+
+	prefix_format_short(&entry->prefix, text);
+	snprintf(walk->text + used, sizeof(walk->text) - used, "%s%s%s", used ? " " : "",
+		 !was ? "+" : !is ? "-" : was->value.until_ns == is->value.until_ns ? "=" : "~", text);
+	return walk->stop_at && !--walk->stop_at ? 7 : 0;
+}
+
+static void test_diff(struct check *check)
+{
+	struct entries none = { 0 }, was = { 0 }, is = { 0 };
+	struct walk walk = { "" };
+
+	put(&was, "192.0.2.1", 1, false);
+	put(&was, "192.0.2.3", 1, false);
+	put(&was, "192.0.2.4", 1, false);
+	put(&is, "192.0.2.2", 1, false);
+	put(&is, "192.0.2.3", 2, false);
+	put(&is, "192.0.2.4", 1, false);
+	put(&is, "2001:db8::/32", 1, false);
+	CHECK(check, !entries_diff(&was, &is, note_difference, &walk) &&
+	      !strcmp(walk.text, "-192.0.2.1 +192.0.2.2 ~192.0.2.3 =192.0.2.4 +2001:db8::/32"),
+	      "%s", walk.text);
+	walk = (struct walk){ "" };
+	CHECK(check, !entries_diff(&none, &was, note_difference, &walk) &&
+	      !strcmp(walk.text, "+192.0.2.1 +192.0.2.3 +192.0.2.4"), "%s", walk.text);
+	walk = (struct walk){ "" };
+	CHECK(check, !entries_diff(&was, &none, note_difference, &walk) &&
+	      !strcmp(walk.text, "-192.0.2.1 -192.0.2.3 -192.0.2.4"), "%s", walk.text);
+	walk = (struct walk){ .stop_at = 2 };
+	CHECK(check, entries_diff(&was, &is, note_difference, &walk) == 7 &&
+	      !strcmp(walk.text, "-192.0.2.1 +192.0.2.2"), "stops: %s", walk.text);
+	free(was.at);
+	free(is.at);
+	check_done(check, "the difference of two sets of entries", "4 walks");
+}
+
 int main(void)
 {
 	struct check check = { 0 };
@@ -120,5 +168,6 @@ int main(void)
 	test_spare(&check);
 	test_random(&check);
 	test_inside(&check);
+	test_diff(&check);
 	return check_exit(&check);
 }

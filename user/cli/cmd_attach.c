@@ -272,9 +272,9 @@ static enum outcome confirm(const struct call *call, struct maps *maps, const ch
 
 	if (name && device_find(maps, name, &device) == WEIR_DEVICES)
 		return failed(call, "%s: weir is not attached", name);
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
-		if (!device_read(maps, slot, &device) || !device.try_until_ns ||
-		    device.netns != own_netns() || (name && strcmp(name, device.name)))
+	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++) {
+		if (!device.try_until_ns || device.netns != own_netns() ||
+		    (name && strcmp(name, device.name)))
 			continue;
 		any = true;
 		if (confirm_one(call, maps, slot, &device) != DONE)
@@ -330,9 +330,8 @@ static enum outcome detach_all(const struct call *call, const struct maps *maps)
 	enum outcome outcome = DONE;
 	struct weir_device device;
 
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
-		if (device_read(maps, slot, &device) &&
-		    detach_slot(call, maps, slot, &device) != DONE)
+	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++)
+		if (detach_slot(call, maps, slot, &device) != DONE)
 			outcome = FAILED;
 	return outcome;
 }

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "user/cli/output.h"
 #include "user/host/clock.h"
@@ -11,53 +10,50 @@
 #include "user/model/parse.h"
 #include "user/model/table.h"
 #include "user/model/units.h"
+#include "user/state/networks.h"
 
 #define TOP_DEFAULT	20
-#define NETWORKS_BYTES	(WEIR_NETWORKS * sizeof(struct weir_network))
-#define V4_MAPPED	(0xffffULL << 32)
 
 static int worst_first(const void *a, const void *b)
 {
-	const struct weir_network *x = a, *y = b;
+	const struct network *x = a, *y = b;
 
 	if (x->dropped != y->dropped)
 		return x->dropped < y->dropped ? 1 : -1;
 	return x->key < y->key ? -1 : x->key > y->key;
 }
 
-/* Those that lost anything, the worst first. To be freed; NULL with @err. */
-static struct weir_network *read_networks(const struct maps *maps, size_t *count, char *err)
-{
-	struct weir_network *found = calloc(WEIR_NETWORKS, sizeof(*found));
-	const struct weir_network *all = mmap(NULL, NETWORKS_BYTES, PROT_READ, MAP_SHARED,
-					      maps->fd[MAP_networks], 0);
+struct found {
+	struct network *at;
+	size_t count;
+};
 
-	*count = 0;
-	if (!found || all == MAP_FAILED) {
-		fail(err, errno, "cannot read the networks: %s", strerror(errno));
-		free(found);
-		found = NULL;
+static int keep_network(const struct network *network, void *arg)
+{
+	struct found *found = arg;
+
+	if (network->dropped)
+		found->at[found->count++] = *network;
+	return 0;
+}
+
+/* Networks that lost packets, the worst first. To be freed; NULL with @err. */
+static struct network *read_networks(const struct maps *maps, size_t *count, char *err)
+{
+	struct found found = { .at = calloc(WEIR_NETWORKS, sizeof(*found.at)) };
+	int rc = found.at ? networks_each(maps, keep_network, &found) : -ENOMEM;
+
+	if (rc) {
+		fail(err, -rc, "cannot read the table of networks: %s", strerror(-rc));
+		free(found.at);
+		return NULL;
 	}
-	for (size_t i = 0; i < WEIR_NETWORKS && found; i++)
-		if (all[i].key && all[i].dropped)
-			found[(*count)++] = all[i];
-	if (all != MAP_FAILED)
-		munmap((void *)all, NETWORKS_BYTES);
-	if (found)
-		qsort(found, *count, sizeof(*found), worst_first);
-	return found;
+	qsort(found.at, found.count, sizeof(*found.at), worst_first);
+	*count = found.count;
+	return found.at;
 }
 
-static void format_network(const struct weir_network *network, char text[PREFIX_STRLEN])
-{
-	bool v4 = (network->key & ~0xffffffffULL) == V4_MAPPED;
-	struct prefix prefix = { .hi = v4 ? 0 : network->key, .lo = v4 ? network->key : 0,
-				 .length = v4 ? 96 + 24 : 48 };
-
-	prefix_format(&prefix, text);
-}
-
-static uint64_t seconds_ago(const struct weir_network *network, uint64_t now)
+static uint64_t seconds_ago(const struct network *network, uint64_t now)
 {
 	return now > network->seen_ns ? (now - network->seen_ns) / NS_PER_S : 0;
 }
@@ -66,12 +62,12 @@ static const struct column network_columns[] = {
 	{ "NETWORK", 24 }, { "TURNED AWAY", 16, true }, { "LAST, AGO", 12, true }, { 0 },
 };
 
-static json_t *show_network(const struct call *call, const struct weir_network *network)
+static json_t *show_network(const struct call *call, const struct network *network)
 {
 	char text[PREFIX_STRLEN], dropped[FORMAT_LEN], ago[FORMAT_LEN];
 	uint64_t seconds = seconds_ago(network, now_ns());
 
-	format_network(network, text);
+	prefix_format(&network->prefix, text);
 	if (!call->json) {
 		format_duration(seconds, ago);
 		table_row(network_columns, text, table_count(network->dropped, dropped), ago);
@@ -84,7 +80,7 @@ enum outcome cmd_show_networks(const struct call *call)
 {
 	char **words = call->words, err[ERR_LEN], *value;
 	uint64_t wanted = TOP_DEFAULT;
-	struct weir_network *networks;
+	struct network *networks;
 	json_t *list;
 	struct maps maps;
 	size_t count;

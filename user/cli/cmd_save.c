@@ -313,11 +313,7 @@ static bool same_entries(const struct entries *a, const struct entries *b)
 static bool same_settings(const struct settings *a, const struct settings *b)
 {
 	return same_entries(&a->allow, &b->allow) && same_entries(&a->block, &b->block) &&
-	       !memcmp(a->policy->spec, b->policy->spec, sizeof(a->policy->spec)) &&
-	       !memcmp(a->policy->limit, b->policy->limit, sizeof(a->policy->limit)) &&
-	       !memcmp(a->policy->budget_spec, b->policy->budget_spec,
-		       sizeof(a->policy->budget_spec)) &&
-	       !memcmp(a->policy->syn_rule, b->policy->syn_rule, sizeof(a->policy->syn_rule));
+	       policy_same(a->policy, b->policy);
 }
 
 /* Leaves in @script->lists only what is to be done: loads that change something, removals. */

@@ -9,6 +9,7 @@
 #include "user/host/clock.h"
 #include "user/model/parse.h"
 #include "user/model/reasons.h"
+#include "user/model/policy.h"
 #include "user/model/table.h"
 #include "user/model/units.h"
 #include "user/state/device.h"
@@ -63,9 +64,8 @@ static int read_status(struct maps *maps, struct status *status, char *err)
 	rc = maps_read_settings(maps, &status->settings, err);
 	if (rc)
 		return rc;
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
-		if (device_read(maps, slot, &device))
-			json_array_append_new(status->devices, device_status(maps, &device));
+	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++)
+		json_array_append_new(status->devices, device_status(maps, &device));
 	for (uint32_t i = 1; i < WEIR_LIMITS; i++)
 		status->limits += status->settings.policy->spec[i].used;
 	maps_each_bucket(maps, count_bucket, &status->sources);
@@ -233,8 +233,8 @@ enum outcome cmd_show_stats(const struct call *call)
 	if (maps_open(&maps, MAPS_READ, err))
 		return failed(call, "%s", err);
 	devices = json_array();
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
-		if (!device_read(&maps, slot, &device) || (name && strcmp(name, device.name)))
+	for (uint32_t slot = 0; device_next(&maps, &slot, &device); slot++) {
+		if (name && strcmp(name, device.name))
 			continue;
 		if (maps_read_counters(&maps, slot, &counters))
 			continue;
@@ -293,30 +293,16 @@ static int keep_worst(const struct weir_bucket_key *key, const struct weir_bucke
 	return 0;
 }
 
-static const struct weir_limit_spec *spec_of(const struct settings *settings, uint32_t serial,
-					     const struct weir_limit **limit)
-{
-	for (uint32_t i = 1; i < WEIR_LIMITS; i++) {
-		if (!settings->policy->spec[i].used || settings->policy->limit[i].serial != serial)
-			continue;
-		*limit = &settings->policy->limit[i];
-		return &settings->policy->spec[i];
-	}
-	return NULL;
-}
-
 static void describe(const struct settings *settings, const struct source *source,
 		     char text[PREFIX_STRLEN], char class[FORMAT_LEN])
 {
-	struct prefix prefix = { .hi = source->key.hi, .lo = source->key.lo, .length = 128 };
-	const struct weir_limit *limit = NULL;
-	const struct weir_limit_spec *spec = spec_of(settings, source->key.serial, &limit);
+	uint32_t limit = policy_by_serial(settings->policy, source->key.serial);
+	struct prefix address = { .hi = source->key.hi, .lo = source->key.lo, .length = 128 };
+	struct prefix prefix = limit_source(&settings->policy->limit[limit], &address);
 
-	if (spec)
-		prefix.length = prefix_is_v4(&prefix) ? 96 + limit->v4_bits : limit->v6_bits;
 	prefix_format(&prefix, text);
-	if (spec)
-		format_class(spec, class);
+	if (limit)
+		format_class(&settings->policy->spec[limit], class);
 	else
 		snprintf(class, FORMAT_LEN, "(limit removed)");
 }
@@ -425,12 +411,10 @@ static int keep_if_same(const struct weir_bucket_key *key, const struct weir_buc
 			void *arg)
 {
 	struct one_source *one = arg;
-	struct prefix source = one->address;
-	const struct weir_limit *limit = NULL;
+	const struct weir_policy *policy = one->top.settings->policy;
+	uint32_t limit = policy_by_serial(policy, key->serial);
+	struct prefix source = limit_source(&policy->limit[limit], &one->address);
 
-	if (spec_of(one->top.settings, key->serial, &limit))
-		source.length = prefix_is_v4(&source) ? 96 + limit->v4_bits : limit->v6_bits;
-	prefix_mask(&source);
 	if (key->hi != source.hi || key->lo != source.lo)
 		return 0;
 	return keep_worst(key, bucket, &one->top);

@@ -137,9 +137,8 @@ static void read_devices(struct watch *watch)
 {
 	struct weir_device device;
 
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
-		if (device_read(&watch->maps, slot, &device))
-			memcpy(watch->device[slot], device.name, sizeof(device.name));
+	for (uint32_t slot = 0; device_next(&watch->maps, &slot, &device); slot++)
+		memcpy(watch->device[slot], device.name, sizeof(device.name));
 	watch->unix_offset_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
 }
 
@@ -147,9 +146,8 @@ static bool any_attached(const struct watch *watch)
 {
 	struct weir_device device;
 
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
-		if (device_read(&watch->maps, slot, &device) &&
-		    device_is_attached(&watch->maps, &device))
+	for (uint32_t slot = 0; device_next(&watch->maps, &slot, &device); slot++)
+		if (device_is_attached(&watch->maps, &device))
 			return true;
 	return false;
 }

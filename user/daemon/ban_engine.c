@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <syslog.h>
 #include <time.h>
 
@@ -14,11 +13,13 @@
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/reasons.h"
+#include "user/model/policy.h"
 #include "user/model/units.h"
 #include "user/state/device.h"
 #include "user/state/judgements.h"
 #include "user/state/known.h"
 #include "user/state/listen.h"
+#include "user/state/networks.h"
 
 #define LINES_MOST		50	/* judgements in the journal in one window; the rest as a sum */
 #define RECORDS_MOST		512	/* and in the ring */
@@ -33,7 +34,7 @@ struct drops {
 /* What the judge must know of a limit. */
 struct held_limit {
 	uint32_t serial;
-	uint8_t v4_bits, v6_bits;
+	const struct weir_limit *limit;
 	uint64_t pps;
 };
 
@@ -147,8 +148,7 @@ static void note_limits(struct rotation *rotation, const struct weir_policy *pol
 		if (!spec->used)
 			continue;
 		rotation->limits[rotation->limit_count++] = (struct held_limit){
-			.serial = policy->limit[i].serial, .v4_bits = policy->limit[i].v4_bits,
-			.v6_bits = policy->limit[i].v6_bits,
+			.serial = policy->limit[i].serial, .limit = &policy->limit[i],
 			.pps = spec->rate_packets && spec->per_s ?
 				       (spec->rate_packets + spec->per_s - 1) / spec->per_s : 0,
 		};
@@ -161,6 +161,7 @@ static int see_bucket(const struct weir_bucket_key *key, const struct weir_bucke
 	struct rotation *rotation = arg;
 	struct judge_source source = { .key = *key, .passed = bucket->passed,
 				       .dropped = bucket->dropped };
+	struct prefix address = { .hi = key->hi, .lo = key->lo, .length = 128 };
 	struct held_limit wanted = { .serial = key->serial };
 
 	if (!bucket->dropped)
@@ -171,9 +172,7 @@ static int see_bucket(const struct weir_bucket_key *key, const struct weir_bucke
 	if (!rotation->last)	/* the limit was removed since */
 		return 0;
 	source.limit_pps = rotation->last->pps;
-	source.prefix = (struct prefix){ .hi = key->hi, .lo = key->lo, .length = 128 };
-	source.prefix.length = prefix_is_v4(&source.prefix) ? 96 + rotation->last->v4_bits :
-							      rotation->last->v6_bits;
+	source.prefix = limit_source(rotation->last->limit, &address);
 	return judge_source(rotation->judge, &source);
 }
 
@@ -194,51 +193,39 @@ static uint64_t network_share(const struct maps *maps, const struct weir_policy 
 	return most;
 }
 
-static struct prefix prefix_of_network(uint64_t key)
+struct network_look {
+	struct judge *judge;
+	uint64_t share_pps;
+};
+
+static int see_network(const struct network *network, void *arg)
 {
-	if (key >> 32 == 0xffff)
-		return prefix_v4(key, 24);
-	return (struct prefix){ .hi = key, .length = 48 };
+	const struct network_look *look = arg;
+	struct judge_network seen = { .line = network->line, .prefix = network->prefix,
+				      .dropped = network->dropped, .share_pps = look->share_pps };
+
+	return judge_network(look->judge, &seen);
 }
 
 static int see_networks(struct rotation *rotation, const struct maps *maps,
 			const struct weir_policy *policy, char *err)
 {
-	size_t size = WEIR_NETWORKS * sizeof(struct weir_network);
-	const struct weir_network *networks;
-	struct judge_network seen = { .share_pps = network_share(maps, policy) };
-	int rc = 0;
+	struct network_look look = { rotation->judge, network_share(maps, policy) };
+	int rc = networks_each(maps, see_network, &look);
 
-	networks = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, maps->fd[MAP_networks], 0);
-	if (networks == MAP_FAILED)
-		return fail(err, errno, "cannot map the table of networks: %s", strerror(errno));
-	for (uint32_t line = 0; line < WEIR_NETWORKS && !rc; line++) {
-		uint64_t key = __atomic_load_n(&networks[line].key, __ATOMIC_RELAXED);
-
-		if (!key)
-			continue;
-		seen.line = line;
-		seen.prefix = prefix_of_network(key);
-		seen.dropped = __atomic_load_n(&networks[line].dropped, __ATOMIC_RELAXED);
-		rc = judge_network(rotation->judge, &seen);
-	}
-	munmap((void *)networks, size);
-	return rc ? fail(err, -rc, "out of memory") : 0;
+	return rc ? fail(err, -rc, "cannot read the table of networks: %s", strerror(-rc)) : 0;
 }
 
-static void count_drops(const struct maps *maps, struct drops *drops)
+static int count_drops(const struct maps *maps, struct drops *drops)
 {
 	struct weir_counters sum;
-	struct weir_device device;
+	int rc = devices_sum(maps, &sum);
 
-	*drops = (struct drops){ 0 };
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
-		if (!device_read(maps, slot, &device) || maps_read_counters(maps, slot, &sum))
-			continue;
-		for (int i = 0; i < WEIR_REASON_MAX; i++)
-			if (!strcmp(reason_action(i), "drop"))
-				drops->packets[i] += sum.reason[i].packets;
-	}
+	if (rc)
+		return rc;
+	for (int i = 0; i < WEIR_REASON_MAX; i++)
+		drops->packets[i] = strcmp(reason_action(i), "drop") ? 0 : sum.reason[i].packets;
+	return 0;
 }
 
 /* Counters begin anew when a device is attached for the first time. */
@@ -442,11 +429,12 @@ int rotation_look(struct rotation *rotation, const struct maps *maps, const stru
 	if (!policy)
 		return -EIO;
 	note_limits(rotation, policy);
-	count_drops(maps, &rotation->drops);
 	judge_begin(rotation->judge, now);
-	rc = maps_each_bucket(maps, see_bucket, rotation);
+	rc = count_drops(maps, &rotation->drops);
+	if (!rc)
+		rc = maps_each_bucket(maps, see_bucket, rotation);
 	if (rc)
-		fail(err, -rc, "cannot read the sources: %s", strerror(-rc));
+		fail(err, -rc, "cannot read the counters and buckets: %s", strerror(-rc));
 	else
 		rc = see_networks(rotation, maps, policy, err);
 	maps_unmap_policy(policy);

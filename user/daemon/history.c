@@ -53,7 +53,6 @@ static void add_counters(struct sample *sample, const struct weir_counters *coun
 static void take_sample(struct sample *sample)
 {
 	struct weir_counters counters;
-	struct weir_device device;
 	struct timespec now;
 	char err[ERR_LEN];
 	struct maps maps;
@@ -63,10 +62,8 @@ static void take_sample(struct sample *sample)
 				   .unix_ms = now.tv_sec * 1000ULL + now.tv_nsec / NS_PER_MS };
 	if (maps_open(&maps, MAPS_READ, err))
 		return;
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
-		if (device_read(&maps, slot, &device) &&
-		    !maps_read_counters(&maps, slot, &counters))
-			add_counters(sample, &counters);
+	if (!devices_sum(&maps, &counters))
+		add_counters(sample, &counters);
 	maps_close(&maps);
 }
 

@@ -25,6 +25,24 @@ void entries_free(struct entries *entries)
 	*entries = (struct entries){ 0 };
 }
 
+int entries_diff(const struct entries *was, const struct entries *is,
+		 int (*each)(const struct entry *was, const struct entry *is, void *arg), void *arg)
+{
+	size_t w = 0, i = 0;
+	int rc = 0;
+
+	while ((w < was->count || i < is->count) && !rc) {
+		const struct entry *before = w < was->count ? &was->at[w] : NULL;
+		const struct entry *now = i < is->count ? &is->at[i] : NULL;
+		int order = !before ? 1 : !now ? -1 : prefix_cmp(&before->prefix, &now->prefix);
+
+		rc = each(order <= 0 ? before : NULL, order >= 0 ? now : NULL, arg);
+		w += order <= 0;
+		i += order >= 0;
+	}
+	return rc;
+}
+
 void entries_swap(struct entries *a, struct entries *b)
 {
 	struct entries kept = *a;

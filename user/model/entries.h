@@ -57,4 +57,12 @@ const struct entry *entries_inside(const struct entries *entries, const struct p
  */
 void entries_resolve(struct entries *entries);
 
+/*
+ * Walks two sorted sets at once: calls @each for every prefix that is in either, in order,
+ * with its entry in each; NULL where there is none. Stops when @each returns non-zero, and
+ * returns that.
+ */
+int entries_diff(const struct entries *was, const struct entries *is,
+		 int (*each)(const struct entry *was, const struct entry *is, void *arg), void *arg);
+
 #endif

@@ -23,7 +23,19 @@ int policy_set(struct weir_policy *policy, const struct weir_limit_spec *spec, u
 /* The index of the limit of the same source and class, 0 when there is none. */
 uint32_t policy_find(const struct weir_policy *policy, const struct weir_limit_spec *spec);
 
+/* The index of the limit with this serial, by which buckets name it; 0: it was removed. */
+uint32_t policy_by_serial(const struct weir_policy *policy, uint32_t serial);
+
 void policy_remove(struct weir_policy *policy, uint32_t index);
+
+/* Whether both hold the same limits, budgets and cookie rules, in the same slots. */
+bool policy_same(const struct weir_policy *a, const struct weir_policy *b);
+
+/*
+ * The prefix that shares one bucket of @limit with @address. Where @limit is the unused
+ * one of index 0: @address alone.
+ */
+struct prefix limit_source(const struct weir_limit *limit, const struct prefix *address);
 
 /*
  * The same for budgets, which have names. A burst must be at least 40 ms of the

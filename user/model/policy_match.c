@@ -73,6 +73,32 @@ uint32_t policy_find(const struct weir_policy *policy, const struct weir_limit_s
 	return 0;
 }
 
+uint32_t policy_by_serial(const struct weir_policy *policy, uint32_t serial)
+{
+	for (uint32_t i = 1; i < WEIR_LIMITS; i++)
+		if (policy->limit[i].serial == serial && policy->spec[i].used)
+			return i;
+	return 0;
+}
+
+struct prefix limit_source(const struct weir_limit *limit, const struct prefix *address)
+{
+	struct prefix source = { .hi = address->hi, .lo = address->lo, .length = 128 };
+
+	if (limit->serial)
+		source.length = prefix_is_v4(&source) ? 96 + limit->v4_bits : limit->v6_bits;
+	prefix_mask(&source);
+	return source;
+}
+
+bool policy_same(const struct weir_policy *a, const struct weir_policy *b)
+{
+	return !memcmp(a->limit, b->limit, sizeof(a->limit)) &&
+	       !memcmp(a->spec, b->spec, sizeof(a->spec)) &&
+	       !memcmp(a->budget_spec, b->budget_spec, sizeof(a->budget_spec)) &&
+	       !memcmp(a->syn_rule, b->syn_rule, sizeof(a->syn_rule));
+}
+
 static int compare_limits(const void *a, const void *b, void *policy)
 {
 	return policy_order(policy, a, b);

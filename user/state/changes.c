@@ -15,36 +15,33 @@ static bool same(const struct entry *a, const struct entry *b)
 	       a->value.added_unix_s == b->value.added_unix_s;
 }
 
-/* Both are sorted. */
-static void compare(const struct entries *was, const struct entries *is, uint64_t now,
-		    void (*each)(const struct entry *entry, enum ban_change change, void *arg),
-		    void *arg)
+struct comparison {
+	uint64_t now;
+	void (*each)(const struct entry *entry, enum ban_change change, void *arg);
+	void *arg;
+};
+
+static int compare(const struct entry *was, const struct entry *is, void *arg)
 {
-	size_t w = 0, i = 0;
+	const struct comparison *to = arg;
 
-	while (w < was->count || i < is->count) {
-		int order = w == was->count ? 1 : i == is->count ? -1 :
-			    prefix_cmp(&was->at[w].prefix, &is->at[i].prefix);
+	if (!was) {
+		to->each(is, BAN_ADDED, to->arg);
+	} else if (!is) {
+		uint64_t until = was->value.until_ns;
 
-		if (order > 0) {
-			each(&is->at[i++], BAN_ADDED, arg);
-		} else if (order < 0) {
-			uint64_t until = was->at[w].value.until_ns;
-
-			each(&was->at[w++], until && until <= now ? BAN_ENDED : BAN_REMOVED, arg);
-		} else {
-			if (!same(&was->at[w], &is->at[i]))
-				each(&is->at[i], BAN_CHANGED, arg);
-			w++;
-			i++;
-		}
+		to->each(was, until && until <= to->now ? BAN_ENDED : BAN_REMOVED, to->arg);
+	} else if (!same(was, is)) {
+		to->each(is, BAN_CHANGED, to->arg);
 	}
+	return 0;
 }
 
 void bans_look(struct bans *bans, const struct maps *maps,
 	       void (*each)(const struct entry *entry, enum ban_change change, void *arg), void *arg)
 {
 	uint64_t now = now_ns(), took;
+	struct comparison to = { now, each, arg };
 	struct settings settings;
 	char ignored[ERR_LEN];
 
@@ -52,7 +49,7 @@ void bans_look(struct bans *bans, const struct maps *maps,
 		return;
 	entries_expire(&settings.block, now);
 	if (bans->looked)
-		compare(&bans->known, &settings.block, now, each, arg);
+		entries_diff(&bans->known, &settings.block, compare, &to);
 	bans->looked = true;
 	entries_swap(&bans->known, &settings.block);
 	settings_free(&settings);

@@ -24,17 +24,23 @@ bool device_read(const struct maps *maps, uint32_t slot, struct weir_device *dev
 	return true;
 }
 
+bool device_next(const struct maps *maps, uint32_t *slot, struct weir_device *device)
+{
+	for (; *slot < WEIR_DEVICES; ++*slot)
+		if (device_read(maps, *slot, device))
+			return true;
+	return false;
+}
+
 uint32_t device_find(const struct maps *maps, const char *name, struct weir_device *device)
 {
-	uint32_t ifindex = if_nametoindex(name);
+	uint32_t ifindex = if_nametoindex(name), slot;
 
-	for (uint32_t slot = 0; ifindex && slot < WEIR_DEVICES; slot++)
-		if (device_read(maps, slot, device) && device->netns == own_netns() &&
-		    device->ifindex == ifindex)
+	for (slot = 0; ifindex && device_next(maps, &slot, device); slot++)
+		if (device->netns == own_netns() && device->ifindex == ifindex)
 			return slot;
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
-		if (device_read(maps, slot, device) && device->netns == own_netns() &&
-		    !strcmp(device->name, name))
+	for (slot = 0; device_next(maps, &slot, device); slot++)
+		if (device->netns == own_netns() && !strcmp(device->name, name))
 			return slot;
 	return WEIR_DEVICES;
 }
@@ -44,9 +50,38 @@ uint32_t devices_in_use(const struct maps *maps)
 	struct weir_device device;
 	uint32_t count = 0;
 
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
-		count += device_read(maps, slot, &device);
+	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++)
+		count++;
 	return count;
+}
+
+static void add_counters(struct weir_counters *sum, const struct weir_counters *each)
+{
+	for (int i = 0; i < WEIR_REASON_MAX; i++) {
+		sum->reason[i].packets += each->reason[i].packets;
+		sum->reason[i].bytes += each->reason[i].bytes;
+		sum->monitored[i].packets += each->monitored[i].packets;
+		sum->monitored[i].bytes += each->monitored[i].bytes;
+	}
+	sum->exact += each->exact;
+	sum->created += each->created;
+}
+
+int devices_sum(const struct maps *maps, struct weir_counters *sum)
+{
+	struct weir_counters each;
+	struct weir_device device;
+	int rc = 0;
+
+	memset(sum, 0, sizeof(*sum));
+	for (uint32_t slot = 0; slot < WEIR_DEVICES && !rc; slot++) {
+		if (maps_read_device(maps, slot, &device) || !device.ifindex)
+			continue;
+		rc = maps_read_counters(maps, slot, &each);
+		if (!rc)
+			add_counters(sum, &each);
+	}
+	return rc;
 }
 
 bool device_is_gone(const struct weir_device *device)

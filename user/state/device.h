@@ -15,7 +15,14 @@ bool device_read(const struct maps *maps, uint32_t slot, struct weir_device *dev
  * that had it until it was removed. WEIR_DEVICES: there is none.
  */
 uint32_t device_find(const struct maps *maps, const char *name, struct weir_device *device);
+/*
+ * The first device in @slot or behind it: for (slot = 0; device_next(maps, &slot, &device);
+ * slot++). False: there is none.
+ */
+bool device_next(const struct maps *maps, uint32_t *slot, struct weir_device *device);
 uint32_t devices_in_use(const struct maps *maps);
+/* What all devices counted together: reason, monitored, exact, created. 0 or -errno. */
+int devices_sum(const struct maps *maps, struct weir_counters *sum);
 
 /* Whether the interface was removed; only of one in this network namespace. */
 bool device_is_gone(const struct weir_device *device);

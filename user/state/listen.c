@@ -12,6 +12,7 @@
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/units.h"
+#include "user/state/device.h"
 #include "user/state/listen.h"
 
 #define EVENTS_PER_S	1000		/* told at most, about */
@@ -112,24 +113,6 @@ static int take_slot(struct listener *listener, char *err)
 
 /* ---- how many packets are told ---- */
 
-/* By reason, over all devices; false when it cannot be read. */
-static bool count_packets(const struct maps *maps, uint64_t packets[WEIR_REASON_MAX])
-{
-	struct weir_counters counters;
-	struct weir_device device;
-
-	memset(packets, 0, WEIR_REASON_MAX * sizeof(*packets));
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
-		if (maps_read_device(maps, slot, &device) || !device.ifindex)
-			continue;
-		if (maps_read_counters(maps, slot, &counters))
-			return false;
-		for (int i = 0; i < WEIR_REASON_MAX; i++)
-			packets[i] += counters.reason[i].packets;
-	}
-	return true;
-}
-
 static uint8_t shift_for(uint64_t events, uint64_t share)
 {
 	uint8_t shift = 0;
@@ -145,15 +128,16 @@ static uint8_t shift_for(uint64_t events, uint64_t share)
  */
 static void guess_shifts(struct listener *listener)
 {
-	uint64_t before[WEIR_REASON_MAX], after[WEIR_REASON_MAX];
+	struct weir_counters before, after;
 
-	if (!count_packets(listener->maps, before))
+	if (devices_sum(listener->maps, &before))
 		return;
 	usleep(WINDOW_NS / 1000);
-	if (!count_packets(listener->maps, after))
+	if (devices_sum(listener->maps, &after))
 		return;
 	for (int i = 0; i < WEIR_REASON_MAX; i++)
-		listener->entry.every_shift[i] = shift_for(after[i] - before[i], WINDOW_EVENTS);
+		listener->entry.every_shift[i] = shift_for(
+			after.reason[i].packets - before.reason[i].packets, WINDOW_EVENTS);
 }
 
 /* Only our bytes: lost is the data path's, and must not go backwards. */

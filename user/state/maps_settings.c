@@ -12,6 +12,7 @@
 #include "user/model/blockset.h"
 #include "user/model/error.h"
 #include "user/model/units.h"
+#include "user/model/policy.h"
 #include "user/state/maps.h"
 
 /* ---- settings: reading ---- */
@@ -232,25 +233,18 @@ static int write_entry(const struct entry_maps *to, const struct entry *entry, b
 	return errno == E2BIG ? -ENOSPC : -errno;	/* a hash says the one, a trie the other */
 }
 
-/* Both are sorted: one walk finds what is new, changed or gone. */
+static int write_difference(const struct entry *was, const struct entry *is, void *to)
+{
+	if (!is)
+		return write_entry(to, was, false);
+	if (!was || memcmp(&was->value, &is->value, sizeof(is->value)))
+		return write_entry(to, is, true);
+	return 0;
+}
+
 static int write_entries(struct entry_maps to, const struct entries *was, const struct entries *is)
 {
-	size_t w = 0, i = 0;
-	int rc = 0;
-
-	while ((w < was->count || i < is->count) && !rc) {
-		int order = w == was->count ? 1 : i == is->count ? -1 :
-			    prefix_cmp(&was->at[w].prefix, &is->at[i].prefix);
-
-		if (order < 0)
-			rc = write_entry(&to, &was->at[w], false);
-		else if (order > 0 || memcmp(&was->at[w].value, &is->at[i].value,
-					     sizeof(is->at[i].value)))
-			rc = write_entry(&to, &is->at[i], true);
-		w += order <= 0;
-		i += order >= 0;
-	}
-	return rc;
+	return entries_diff(was, is, write_difference, &to);
 }
 
 /* Rows of @from that @other lacks or has elsewhere. @put: write them, else remove. */
@@ -270,14 +264,6 @@ static int write_scopes(int fd, const struct weir_policy *from, const struct wei
 			return -errno;
 	}
 	return 0;
-}
-
-static bool same_policy(const struct weir_policy *a, const struct weir_policy *b)
-{
-	return !memcmp(a->limit, b->limit, sizeof(a->limit)) &&
-	       !memcmp(a->spec, b->spec, sizeof(a->spec)) &&
-	       !memcmp(a->budget_spec, b->budget_spec, sizeof(a->budget_spec)) &&
-	       !memcmp(a->syn_rule, b->syn_rule, sizeof(a->syn_rule));
 }
 
 /* Whoever gets the slot of a budget that is gone starts with a clean one. */
@@ -342,7 +328,7 @@ static int write_in_place(const struct maps *maps, const struct settings *was, s
 			     maps_open_inner(maps, MAP_block, number),
 			     maps_open_inner(maps, MAP_hosts, number),
 			     maps_open_inner(maps, MAP_scopes, number) };
-	bool new_policy = !same_policy(was->policy, is->policy);
+	bool new_policy = !policy_same(was->policy, is->policy);
 	char ignored[ERR_LEN];
 	struct settings back;
 	int rc;

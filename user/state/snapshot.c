@@ -18,10 +18,11 @@ static int read_devices(const struct maps *maps, struct snapshot *snapshot)
 	snapshot->devices = calloc(WEIR_DEVICES, sizeof(*snapshot->devices));
 	if (!snapshot->devices)
 		return -ENOMEM;
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
+	for (uint32_t slot = 0;; slot++) {
 		each = &snapshot->devices[snapshot->device_count];
-		if (!device_read(maps, slot, &each->device) ||
-		    maps_read_counters(maps, slot, &each->counters))
+		if (!device_next(maps, &slot, &each->device))
+			break;
+		if (maps_read_counters(maps, slot, &each->counters))
 			continue;
 		each->attached = device_is_attached(maps, &each->device);
 		snapshot->device_count++;

@@ -82,9 +82,8 @@ void try_settle(struct maps *maps)
 	struct weir_device device;
 	char err[ERR_LEN];
 
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
-		if (device_read(maps, slot, &device) && device.netns == own_netns() &&
-		    try_is_over(&device))
+	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++)
+		if (device.netns == own_netns() && try_is_over(&device))
 			try_go_back(maps, slot, &device, err);
 }
 

@@ -23,29 +23,13 @@ static void describe_device(const struct weir_device *device, char *text, size_t
 		 device_mode(device), device->monitor ? " monitor" : "");
 }
 
-static void add_counters(struct weir_counters *sum, const struct weir_counters *each)
+static void describe_devices(struct top_rates *rates, const struct maps *maps)
 {
-	for (int i = 0; i < WEIR_REASON_MAX; i++) {
-		sum->reason[i].packets += each->reason[i].packets;
-		sum->reason[i].bytes += each->reason[i].bytes;
-		sum->monitored[i].packets += each->monitored[i].packets;
-	}
-}
-
-static void sum_devices(struct top_rates *rates, const struct maps *maps, struct weir_counters *sum)
-{
-	struct weir_counters each;
 	struct weir_device device;
 
-	memset(sum, 0, sizeof(*sum));
 	rates->devices[0] = '\0';
-	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
-		if (!device_read(maps, slot, &device))
-			continue;
+	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++)
 		describe_device(&device, rates->devices, sizeof(rates->devices));
-		if (!maps_read_counters(maps, slot, &each))
-			add_counters(sum, &each);
-	}
 }
 
 static void push_history(struct top_reason *reason)
@@ -59,7 +43,9 @@ static void read_reasons(struct top_rates *rates, const struct maps *maps, doubl
 	struct weir_counters sum, *was = &rates->sum;
 	struct top_reason *all = &rates->all;
 
-	sum_devices(rates, maps, &sum);
+	describe_devices(rates, maps);
+	if (devices_sum(maps, &sum))
+		sum = *was;
 	all->packets = 0;
 	all->pps = all->bits_per_s = rates->dropped_pps = 0;
 	for (int i = 0; i < WEIR_REASON_MAX; i++) {

@@ -8,7 +8,6 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #include "bpf/pure/hash.h"
@@ -16,6 +15,7 @@
 #include "user/host/clock.h"
 #include "user/model/policy.h"
 #include "user/model/units.h"
+#include "user/state/networks.h"
 
 #define SEARCH_NS	NS_PER_S
 #define SEARCH_SHARE	50		/* a search may take one part in so many */
@@ -253,34 +253,20 @@ static void read_candidates(struct top_sources *sources, const struct maps *maps
 	sources->candidates = kept;
 }
 
-static const struct weir_limit_spec *spec_of(const struct weir_policy *policy, uint32_t serial,
-					     const struct weir_limit **limit)
-{
-	for (uint32_t i = 1; i < WEIR_LIMITS; i++) {
-		if (!policy->spec[i].used || policy->limit[i].serial != serial)
-			continue;
-		*limit = &policy->limit[i];
-		return &policy->spec[i];
-	}
-	return NULL;
-}
-
 static void add_candidate(const struct candidate *candidate, const struct weir_policy *policy,
 			  struct top_rows *rows)
 {
-	const struct weir_limit *limit = NULL;
-	const struct weir_limit_spec *spec = spec_of(policy, candidate->key.serial, &limit);
+	uint32_t limit = policy_by_serial(policy, candidate->key.serial);
+	struct prefix address = { candidate->key.hi, candidate->key.lo, 128 };
 	struct top_row *row = &rows->at[rows->count++];
 
-	*row = (struct top_row){ .prefix = { candidate->key.hi, candidate->key.lo, 128 },
+	*row = (struct top_row){ .prefix = limit_source(&policy->limit[limit], &address),
 				 .reason = WEIR_DROP_RATE,
 				 .dropped_pps = candidate->dropped_pps,
 				 .passed_pps = candidate->passed_pps,
 				 .dropped = candidate->dropped };
-	if (!spec)
-		return;
-	row->prefix.length = prefix_is_v4(&row->prefix) ? 96 + limit->v4_bits : limit->v6_bits;
-	format_class(spec, row->class);
+	if (limit)
+		format_class(&policy->spec[limit], row->class);
 }
 
 /* ---- samples ---- */
@@ -422,8 +408,7 @@ static void take_told(struct top_sources *sources, const struct maps *maps,
 	struct weir_bucket bucket;
 	size_t at = 0;
 
-	source.length = prefix_is_v4(&source) ? 96 + limit->v4_bits : limit->v6_bits;
-	prefix_mask(&source);
+	source = limit_source(limit, &source);
 	new.key.hi = source.hi;
 	new.key.lo = source.lo;
 	if (find_candidate(sources->candidate, sources->candidates, &new) ||
@@ -465,13 +450,6 @@ void top_read_sources(struct top_sources *sources, const struct maps *maps,
 
 /* ---- networks ---- */
 
-static struct prefix network_prefix(uint64_t key)
-{
-	if (key >> 32 == 0xffff)
-		return prefix_v4(key, 24);
-	return (struct prefix){ .hi = key, .length = 48 };
-}
-
 /* What most of the packets that were told of it fell under. */
 static enum weir_reason reason_of(const struct top_sources *sources, const struct prefix *network)
 {
@@ -493,39 +471,41 @@ static enum weir_reason reason_of(const struct top_sources *sources, const struc
 	return most;
 }
 
-/* Of two readings: a line whose network changed in between counts from what it has now. */
-static void read_network(struct seen_network *was, const struct weir_network *line, uint64_t now,
-			 double seconds, struct top_rows *rows)
-{
-	uint64_t key = __atomic_load_n(&line->key, __ATOMIC_RELAXED);
-	uint64_t dropped = __atomic_load_n(&line->dropped, __ATOMIC_RELAXED);
-	uint64_t before = was->key == key ? was->dropped : 0;
-	struct top_row row = { .dropped = dropped, .reason = WEIR_DROP_SHED, .sampled = true };
+struct network_look {
+	struct seen_network *seen;	/* by line, at the last look */
+	struct top_rows *rows;
+	uint64_t now;
+	double seconds;			/* since then */
+};
 
-	*was = (struct seen_network){ key, dropped };
-	if (!key || now - line->seen_ns > RECENT_NS)
-		return;
-	row.prefix = network_prefix(key);
-	if (seconds > 0 && dropped > before)
-		row.dropped_pps = (dropped - before) / seconds;
-	add_row(rows, &row);
+/* A line that another network has taken since counts from what it has now. */
+static int look_at_network(const struct network *network, void *arg)
+{
+	const struct network_look *look = arg;
+	struct seen_network *was = &look->seen[network->line];
+	uint64_t before = was->key == network->key ? was->dropped : 0;
+	struct top_row row = { .prefix = network->prefix, .dropped = network->dropped,
+			       .reason = WEIR_DROP_SHED, .sampled = true };
+
+	*was = (struct seen_network){ network->key, network->dropped };
+	if (look->now > network->seen_ns + RECENT_NS)
+		return 0;
+	if (look->seconds > 0 && network->dropped > before)
+		row.dropped_pps = (network->dropped - before) / look->seconds;
+	add_row(look->rows, &row);
+	return 0;
 }
 
 void top_read_networks(struct top_sources *sources, const struct maps *maps, struct top_rows *rows)
 {
-	size_t size = WEIR_NETWORKS * sizeof(struct weir_network);
-	uint64_t now = now_ns();
-	double seconds = sources->networks_ns ? (now - sources->networks_ns) / (double)NS_PER_S : 0;
-	const struct weir_network *lines = mmap(NULL, size, PROT_READ, MAP_SHARED,
-						maps->fd[MAP_networks], 0);
+	struct network_look look = { sources->network, rows, .now = now_ns() };
 
+	if (sources->networks_ns)
+		look.seconds = (look.now - sources->networks_ns) / (double)NS_PER_S;
 	rows->count = 0;
-	if (lines == MAP_FAILED)
+	if (networks_each(maps, look_at_network, &look))
 		return;
-	for (uint32_t i = 0; i < WEIR_NETWORKS; i++)
-		read_network(&sources->network[i], &lines[i], now, seconds, rows);
-	munmap((void *)lines, size);
-	sources->networks_ns = now;
+	sources->networks_ns = look.now;
 	qsort(rows->at, rows->count, sizeof(*rows->at), row_by_drops);
 	for (size_t i = 0; i < rows->count && i < 64; i++)
 		rows->at[i].reason = reason_of(sources, &rows->at[i].prefix);
