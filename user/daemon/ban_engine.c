@@ -6,7 +6,7 @@
 #include <syslog.h>
 #include <time.h>
 
-#include "user/daemon/daemon.h"
+#include "user/daemon/ban_engine.h"
 #include "user/host/addresses.h"
 #include "user/host/clock.h"
 #include "user/host/log.h"
@@ -38,36 +38,36 @@ struct held_limit {
 	uint64_t pps;
 };
 
-struct rotation {
+struct ban_engine {
 	struct judge *judge;
 	bool started;
-	struct drops drops, told;	/* at the last look, in the last line */
-	uint64_t told_ns, expire_ns;
+	struct drops drops, logged;	/* at the last look, in the last line */
+	uint64_t logged_ns, expire_ns;
 	uint64_t judgement;		/* the number of the last one that was seen */
 	struct held_limit limits[WEIR_LIMITS];
 	size_t limit_count;
 	const struct held_limit *last;	/* most sources have the same */
 };
 
-struct rotation *rotation_new(void)
+struct ban_engine *ban_engine_new(void)
 {
-	struct rotation *rotation = calloc(1, sizeof(*rotation));
+	struct ban_engine *engine = calloc(1, sizeof(*engine));
 
-	if (!rotation)
+	if (!engine)
 		return NULL;
-	rotation->judge = judge_new();
-	if (rotation->judge)
-		return rotation;
-	free(rotation);
+	engine->judge = judge_new();
+	if (engine->judge)
+		return engine;
+	free(engine);
 	return NULL;
 }
 
-void rotation_free(struct rotation *rotation)
+void ban_engine_free(struct ban_engine *engine)
 {
-	if (!rotation)
+	if (!engine)
 		return;
-	judge_free(rotation->judge);
-	free(rotation);
+	judge_free(engine->judge);
+	free(engine);
 }
 
 /* ---- what was judged before ---- */
@@ -86,34 +86,34 @@ static void log_judgement(const struct weir_judgement *judgement)
 }
 
 /* Judgements that others have written since: a person's, who undid a ban. */
-static int learn(struct rotation *rotation, const struct maps *maps, bool all, char *err)
+static int learn(struct ban_engine *engine, const struct maps *maps, bool all, char *err)
 {
 	struct weir_judgement *list;
 	uint64_t now = now_ns();
 	size_t count;
 	int rc;
 
-	if (!all && !judgements_reached(maps, rotation->judgement + 1))
+	if (!all && !judgements_reached(maps, engine->judgement + 1))
 		return 0;
 	rc = judgements_read(maps, WEIR_JUDGEMENTS, &list, &count, err);
 	for (size_t i = 0; i < count && !rc; i++) {
-		if (list[i].number <= rotation->judgement)
+		if (list[i].number <= engine->judgement)
 			continue;
-		if (judge_remember(rotation->judge, &list[i], time(NULL), now))
+		if (judge_remember(engine->judge, &list[i], time(NULL), now))
 			rc = fail(err, ENOMEM, "out of memory");
 		if (!all)
 			log_judgement(&list[i]);
-		rotation->judgement = list[i].number;
+		engine->judgement = list[i].number;
 	}
 	free(list);
 	return rc;
 }
 
 /* After a start: from the ring, and from the bans that run. */
-static int start(struct rotation *rotation, const struct maps *maps, char *err)
+static int start(struct ban_engine *engine, const struct maps *maps, char *err)
 {
 	struct settings settings;
-	int rc = learn(rotation, maps, true, err);
+	int rc = learn(engine, maps, true, err);
 
 	if (rc)
 		return rc;
@@ -122,10 +122,10 @@ static int start(struct rotation *rotation, const struct maps *maps, char *err)
 		return rc;
 	for (size_t i = 0; i < settings.block.count && !rc; i++)
 		if (settings.block.at[i].value.origin == WEIR_BY_DAEMON &&
-		    judge_remember_ban(rotation->judge, &settings.block.at[i]))
+		    judge_remember_ban(engine->judge, &settings.block.at[i]))
 			rc = fail(err, ENOMEM, "out of memory");
 	settings_free(&settings);
-	rotation->started = !rc;
+	engine->started = !rc;
 	return rc;
 }
 
@@ -138,27 +138,27 @@ static int by_serial(const void *a, const void *b)
 	return x->serial < y->serial ? -1 : x->serial > y->serial;
 }
 
-static void note_limits(struct rotation *rotation, const struct weir_policy *policy)
+static void note_limits(struct ban_engine *engine, const struct weir_policy *policy)
 {
-	rotation->limit_count = 0;
-	rotation->last = NULL;
+	engine->limit_count = 0;
+	engine->last = NULL;
 	for (uint32_t i = 1; i < WEIR_LIMITS; i++) {
 		const struct weir_limit_spec *spec = &policy->spec[i];
 
 		if (!spec->used)
 			continue;
-		rotation->limits[rotation->limit_count++] = (struct held_limit){
+		engine->limits[engine->limit_count++] = (struct held_limit){
 			.serial = policy->limit[i].serial, .limit = &policy->limit[i],
 			.pps = spec->rate_packets && spec->per_s ?
 				       (spec->rate_packets + spec->per_s - 1) / spec->per_s : 0,
 		};
 	}
-	qsort(rotation->limits, rotation->limit_count, sizeof(*rotation->limits), by_serial);
+	qsort(engine->limits, engine->limit_count, sizeof(*engine->limits), by_serial);
 }
 
 static int see_bucket(const struct weir_bucket_key *key, const struct weir_bucket *bucket, void *arg)
 {
-	struct rotation *rotation = arg;
+	struct ban_engine *engine = arg;
 	struct judge_source source = { .key = *key, .passed = bucket->passed,
 				       .dropped = bucket->dropped };
 	struct prefix address = { .hi = key->hi, .lo = key->lo, .length = 128 };
@@ -166,14 +166,14 @@ static int see_bucket(const struct weir_bucket_key *key, const struct weir_bucke
 
 	if (!bucket->dropped)
 		return 0;
-	if (!rotation->last || rotation->last->serial != key->serial)
-		rotation->last = bsearch(&wanted, rotation->limits, rotation->limit_count,
-				     sizeof(*rotation->limits), by_serial);
-	if (!rotation->last)	/* the limit was removed since */
+	if (!engine->last || engine->last->serial != key->serial)
+		engine->last = bsearch(&wanted, engine->limits, engine->limit_count,
+				     sizeof(*engine->limits), by_serial);
+	if (!engine->last)	/* the limit was removed since */
 		return 0;
-	source.limit_pps = rotation->last->pps;
-	source.prefix = limit_source(rotation->last->limit, &address);
-	return judge_source(rotation->judge, &source);
+	source.limit_pps = engine->last->pps;
+	source.prefix = limit_source(engine->last->limit, &address);
+	return judge_source(engine->judge, &source);
 }
 
 /* The smallest share that any budget under pressure gives a network, as packets a second. */
@@ -207,10 +207,10 @@ static int see_network(const struct network *network, void *arg)
 	return judge_network(look->judge, &seen);
 }
 
-static int see_networks(struct rotation *rotation, const struct maps *maps,
+static int see_networks(struct ban_engine *engine, const struct maps *maps,
 			const struct weir_policy *policy, char *err)
 {
-	struct network_look look = { rotation->judge, network_share(maps, policy) };
+	struct network_look look = { engine->judge, network_share(maps, policy) };
 	int rc = networks_each(maps, see_network, &look);
 
 	return rc ? fail(err, -rc, "cannot read the table of networks: %s", strerror(-rc)) : 0;
@@ -234,28 +234,28 @@ static uint64_t since(uint64_t before, uint64_t now)
 	return now > before ? now - before : 0;
 }
 
-static void log_drops(struct rotation *rotation, const struct config *config)
+static void log_drops(struct ban_engine *engine, const struct config *config)
 {
 	char text[512] = "", seconds[FORMAT_LEN];
 	uint64_t now = now_ns(), all = 0;
 	size_t at = 0;
 
-	if (!config->log_drops_ns || now + config->window_ns / 2 < rotation->told_ns + config->log_drops_ns)
+	if (!config->log_drops_ns || now + config->window_ns / 2 < engine->logged_ns + config->log_drops_ns)
 		return;
 	for (int i = 0; i < WEIR_REASON_MAX; i++) {
-		uint64_t packets = since(rotation->told.packets[i], rotation->drops.packets[i]);
+		uint64_t packets = since(engine->logged.packets[i], engine->drops.packets[i]);
 
 		all += packets;
 		if (packets && at < sizeof(text))
 			at += snprintf(text + at, sizeof(text) - at, "%s%s %llu", at ? ", " : "",
 				       reason_name(i), (unsigned long long)packets);
 	}
-	format_duration((now - rotation->told_ns + NS_PER_S / 2) / NS_PER_S, seconds);
-	if (all && rotation->told_ns)
+	format_duration((now - engine->logged_ns + NS_PER_S / 2) / NS_PER_S, seconds);
+	if (all && engine->logged_ns)
 		log_line(LOG_INFO, "dropped %llu packets in %s: %s", (unsigned long long)all,
 			 seconds, text);
-	rotation->told = rotation->drops;
-	rotation->told_ns = now;
+	engine->logged = engine->drops;
+	engine->logged_ns = now;
 }
 
 /* ---- deciding: what the judge asks back ---- */
@@ -320,7 +320,7 @@ static int add_bans(struct settings *is, const struct decisions *decisions)
 }
 
 /* The worst one by one, the others as a number: a flood must not become one of lines. */
-static int record(struct rotation *rotation, const struct maps *maps, const struct decisions *decisions,
+static int record(struct ban_engine *engine, const struct maps *maps, const struct decisions *decisions,
 		  char *err)
 {
 	size_t count = decisions->count < RECORDS_MOST ? decisions->count : RECORDS_MOST;
@@ -342,33 +342,33 @@ static int record(struct rotation *rotation, const struct maps *maps, const stru
 			 (unsigned long long)decisions->put_off);
 	rc = judgements_append(maps, list, count, err);
 	if (!rc && count)
-		rotation->judgement = list[count - 1].number;
+		engine->judgement = list[count - 1].number;
 	free(list);
 	return rc;
 }
 
-static int judge_and_ban(struct rotation *rotation, struct maps *maps, const struct settings *was,
+static int judge_and_ban(struct ban_engine *engine, struct maps *maps, const struct settings *was,
 			 struct settings *is, struct judge_world *world, char *err)
 {
 	struct decisions decisions = { 0 };
-	int rc = learn(rotation, maps, false, err);
+	int rc = learn(engine, maps, false, err);
 
-	if (!rc && judge_end(rotation->judge, world, &decisions))
+	if (!rc && judge_end(engine->judge, world, &decisions))
 		rc = fail(err, ENOMEM, "out of memory");
 	if (!rc && add_bans(is, &decisions))
 		rc = fail(err, ENOMEM, "out of memory");
 	if (!rc && (is->block.count != was->block.count || decisions.count))
 		rc = maps_write_settings(maps, was, is, false, err);
 	if (rc)
-		judge_take_back(rotation->judge, &decisions);
+		judge_take_back(engine->judge, &decisions);
 	else if (decisions.count)
-		rc = record(rotation, maps, &decisions, err);
+		rc = record(engine, maps, &decisions, err);
 	free(decisions.at);
 	return rc;
 }
 
 /* With the settings as they are under the lock: an allow entry of this very second counts. */
-static int act(struct rotation *rotation, const struct drops *before, char *err)
+static int act(struct ban_engine *engine, const struct drops *before, char *err)
 {
 	struct prefixes own = { 0 }, own_networks = { 0 };
 	struct settings was, is = { 0 };
@@ -396,11 +396,11 @@ static int act(struct rotation *rotation, const struct drops *before, char *err)
 		entries_expire(&is.block, now_ns());
 		world.ctx = &known;
 		for (int i = 0; i < WEIR_REASON_MAX; i++)
-			world.dropped += since(before->packets[i], rotation->drops.packets[i]);
+			world.dropped += since(before->packets[i], engine->drops.packets[i]);
 		world.turned_away =
-			since(before->packets[WEIR_DROP_SHED], rotation->drops.packets[WEIR_DROP_SHED]) +
-			since(before->packets[WEIR_DROP_SHARE], rotation->drops.packets[WEIR_DROP_SHARE]);
-		rc = judge_and_ban(rotation, &maps, &was, &is, &world, err);
+			since(before->packets[WEIR_DROP_SHED], engine->drops.packets[WEIR_DROP_SHED]) +
+			since(before->packets[WEIR_DROP_SHARE], engine->drops.packets[WEIR_DROP_SHARE]);
+		rc = judge_and_ban(engine, &maps, &was, &is, &world, err);
 		known_close(&known);
 	}
 	settings_free(&is);
@@ -411,37 +411,37 @@ static int act(struct rotation *rotation, const struct drops *before, char *err)
 	return rc;
 }
 
-int rotation_look(struct rotation *rotation, const struct maps *maps, const struct config *config, char *err)
+int ban_engine_look(struct ban_engine *engine, const struct maps *maps, const struct config *config, char *err)
 {
-	struct drops before = rotation->drops;
+	struct drops before = engine->drops;
 	const struct weir_policy *policy;
 	uint64_t now = now_ns();
 	int rc = 0;
 
-	judge_set_rules(rotation->judge, &config->judge);
-	if (!rotation->started)
-		rc = start(rotation, maps, err);
+	judge_set_rules(engine->judge, &config->judge);
+	if (!engine->started)
+		rc = start(engine, maps, err);
 	if (!rc)
-		rc = learn(rotation, maps, false, err);
+		rc = learn(engine, maps, false, err);
 	if (rc)
 		return rc;
 	policy = maps_map_policy(maps, err);
 	if (!policy)
 		return -EIO;
-	note_limits(rotation, policy);
-	judge_begin(rotation->judge, now);
-	rc = count_drops(maps, &rotation->drops);
+	note_limits(engine, policy);
+	judge_begin(engine->judge, now);
+	rc = count_drops(maps, &engine->drops);
 	if (!rc)
-		rc = maps_each_bucket(maps, see_bucket, rotation);
+		rc = maps_each_bucket(maps, see_bucket, engine);
 	if (rc)
 		fail(err, -rc, "cannot read the counters and buckets: %s", strerror(-rc));
 	else
-		rc = see_networks(rotation, maps, policy, err);
+		rc = see_networks(engine, maps, policy, err);
 	maps_unmap_policy(policy);
-	if (!rc && (judge_is_due(rotation->judge) || now >= rotation->expire_ns)) {
-		rotation->expire_ns = now + EXPIRE_EVERY_NS;
-		rc = act(rotation, &before, err);
+	if (!rc && (judge_is_due(engine->judge) || now >= engine->expire_ns)) {
+		engine->expire_ns = now + EXPIRE_EVERY_NS;
+		rc = act(engine, &before, err);
 	}
-	log_drops(rotation, config);
+	log_drops(engine, config);
 	return rc;
 }

@@ -13,13 +13,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/daemon/ban_engine.h"
 #include "user/daemon/daemon.h"
-#include "user/daemon/http.h"
+#include "user/daemon/list_watcher.h"
+#include "user/daemon/state_saver.h"
 #include "user/host/clock.h"
 #include "user/host/log.h"
 #include "user/host/notify.h"
 #include "user/model/error.h"
 #include "user/model/units.h"
+#include "user/state/maps.h"
 
 #define LOCK_FOLDER	"/run/weir"
 #define LOCK_FILE	LOCK_FOLDER "/daemon.lock"
@@ -29,9 +32,9 @@ struct daemon {
 	const struct daemon_options *options;
 	struct config config;
 	int lock, signals;
-	struct rotation *rotation;
-	struct folders *folders;
-	struct keeper *keeper;
+	struct ban_engine *engine;
+	struct list_watcher *watcher;
+	struct state_saver *saver;
 	uint64_t seed;		/* of the maps that were seen last; 0: none */
 	bool idle_said;
 	char http_address[CONFIG_TEXT];	/* served now */
@@ -152,7 +155,7 @@ static void handle_signals(struct daemon *daemon)
 		if (info.ssi_signo == SIGHUP)
 			reload(daemon);
 		else if (info.ssi_signo == SIGCHLD)
-			keeper_child_ended(daemon->keeper);
+			state_saver_child_ended(daemon->saver);
 		else
 			daemon->stopping = true;
 	}
@@ -161,13 +164,13 @@ static void handle_signals(struct daemon *daemon)
 /* ---- a look, once a window ---- */
 
 /* Other maps than before: what was remembered is of another weir. */
-static int meet_maps(struct daemon *daemon, const struct maps *maps)
+static int reset_if_new_maps(struct daemon *daemon, const struct maps *maps)
 {
 	if (maps->meta.seed == daemon->seed)
 		return 0;
-	rotation_free(daemon->rotation);
-	daemon->rotation = rotation_new();
-	if (!daemon->rotation)
+	ban_engine_free(daemon->engine);
+	daemon->engine = ban_engine_new();
+	if (!daemon->engine)
 		return -ENOMEM;
 	daemon->seed = maps->meta.seed;
 	daemon->idle_said = false;
@@ -186,12 +189,12 @@ static void look(struct daemon *daemon, uint64_t began)
 		daemon->idle_said = true;
 		return;
 	}
-	if (meet_maps(daemon, &maps))
+	if (reset_if_new_maps(daemon, &maps))
 		log_line(LOG_ERR, "out of memory");
-	else if (rotation_look(daemon->rotation, &maps, &daemon->config, err))
+	else if (ban_engine_look(daemon->engine, &maps, &daemon->config, err))
 		log_line(LOG_ERR, "%s", err);
-	folders_look(daemon->folders, &daemon->config);
-	keeper_look(daemon->keeper, &daemon->config);
+	list_watcher_look(daemon->watcher, &daemon->config);
+	state_saver_look(daemon->saver, &daemon->config);
 	maps_note_loop(&maps, began);
 	maps_close(&maps);
 }
@@ -220,7 +223,7 @@ static void look_and_pace(struct daemon *daemon)
 static void wait_and_handle(struct daemon *daemon)
 {
 	struct pollfd fds[] = { { daemon->signals, POLLIN, 0 },
-				{ folders_fd(daemon->folders), POLLIN, 0 } };
+				{ list_watcher_fd(daemon->watcher), POLLIN, 0 } };
 	uint64_t now = now_ns(), until = daemon->next_ns;
 
 	if (daemon->watchdog_ns && daemon->watchdog_next_ns < until)
@@ -229,7 +232,7 @@ static void wait_and_handle(struct daemon *daemon)
 	if (fds[0].revents)
 		handle_signals(daemon);
 	if (fds[1].revents)
-		folders_event(daemon->folders);
+		list_watcher_event(daemon->watcher);
 	now = now_ns();
 	if (daemon->watchdog_ns && now >= daemon->watchdog_next_ns) {
 		notify("WATCHDOG=1");
@@ -253,11 +256,11 @@ static int start(struct daemon *daemon, char *err)
 	if (rc)
 		return rc;
 	maps_close(&maps);
-	daemon->folders = folders_new();
-	daemon->keeper = keeper_new();
-	if (!daemon->folders || !daemon->keeper)
+	daemon->watcher = list_watcher_new();
+	daemon->saver = state_saver_new();
+	if (!daemon->watcher || !daemon->saver)
 		return fail(err, ENOMEM, "out of memory");
-	keeper_restore(daemon->keeper, &daemon->config);
+	state_saver_restore(daemon->saver, &daemon->config);
 	daemon->watchdog_ns = notify_watchdog_ns();
 	return 0;
 }
@@ -276,12 +279,12 @@ int daemon_run(const struct daemon_options *options, char *err)
 			wait_and_handle(&daemon);
 		notify("STOPPING=1");
 		http_stop();
-		keeper_finish(daemon.keeper, &daemon.config);
+		state_saver_finish(daemon.saver, &daemon.config);
 		log_line(LOG_INFO, "stopped; limits and bans stay in force");
 	}
-	rotation_free(daemon.rotation);
-	folders_free(daemon.folders);
-	keeper_free(daemon.keeper);
+	ban_engine_free(daemon.engine);
+	list_watcher_free(daemon.watcher);
+	state_saver_free(daemon.saver);
 	if (daemon.signals >= 0)
 		close(daemon.signals);
 	if (daemon.lock >= 0)

@@ -9,7 +9,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "user/daemon/daemon.h"
+#include "user/daemon/list_watcher.h"
 #include "user/host/clock.h"
 #include "user/host/log.h"
 #include "user/model/error.h"
@@ -35,7 +35,7 @@ struct file {
 	uint64_t every_ns, next_ns;
 };
 
-struct folders {
+struct list_watcher {
 	int inotify;
 	struct file files[FILES_MOST];
 	size_t count;
@@ -43,39 +43,39 @@ struct folders {
 	bool stirred;			/* something happened in a folder */
 };
 
-struct folders *folders_new(void)
+struct list_watcher *list_watcher_new(void)
 {
-	struct folders *folders = calloc(1, sizeof(*folders));
+	struct list_watcher *watcher = calloc(1, sizeof(*watcher));
 
-	if (!folders)
+	if (!watcher)
 		return NULL;
-	folders->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (folders->inotify >= 0)
-		return folders;
-	free(folders);
+	watcher->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (watcher->inotify >= 0)
+		return watcher;
+	free(watcher);
 	return NULL;
 }
 
-void folders_free(struct folders *folders)
+void list_watcher_free(struct list_watcher *watcher)
 {
-	if (!folders)
+	if (!watcher)
 		return;
-	close(folders->inotify);
-	free(folders);
+	close(watcher->inotify);
+	free(watcher);
 }
 
-int folders_fd(const struct folders *folders)
+int list_watcher_fd(const struct list_watcher *watcher)
 {
-	return folders->inotify;
+	return watcher->inotify;
 }
 
 /* Which file it was does not matter: a look at all of them is cheap. */
-void folders_event(struct folders *folders)
+void list_watcher_event(struct list_watcher *watcher)
 {
 	char events[4096];
 
-	while (read(folders->inotify, events, sizeof(events)) > 0)
-		folders->stirred = true;
+	while (read(watcher->inotify, events, sizeof(events)) > 0)
+		watcher->stirred = true;
 }
 
 static bool read_stamp(const char *path, struct stamp *stamp)
@@ -89,7 +89,7 @@ static bool read_stamp(const char *path, struct stamp *stamp)
 }
 
 /* The folder, not the file: a new file renamed into place is another inode. */
-static void watch_folder(const struct folders *folders, const char *path)
+static void watch_folder(const struct list_watcher *watcher, const char *path)
 {
 	char folder[CONFIG_TEXT];
 	char *slash;
@@ -99,25 +99,25 @@ static void watch_folder(const struct folders *folders, const char *path)
 	if (!slash)
 		return;
 	slash[slash == folder] = '\0';
-	inotify_add_watch(folders->inotify, folder, CHANGES);
+	inotify_add_watch(watcher->inotify, folder, CHANGES);
 }
 
-static struct file *find_file(struct folders *folders, const char *name)
+static struct file *find_file(struct list_watcher *watcher, const char *name)
 {
-	for (size_t i = 0; i < folders->count; i++)
-		if (!strcmp(folders->files[i].name, name))
-			return &folders->files[i];
-	if (folders->count == FILES_MOST)
+	for (size_t i = 0; i < watcher->count; i++)
+		if (!strcmp(watcher->files[i].name, name))
+			return &watcher->files[i];
+	if (watcher->count == FILES_MOST)
 		return NULL;
-	folders->files[folders->count] = (struct file){ 0 };
-	snprintf(folders->files[folders->count].name, WEIR_NAME_LEN, "%s", name);
-	return &folders->files[folders->count++];
+	watcher->files[watcher->count] = (struct file){ 0 };
+	snprintf(watcher->files[watcher->count].name, WEIR_NAME_LEN, "%s", name);
+	return &watcher->files[watcher->count++];
 }
 
 /* @loaded_s: when it was last loaded; 0: never. A file that is newer is due at once. */
-static void want_file(struct folders *folders, const char *name, const char *path, uint64_t loaded_s)
+static void want_file(struct list_watcher *watcher, const char *name, const char *path, uint64_t loaded_s)
 {
-	struct file *file = find_file(folders, name);
+	struct file *file = find_file(watcher, name);
 
 	if (!file)
 		return;
@@ -125,20 +125,20 @@ static void want_file(struct folders *folders, const char *name, const char *pat
 	if (!strcmp(file->path, path))
 		return;
 	snprintf(file->path, sizeof(file->path), "%s", path);
-	watch_folder(folders, path);
+	watch_folder(watcher, path);
 	if (!read_stamp(path, &file->stamp) || file->stamp.seconds >= loaded_s)
 		file->due_ns = now_ns();
 }
 
 /* Lists of the settings file, and those that somebody loaded by hand. */
-static void refresh(struct folders *folders, const struct config *config)
+static void refresh(struct list_watcher *watcher, const struct config *config)
 {
 	struct list_info *infos = NULL;
 	char ignored[ERR_LEN];
 	size_t count = 0, kept = 0;
 
-	for (size_t i = 0; i < folders->count; i++)
-		folders->files[i].wanted = false;
+	for (size_t i = 0; i < watcher->count; i++)
+		watcher->files[i].wanted = false;
 	if (lists_read(&infos, &count, ignored))
 		count = 0;
 	for (size_t i = 0; i < config->list_count; i++) {
@@ -149,8 +149,8 @@ static void refresh(struct folders *folders, const struct config *config)
 		for (size_t n = 0; n < count; n++)
 			if (!strcmp(infos[n].name, list->name))
 				loaded = infos[n].current.loaded_unix_s;
-		want_file(folders, list->name, list->file, loaded);
-		file = find_file(folders, list->name);
+		want_file(watcher, list->name, list->file, loaded);
+		file = find_file(watcher, list->name);
 		if (!file)
 			continue;
 		list_format_find(list->format, &file->format);
@@ -160,29 +160,29 @@ static void refresh(struct folders *folders, const struct config *config)
 		file->every_ns = list->every_ns;
 	}
 	for (size_t i = 0; i < count && config->watch; i++) {
-		struct file *file = find_file(folders, infos[i].name);
+		struct file *file = find_file(watcher, infos[i].name);
 
 		if (!file || file->wanted)
 			continue;
-		want_file(folders, infos[i].name, infos[i].current.file,
+		want_file(watcher, infos[i].name, infos[i].current.file,
 			  infos[i].current.loaded_unix_s);
 		file->format = infos[i].current.format;
 		file->skip_bad = infos[i].current.skip_bad;
 	}
 	free(infos);
-	for (size_t i = 0; i < folders->count; i++)
-		if (folders->files[i].wanted)
-			folders->files[kept++] = folders->files[i];
-	folders->count = kept;
+	for (size_t i = 0; i < watcher->count; i++)
+		if (watcher->files[i].wanted)
+			watcher->files[kept++] = watcher->files[i];
+	watcher->count = kept;
 }
 
 /* A change begins the time of settling anew. */
-static void note_changes(struct folders *folders, const struct config *config)
+static void note_changes(struct list_watcher *watcher, const struct config *config)
 {
 	uint64_t now = now_ns();
 
-	for (size_t i = 0; i < folders->count; i++) {
-		struct file *file = &folders->files[i];
+	for (size_t i = 0; i < watcher->count; i++) {
+		struct file *file = &watcher->files[i];
 		struct stamp stamp;
 
 		if (file->next_ns && now >= file->next_ns) {
@@ -238,19 +238,19 @@ static void load(const struct file *file)
 	prefixes_free(&change.set);
 }
 
-void folders_look(struct folders *folders, const struct config *config)
+void list_watcher_look(struct list_watcher *watcher, const struct config *config)
 {
 	uint64_t now = now_ns();
 
-	if (now >= folders->refresh_ns || folders->stirred) {
-		if (now >= folders->refresh_ns)
-			refresh(folders, config);
-		note_changes(folders, config);
-		folders->refresh_ns = now >= folders->refresh_ns ? now + REFRESH_NS : folders->refresh_ns;
-		folders->stirred = false;
+	if (now >= watcher->refresh_ns || watcher->stirred) {
+		if (now >= watcher->refresh_ns)
+			refresh(watcher, config);
+		note_changes(watcher, config);
+		watcher->refresh_ns = now >= watcher->refresh_ns ? now + REFRESH_NS : watcher->refresh_ns;
+		watcher->stirred = false;
 	}
-	for (size_t i = 0; i < folders->count; i++) {
-		struct file *file = &folders->files[i];
+	for (size_t i = 0; i < watcher->count; i++) {
+		struct file *file = &watcher->files[i];
 
 		struct stamp stamp = file->stamp;
 

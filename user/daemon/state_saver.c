@@ -14,7 +14,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "user/daemon/daemon.h"
+#include "user/daemon/state_saver.h"
 #include "user/host/clock.h"
 #include "user/host/log.h"
 #include "user/model/error.h"
@@ -24,21 +24,21 @@
 
 enum what { KEPT_KNOWN, KEPT_SETTINGS, KEPT };
 
-struct keeper {
+struct state_saver {
 	pid_t child[KEPT];		/* 0: none */
 	char file[KEPT][CONFIG_TEXT];	/* what it writes */
 	bool broken[KEPT];		/* could not be restored: must not be overwritten */
 	uint64_t next_ns;
 };
 
-struct keeper *keeper_new(void)
+struct state_saver *state_saver_new(void)
 {
-	return calloc(1, sizeof(struct keeper));
+	return calloc(1, sizeof(struct state_saver));
 }
 
-void keeper_free(struct keeper *keeper)
+void state_saver_free(struct state_saver *saver)
 {
-	free(keeper);
+	free(saver);
 }
 
 static const char *file_of(const struct config *config, enum what what)
@@ -127,14 +127,14 @@ static bool is_from_before(const char *file, const struct maps *maps)
 	return *file && !stat(file, &st) && (uint64_t)st.st_mtim.tv_sec <= maps->meta.created_unix_s;
 }
 
-static void restore(struct keeper *keeper, enum what what, const char *file)
+static void restore(struct state_saver *saver, enum what what, const char *file)
 {
 	const char *const known[] = { "known", "import", file, NULL };
 	const char *const settings[] = { "restore", file, NULL };
 	pid_t pid = run_self(what == KEPT_KNOWN ? known : settings, NULL);
 
-	keeper->broken[what] = pid < 0 || !ended_well(pid);
-	if (keeper->broken[what])
+	saver->broken[what] = pid < 0 || !ended_well(pid);
+	if (saver->broken[what])
 		log_line(LOG_ERR, "cannot restore %s: it stays as it is, and nothing is written to "
 			 "it until the daemon is started again", file);
 	else
@@ -142,13 +142,13 @@ static void restore(struct keeper *keeper, enum what what, const char *file)
 			 what == KEPT_KNOWN ? "known sources" : "settings", file);
 }
 
-void keeper_restore(struct keeper *keeper, const struct config *config)
+void state_saver_restore(struct state_saver *saver, const struct config *config)
 {
 	bool wanted[KEPT] = { false };
 	char err[ERR_LEN];
 	struct maps maps;
 
-	keeper->next_ns = now_ns() + config->save_every_ns;
+	saver->next_ns = now_ns() + config->save_every_ns;
 	if (maps_open(&maps, MAPS_READ, err)) {
 		log_line(LOG_ERR, "%s", err);
 		return;
@@ -159,7 +159,7 @@ void keeper_restore(struct keeper *keeper, const struct config *config)
 	maps_close(&maps);
 	for (enum what what = 0; what < KEPT; what++)
 		if (wanted[what])
-			restore(keeper, what, file_of(config, what));
+			restore(saver, what, file_of(config, what));
 }
 
 /* ---- saving ---- */
@@ -177,21 +177,21 @@ static void make_folder_of(const char *file)
 	mkdir(folder, 0700);
 }
 
-static void begin(struct keeper *keeper, enum what what, const char *file)
+static void begin(struct state_saver *saver, enum what what, const char *file)
 {
 	const char *const known[] = { "known", "export", file, NULL };
 	const char *const settings[] = { "save", NULL };
 	char aside[CONFIG_TEXT + 8];
 
-	if (!*file || keeper->broken[what] || keeper->child[what])
+	if (!*file || saver->broken[what] || saver->child[what])
 		return;
 	make_folder_of(file);
 	snprintf(aside, sizeof(aside), "%s.new", file);
-	snprintf(keeper->file[what], sizeof(keeper->file[what]), "%s", file);
-	keeper->child[what] = what == KEPT_KNOWN ? run_self(known, NULL) : run_self(settings, aside);
-	if (keeper->child[what] < 0) {
+	snprintf(saver->file[what], sizeof(saver->file[what]), "%s", file);
+	saver->child[what] = what == KEPT_KNOWN ? run_self(known, NULL) : run_self(settings, aside);
+	if (saver->child[what] < 0) {
 		log_line(LOG_ERR, "cannot start a process to write %s: %s", file, strerror(errno));
-		keeper->child[what] = 0;
+		saver->child[what] = 0;
 	}
 }
 
@@ -210,12 +210,12 @@ static int put_in_place(const char *file)
 	return rc;
 }
 
-static void end(struct keeper *keeper, enum what what, int status)
+static void end(struct state_saver *saver, enum what what, int status)
 {
-	const char *file = keeper->file[what];
+	const char *file = saver->file[what];
 	int rc = WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EIO;
 
-	keeper->child[what] = 0;
+	saver->child[what] = 0;
 	if (!rc && what == KEPT_SETTINGS)
 		rc = put_in_place(file);
 	if (rc)
@@ -223,40 +223,40 @@ static void end(struct keeper *keeper, enum what what, int status)
 			 rc == -EIO ? "see above" : strerror(-rc));
 }
 
-static void reap(struct keeper *keeper, int flags)
+static void reap(struct state_saver *saver, int flags)
 {
 	int status;
 
 	for (enum what what = 0; what < KEPT; what++)
-		if (keeper->child[what] && waitpid(keeper->child[what], &status, flags) > 0)
-			end(keeper, what, status);
+		if (saver->child[what] && waitpid(saver->child[what], &status, flags) > 0)
+			end(saver, what, status);
 }
 
-void keeper_child_ended(struct keeper *keeper)
+void state_saver_child_ended(struct state_saver *saver)
 {
-	reap(keeper, WNOHANG);
+	reap(saver, WNOHANG);
 }
 
-void keeper_look(struct keeper *keeper, const struct config *config)
+void state_saver_look(struct state_saver *saver, const struct config *config)
 {
-	if (now_ns() < keeper->next_ns)
+	if (now_ns() < saver->next_ns)
 		return;
-	keeper->next_ns = now_ns() + config->save_every_ns;
+	saver->next_ns = now_ns() + config->save_every_ns;
 	for (enum what what = 0; what < KEPT; what++)
-		begin(keeper, what, file_of(config, what));
+		begin(saver, what, file_of(config, what));
 }
 
-void keeper_finish(struct keeper *keeper, const struct config *config)
+void state_saver_finish(struct state_saver *saver, const struct config *config)
 {
 	char ignored[ERR_LEN];
 	struct maps maps;
 
-	reap(keeper, 0);
+	reap(saver, 0);
 	/* After `detach all` there is nothing to be kept, and the files are not emptied. */
 	if (maps_open(&maps, MAPS_READ, ignored))
 		return;
 	maps_close(&maps);
 	for (enum what what = 0; what < KEPT; what++)
-		begin(keeper, what, file_of(config, what));
-	reap(keeper, 0);
+		begin(saver, what, file_of(config, what));
+	reap(saver, 0);
 }
