@@ -43,6 +43,7 @@ struct ban_engine {
 	bool started;
 	struct drops drops, logged;	/* at the last look, in the last line */
 	uint64_t logged_ns, expire_ns;
+	uint64_t looked_ns;		/* when the present window began; 0: the first look */
 	uint64_t judgement;		/* the number of the last one that was seen */
 	struct held_limit limits[WEIR_LIMITS];
 	size_t limit_count;
@@ -177,20 +178,18 @@ static int see_bucket(const struct weir_bucket_key *key, const struct weir_bucke
 }
 
 /* The smallest share that any budget under pressure gives a network, as packets a second. */
-static uint64_t network_share(const struct maps *maps, const struct weir_policy *policy)
+static uint64_t network_share(const struct maps *maps, const struct weir_policy *policy,
+			      uint64_t since_ns)
 {
-	struct weir_budget_state state;
+	struct weir_budget_state states[WEIR_BUDGETS];
 	struct weir_spending sum;
-	uint64_t most = 0;
+	size_t count = 0;
 
-	for (uint32_t i = 1; i < WEIR_BUDGETS; i++) {
-		if (!policy->budget_spec[i].limit.used || maps_read_budget(maps, i, &state, &sum))
-			continue;
-		for (int tier = 0; tier < 2; tier++)
-			if (state.share[tier] && WEIR_TICKS_PER_S / state.share[tier] > most)
-				most = WEIR_TICKS_PER_S / state.share[tier];
-	}
-	return most;
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
+		if (policy->budget_spec[i].limit.used &&
+		    !maps_read_budget(maps, i, &states[count], &sum))
+			count++;
+	return judge_network_share(states, count, since_ns);
 }
 
 struct network_look {
@@ -208,9 +207,9 @@ static int see_network(const struct network *network, void *arg)
 }
 
 static int see_networks(struct ban_engine *engine, const struct maps *maps,
-			const struct weir_policy *policy, char *err)
+			const struct weir_policy *policy, uint64_t since_ns, char *err)
 {
-	struct network_look look = { engine->judge, network_share(maps, policy) };
+	struct network_look look = { engine->judge, network_share(maps, policy, since_ns) };
 	int rc = networks_each(maps, see_network, &look);
 
 	return rc ? fail(err, -rc, "cannot read the table of networks: %s", strerror(-rc)) : 0;
@@ -415,7 +414,7 @@ int ban_engine_look(struct ban_engine *engine, const struct maps *maps, const st
 {
 	struct drops before = engine->drops;
 	const struct weir_policy *policy;
-	uint64_t now = now_ns();
+	uint64_t now = now_ns(), since_ns = engine->looked_ns;
 	int rc = 0;
 
 	judge_set_rules(engine->judge, &config->judge);
@@ -436,7 +435,7 @@ int ban_engine_look(struct ban_engine *engine, const struct maps *maps, const st
 	if (rc)
 		fail(err, -rc, "cannot read the counters and buckets: %s", strerror(-rc));
 	else
-		rc = see_networks(engine, maps, policy, err);
+		rc = see_networks(engine, maps, policy, since_ns, err);
 	maps_unmap_policy(policy);
 	if (!rc && (judge_is_due(engine->judge) || now >= engine->expire_ns)) {
 		engine->expire_ns = now + EXPIRE_EVERY_NS;

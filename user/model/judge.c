@@ -411,6 +411,19 @@ int judge_source(struct judge *judge, const struct judge_source *source)
 		.prefix = source->prefix, .weight = dropped });
 }
 
+uint64_t judge_network_share(const struct weir_budget_state *states, size_t count,
+			     uint64_t since_ns)
+{
+	uint64_t most = 0;
+
+	(void)since_ns;
+	for (size_t i = 0; i < count; i++)
+		for (int tier = 0; tier < WEIR_KNOWN; tier++)
+			if (states[i].share[tier] && WEIR_TICKS_PER_S / states[i].share[tier] > most)
+				most = WEIR_TICKS_PER_S / states[i].share[tier];
+	return most;
+}
+
 int judge_network(struct judge *judge, const struct judge_network *network)
 {
 	struct watched_network *watched = &judge->networks[network->line];

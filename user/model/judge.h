@@ -92,6 +92,9 @@ void judge_begin(struct judge *judge, uint64_t now_ns);
 /* All return 0 or -ENOMEM. Networks: all of the map in each window. */
 int judge_source(struct judge *judge, const struct judge_source *source);
 int judge_network(struct judge *judge, const struct judge_network *network);
+/* The share for judge_network(), in packets a second, from the @states of all budgets. */
+uint64_t judge_network_share(const struct weir_budget_state *states, size_t count,
+			     uint64_t since_ns);
 /* Whether judge_end() has anything to think about. */
 bool judge_is_due(const struct judge *judge);
 /* Adds to @decisions, which the caller frees. */
