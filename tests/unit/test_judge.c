@@ -396,6 +396,63 @@ static void test_turned_away(struct check *check)
 	check_done(check, "networks turned away by budgets", "ten times their share for 3 windows");
 }
 
+static struct weir_budget_state budget_state(uint64_t pressed_ns, uint64_t first_seen_pps,
+					     uint64_t returning_pps)
+{
+	return (struct weir_budget_state){
+		.pressed_ns = pressed_ns,
+		.share = { first_seen_pps ? WEIR_TICKS_PER_S / first_seen_pps : 0,
+			   returning_pps ? WEIR_TICKS_PER_S / returning_pps : 0 } };
+}
+
+/* In the look at second @at, of the window that began a second before: the share in pps. */
+static uint64_t share_at(const struct weir_budget_state *states, size_t count, uint64_t at)
+{
+	return judge_network_share(states, count, SECOND(at - 1));
+}
+
+static void test_network_share(struct check *check)
+{
+	const uint64_t now = SECOND(500);
+	struct weir_budget_state states[3];
+	struct bench bench;
+	size_t banned = 0;
+
+	/* A web server's budget is short; that of a DNS server was, five minutes ago. */
+	states[0] = budget_state(now - S / 10, 100, 500);
+	states[1] = budget_state(now - 300 * S, 8, 100000);
+	states[2] = budget_state(0, 0, 0);
+	CHECK(check, share_at(states, 3, 500) == 500, "a budget that is calm: %llu",
+	      (unsigned long long)share_at(states, 3, 500));
+	bench_open(&bench);
+	for (uint64_t i = 0; i < 4; i++)
+		banned = turn_away(&bench, "203.0.113.0/24", 1000000 + i * 6000,
+				   share_at(states, 3, 500));
+	CHECK(check, banned == 1, "12 times its share, and spared by the share of a calm budget");
+	bench_close(&bench);
+
+	/* Both are short: losses at the generous one are not judged by the share of the tight one. */
+	states[1].pressed_ns = now - S / 2;
+	CHECK(check, share_at(states, 3, 500) == 100000, "two budgets under pressure: %llu",
+	      (unsigned long long)share_at(states, 3, 500));
+
+	/* Pressure at the very beginning of the window, noted up to 50 ms before the drop. */
+	states[0] = budget_state(now - S - S / 20, 100, 500);
+	CHECK(check, share_at(states, 1, 500) == 500, "pressure as the window began");
+
+	/* Less than a packet a second is a share; no budget under pressure is none, and no ban. */
+	states[0].share[0] = states[0].share[1] = 3 * WEIR_TICKS_PER_S;
+	CHECK(check, share_at(states, 1, 500) == 1, "a packet in three seconds");
+	CHECK(check, !share_at(states, 1, 502) && !share_at(states, 0, 502), "no budget is short");
+	bench_open(&bench);
+	for (uint64_t i = 0; i < 9; i++)
+		CHECK(check, !turn_away(&bench, "203.0.113.0/24", 1000000 + i * 6000, 0),
+		      "banned without a share to compare with");
+	bench_close(&bench);
+	check_done(check, "the share of networks",
+		   "the largest of budgets under pressure in the window; without one no ban");
+}
+
 static void test_many(struct check *check)
 {
 	enum { MANY = 50000 };
@@ -438,6 +495,7 @@ int main(void)
 	test_judge_only(&check);
 	test_networks(&check);
 	test_turned_away(&check);
+	test_network_share(&check);
 	test_many(&check);
 	return check_exit(&check);
 }

@@ -13,6 +13,8 @@
 #define SPARED_MOST	16		/* a window */
 #define SOURCES_MOST	(1U << 20)	/* watched at a time; the others are limited all the same */
 #define UNDONE_MOST	1024
+/* A budget's pressed_ns is written at most every 50 ms, by a clock that may lag by 10 ms. */
+#define PRESSED_SLACK_NS	(100 * NS_PER_MS)
 
 /* ---- a hash table: open addressing, grown at half full ---- */
 
@@ -414,14 +416,20 @@ int judge_source(struct judge *judge, const struct judge_source *source)
 uint64_t judge_network_share(const struct weir_budget_state *states, size_t count,
 			     uint64_t since_ns)
 {
-	uint64_t most = 0;
+	uint64_t largest = 0;
 
-	(void)since_ns;
-	for (size_t i = 0; i < count; i++)
-		for (int tier = 0; tier < WEIR_KNOWN; tier++)
-			if (states[i].share[tier] && WEIR_TICKS_PER_S / states[i].share[tier] > most)
-				most = WEIR_TICKS_PER_S / states[i].share[tier];
-	return most;
+	for (size_t i = 0; i < count; i++) {
+		if (!states[i].pressed_ns || states[i].pressed_ns + PRESSED_SLACK_NS < since_ns)
+			continue;
+		for (int tier = 0; tier < WEIR_KNOWN; tier++) {
+			uint64_t ticks = states[i].share[tier];
+			uint64_t pps = ticks ? (WEIR_TICKS_PER_S + ticks - 1) / ticks : 0;
+
+			if (pps > largest)
+				largest = pps;
+		}
+	}
+	return largest;
 }
 
 int judge_network(struct judge *judge, const struct judge_network *network)
@@ -435,7 +443,8 @@ int judge_network(struct judge *judge, const struct judge_network *network)
 	watched->prefix = network->prefix;
 	watched->dropped = network->dropped;
 	pps = per_second(judge, dropped);
-	if (!judge->window || !dropped || pps < judge->rules.network.least_pps ||
+	if (!judge->window || !dropped || !network->share_pps ||
+	    pps < judge->rules.network.least_pps ||
 	    pps < judge->rules.network.times * network->share_pps) {
 		watched->windows = 0;
 		watched->packets = 0;

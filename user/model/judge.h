@@ -42,7 +42,7 @@ struct judge_network {
 	uint32_t line;			/* below WEIR_NETWORKS */
 	struct prefix prefix;
 	uint64_t dropped;		/* packets, at least */
-	uint64_t share_pps;		/* what each network may have now */
+	uint64_t share_pps;		/* what each network may have now; 0: not known, no ban */
 };
 
 /* What a judgement depends on besides. */
@@ -92,7 +92,16 @@ void judge_begin(struct judge *judge, uint64_t now_ns);
 /* All return 0 or -ENOMEM. Networks: all of the map in each window. */
 int judge_source(struct judge *judge, const struct judge_source *source);
 int judge_network(struct judge *judge, const struct judge_network *network);
-/* The share for judge_network(), in packets a second, from the @states of all budgets. */
+/*
+ * The share for judge_network(), in packets a second, from the @states of all budgets: the largest
+ * that any budget which was under pressure since @since_ns gives a network. 0: none was.
+ *
+ * A line of the map `networks` does not say which budget dropped the packets. A network far beyond
+ * the largest share is far beyond its own; compared with the smallest, a network that only exceeded
+ * a generous budget would be banned by the share of a tight one. Only a budget under pressure
+ * drops, so the shares of the others say nothing: they are as their last shortage left them, which
+ * is up to the whole budget, and would hide every flood against a smaller one.
+ */
 uint64_t judge_network_share(const struct weir_budget_state *states, size_t count,
 			     uint64_t since_ns);
 /* Whether judge_end() has anything to think about. */
