@@ -24,8 +24,8 @@ static void test_defaults(struct check *check)
 	char err[ERR_LEN];
 
 	config_defaults(&defaults);
-	CHECK(check, defaults.judge.act && defaults.window_ns == S &&
-	      defaults.judge.source.windows == 3 && defaults.judge.source.most_ns == 3600 * S &&
+	CHECK(check, defaults.judge.enforce && defaults.window_ns == S &&
+	      defaults.judge.source.windows == 3 && defaults.judge.source.longest_ban_ns == 3600 * S &&
 	      !strcmp(defaults.known_file, "/var/lib/weir/known") && defaults.http_port == 9108,
 	      "the defaults are others");
 	for (size_t i = 0; i < COUNT(nothing); i++) {
@@ -60,8 +60,8 @@ static void test_values(struct check *check)
 	char err[ERR_LEN];
 
 	CHECK(check, !parse(text, &c, err), "%s", err);
-	CHECK(check, !c.judge.act && c.window_ns == 2 * S && c.judge.source.windows == 7 &&
-	      c.judge.source.most_ns == 7200 * S && !c.judge.network.share_permille, "scalars");
+	CHECK(check, !c.judge.enforce && c.window_ns == 2 * S && c.judge.source.windows == 7 &&
+	      c.judge.source.longest_ban_ns == 7200 * S && !c.judge.network.share_permille, "scalars");
 	CHECK(check, c.judge.source.times == 2 && c.settle_ns == 2 * S, "what was not said");
 	CHECK(check, !c.watch && c.list_count == 2 && !strcmp(c.lists[0].name, "drop") &&
 	      c.lists[0].every_ns == 6 * 3600 * S && !c.lists[0].skip_bad &&

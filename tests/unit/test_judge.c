@@ -11,11 +11,11 @@
 #define UNIX	1700000000ULL
 
 static const struct judge_rules usual = {
-	.act = true, .undo_ns = 100 * S, .remember_ns = 1000 * S, .most_bans = 100000,
-	.source = { .windows = 3, .times = 2, .least_pps = 50, .ban_ns = 60 * S,
-		    .most_ns = 300 * S },
+	.enforce = true, .undo_ns = 100 * S, .remember_ns = 1000 * S, .most_bans = 100000,
+	.source = { .windows = 3, .times = 2, .least_pps = 50, .first_ban_ns = 60 * S,
+		    .longest_ban_ns = 300 * S },
 	.network = { .sources = 8, .windows = 3, .times = 10, .least_pps = 1000,
-		     .share_permille = 50, .ban_ns = 60 * S, .most_ns = 120 * S },
+		     .share_permille = 50, .first_ban_ns = 60 * S, .longest_ban_ns = 120 * S },
 };
 
 /* A bench: a judge, the world as he is told it is, and what he said last. */
@@ -60,10 +60,12 @@ static uint64_t count_known(void *ctx, const struct prefix *prefix)
 
 static void bench_open(struct bench *bench)
 {
-	*bench = (struct bench){ .judge = judge_new(), .rules = usual, .second = 1 };
+	const struct hash_seed seed = { { 1, 2 } };
+
+	*bench = (struct bench){ .judge = judge_new(&seed), .rules = usual, .second = 1 };
 	bench->world = (struct judge_world){
-		.allow = &bench->allow, .block = &bench->block, .own = &bench->own,
-		.own_networks = &bench->own_networks, .is_known = is_known,
+		.allow = &bench->allow, .block = &bench->block, .host_addresses = &bench->own,
+		.host_networks = &bench->own_networks, .is_known = is_known,
 		.count_known = count_known, .ctx = bench,
 		.dropped = 100000, .turned_away = 100000,
 	};
@@ -265,13 +267,13 @@ static void test_judge_only(struct check *check)
 	struct bench bench;
 
 	bench_open(&bench);
-	bench.rules.act = false;
+	bench.rules.enforce = false;
 	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_WOULD_BAN_SOURCE, "judged");
 	CHECK(check, flood(&bench, "192.0.2.1") == -1, "judged again while it would be banned");
 	idle(&bench, 60);
 	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_WOULD_BAN_SOURCE &&
 	      bench.said.at[0].about.strikes == 1, "the second time");
-	bench.rules.act = true;
+	bench.rules.enforce = true;
 	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_BAN_SOURCE &&
 	      !bench.said.at[0].about.strikes, "in earnest, at once, from the first deadline");
 	bench_close(&bench);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <syslog.h>
 #include <time.h>
 
@@ -53,10 +54,12 @@ struct ban_engine {
 struct ban_engine *ban_engine_new(void)
 {
 	struct ban_engine *engine = calloc(1, sizeof(*engine));
+	struct hash_seed seed;
 
 	if (!engine)
 		return NULL;
-	engine->judge = judge_new();
+	if (getrandom(&seed, sizeof(seed), 0) == sizeof(seed))
+		engine->judge = judge_new(&seed);
 	if (engine->judge)
 		return engine;
 	free(engine);
@@ -372,7 +375,7 @@ static int act(struct ban_engine *engine, const struct drops *before, char *err)
 	struct prefixes own = { 0 }, own_networks = { 0 };
 	struct settings was, is = { 0 };
 	struct judge_world world = {
-		.allow = &is.allow, .block = &is.block, .own = &own, .own_networks = &own_networks,
+		.allow = &is.allow, .block = &is.block, .host_addresses = &own, .host_networks = &own_networks,
 		.is_known = is_known, .count_known = count_known,
 	};
 	struct known known = { 0 };

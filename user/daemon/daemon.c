@@ -53,7 +53,7 @@ int daemon_config(const struct daemon_options *options, struct config *config, c
 	else if (!access(CONFIG_FILE, F_OK))
 		rc = config_read(CONFIG_FILE, config, err);
 	if (!rc && options->judge_only)
-		config->judge.act = false;
+		config->judge.enforce = false;
 	return rc;
 }
 
@@ -99,7 +99,7 @@ static int take_signals(struct daemon *daemon, char *err)
 
 static void say_mode(const struct daemon *daemon)
 {
-	log_line(LOG_INFO, daemon->config.judge.act ?
+	log_line(LOG_INFO, daemon->config.judge.enforce ?
 		 "bans are made by what is judged" :
 		 "judging only: nothing is banned; `weir ban-log` shows what would have been");
 }

@@ -20,7 +20,7 @@
 #define OF_LIST(field)	offsetof(struct config_list, field)
 
 const struct config_key config_keys[] = {
-	{ "", "mode", CONFIG_MODE, IN(judge.act), 0, 0, "enforce",
+	{ "", "mode", CONFIG_MODE, IN(judge.enforce), 0, 0, "enforce",
 	  "`judge`: say and record what would be banned, ban nobody. `enforce`: ban" },
 	{ "", "window", CONFIG_DURATION, IN(window_ns), 1, 60, "1s",
 	  "how often the counters are read; the window of every judgement" },
@@ -37,9 +37,9 @@ const struct config_key config_keys[] = {
 	  "over: it sends at least so many times what its limit lets through" },
 	{ "sources", "least", CONFIG_NUMBER, IN(judge.source.least_pps), 1, NUMBER_MOST, "50",
 	  "over: at least so many of its packets are dropped, in packets per second" },
-	{ "sources", "ban", CONFIG_DURATION, IN(judge.source.ban_ns), 1, YEAR_S, "1m",
+	{ "sources", "ban", CONFIG_DURATION, IN(judge.source.first_ban_ns), 1, YEAR_S, "1m",
 	  "the first ban of a source; the next one is twice as long, and so on" },
-	{ "sources", "longest", CONFIG_DURATION, IN(judge.source.most_ns), 1, YEAR_S, "1h",
+	{ "sources", "longest", CONFIG_DURATION, IN(judge.source.longest_ban_ns), 1, YEAR_S, "1h",
 	  "no ban of a source is longer" },
 
 	{ "networks", "sources", CONFIG_NUMBER, IN(judge.network.sources), 2, NUMBER_MOST, "16",
@@ -53,9 +53,9 @@ const struct config_key config_keys[] = {
 	  "far beyond: and at least so much is turned away, in packets per second" },
 	{ "networks", "share", CONFIG_NUMBER, IN(judge.network.share_permille), 0, 1000, "5",
 	  "far beyond: and at least this part of all that is turned away, in thousandths" },
-	{ "networks", "ban", CONFIG_DURATION, IN(judge.network.ban_ns), 1, YEAR_S, "1m",
+	{ "networks", "ban", CONFIG_DURATION, IN(judge.network.first_ban_ns), 1, YEAR_S, "1m",
 	  "the first ban of a network; known sources in it pass all the same" },
-	{ "networks", "longest", CONFIG_DURATION, IN(judge.network.most_ns), 1, YEAR_S, "10m",
+	{ "networks", "longest", CONFIG_DURATION, IN(judge.network.longest_ban_ns), 1, YEAR_S, "10m",
 	  "no ban of a network is longer" },
 
 	{ "lists", "watch", CONFIG_FLAG, IN(watch), 0, 0, "yes",
@@ -493,9 +493,9 @@ static int set_all(const char *name, struct document *document, const struct raw
 
 static int check_together(const char *name, const struct config *config, char *err)
 {
-	if (config->judge.source.ban_ns > config->judge.source.most_ns)
+	if (config->judge.source.first_ban_ns > config->judge.source.longest_ban_ns)
 		return fail(err, EINVAL, "%.150s: sources: ban is longer than longest", name);
-	if (config->judge.network.ban_ns > config->judge.network.most_ns)
+	if (config->judge.network.first_ban_ns > config->judge.network.longest_ban_ns)
 		return fail(err, EINVAL, "%.150s: networks: ban is longer than longest", name);
 	return 0;
 }

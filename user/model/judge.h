@@ -1,35 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Whom to ban, and for how long: from what the data path counted, window by
- * window. Pure: no maps, no clock, no log; daemon.c brings what it asks for
- * and carries out what it decides.
+ * Decides which sources and networks to ban and for how long, from the counters of the data path,
+ * window by window. Pure: no maps, no clock, no log; the ban engine (daemon/ban_engine.c) brings
+ * what it asks for and carries out what it decides.
  *
  *	judge_begin(judge, now_ns);
  *	judge_source(judge, ...);	for every source that had packets dropped
- *	judge_network(judge, ...);	for every network that was turned away
+ *	judge_network(judge, ...);	for every line of the map `networks` that is in use
  *	judge_end(judge, &world, &decisions);
  */
 #ifndef WEIR_MODEL_JUDGE_H
 #define WEIR_MODEL_JUDGE_H
 
 #include "bpf/tool.h"
+#include "user/model/hash_table.h"
 #include "user/model/prefixes.h"
 #include "user/model/settings.h"
 
-/* Documented with their units in user/config.c. */
+/* Documented with their units in model/config.c. */
 struct judge_rules {
-	bool act;			/* false: only say what would be banned */
+	bool enforce;			/* false: mode `judge`, which only says what would be banned */
 	uint64_t undo_ns, remember_ns;
 	uint64_t most_bans;
 	struct {
-		uint64_t windows, times, least_pps, ban_ns, most_ns;
+		uint64_t windows, times, least_pps, first_ban_ns, longest_ban_ns;
 	} source;
 	struct {
-		uint64_t windows, sources, times, least_pps, share_permille, ban_ns, most_ns;
+		uint64_t windows, sources, times, least_pps, share_permille;
+		uint64_t first_ban_ns, longest_ban_ns;
 	} network;
 };
 
-/* A source as its limit counts it. Counters since its bucket was made. */
+/* A source as its limit counts it. The counters begin when its bucket is made. */
 struct judge_source {
 	struct weir_bucket_key key;
 	struct prefix prefix;
@@ -37,7 +39,7 @@ struct judge_source {
 	uint64_t limit_pps;		/* 0: the limit is one of bits */
 };
 
-/* A line of the map `networks`: what a /24 or /48 was turned away. */
+/* A line of the map `networks`: what budgets dropped of a /24 or /48. */
 struct judge_network {
 	uint32_t line;			/* below WEIR_NETWORKS */
 	struct prefix prefix;
@@ -45,12 +47,12 @@ struct judge_network {
 	uint64_t share_pps;		/* what each network may have now; 0: not known, no ban */
 };
 
-/* What a judgement depends on besides. */
+/* What else a decision depends on. */
 struct judge_world {
 	const struct entries *allow;		/* sorted */
 	const struct entries *block;		/* sorted, without those that have ended */
-	const struct prefixes *own;		/* this host's addresses and gateways; merged */
-	const struct prefixes *own_networks;	/* those it is in; merged */
+	const struct prefixes *host_addresses;	/* this host's addresses and gateways; merged */
+	const struct prefixes *host_networks;	/* the networks that these are in; merged */
 	/* Whether a source is known; how many known sources a prefix has. */
 	bool (*is_known)(void *ctx, const struct prefix *source);
 	uint64_t (*count_known)(void *ctx, const struct prefix *prefix);
@@ -59,14 +61,14 @@ struct judge_world {
 	uint64_t turned_away;		/* of those, by budgets */
 };
 
-/* Worst first. All but the number, the date and the wording of @about. */
 struct decision {
-	struct weir_judgement about;
+	struct weir_judgement about;	/* complete but for its number and date */
 	struct prefix prefix;
 	uint64_t ttl_ns;		/* 0: no ban */
 	uint64_t weight;		/* packets dropped in the last window */
 };
 
+/* By weight, the largest first. */
 struct decisions {
 	struct decision *at;
 	size_t count, room;
@@ -75,21 +77,23 @@ struct decisions {
 
 struct judge;
 
-struct judge *judge_new(void);
+/* @seed: random, so that no sender can choose sources that collide in the judge's tables. */
+struct judge *judge_new(const struct hash_seed *seed);
 void judge_free(struct judge *judge);
-/* The rules may change at any time; copied. */
+/* Copies @rules. They may change at any time. */
 void judge_set_rules(struct judge *judge, const struct judge_rules *rules);
 /*
- * What was judged before, oldest first: strikes, bans that run, what a person
- * undid. Its own decisions it knows. @now_unix_s and @now_ns are one moment.
+ * After a start: what was decided before, oldest first (strikes, bans that run, bans that the
+ * operator has undone). The judge's own decisions need not be given back to it. @now_unix_s and
+ * @now_ns are the same moment.
  */
 int judge_remember(struct judge *judge, const struct weir_judgement *judgement, uint64_t now_unix_s,
 		   uint64_t now_ns);
-/* A ban that runs, and how often there was one before. */
+/* After a start: a ban that runs. Its strikes are in the entry. */
 int judge_remember_ban(struct judge *judge, const struct entry *entry);
 
 void judge_begin(struct judge *judge, uint64_t now_ns);
-/* All return 0 or -ENOMEM. Networks: all of the map in each window. */
+/* These return 0 or -ENOMEM. */
 int judge_source(struct judge *judge, const struct judge_source *source);
 int judge_network(struct judge *judge, const struct judge_network *network);
 /*
@@ -104,17 +108,15 @@ int judge_network(struct judge *judge, const struct judge_network *network);
  */
 uint64_t judge_network_share(const struct weir_budget_state *states, size_t count,
 			     uint64_t since_ns);
-/* Whether judge_end() has anything to think about. */
+/* Whether there are suspects for judge_end(). */
 bool judge_is_due(const struct judge *judge);
-/* Adds to @decisions, which the caller frees. */
+/* Adds to @decisions, which the caller frees. 0 or -ENOMEM. */
 int judge_end(struct judge *judge, const struct judge_world *world, struct decisions *decisions);
 
-/* They could not be carried out: judge them again. */
+/* @decisions could not be carried out, and have to be made again. */
 void judge_take_back(struct judge *judge, const struct decisions *decisions);
 
 /* The /24 or /48 that @source is in. */
 struct prefix judge_network_of(const struct prefix *source);
-/* How long a window was; for messages. */
-uint64_t judge_window_ns(const struct judge *judge);
 
 #endif
