@@ -5,7 +5,7 @@ with all of it. usage: run.py [seconds N] [SCENARIO...] | document
 
 Each run has a fresh world: one second to settle, two of calm, then the flood. The
 figures go to build/lab.json, where those of other scenarios stay, and the table of
-all of them to build/lab.txt. `document` puts that into DESIGN.md.
+all of them to build/lab.txt. `document` writes docs/lab.md with that table.
 """
 import contextlib
 import ipaddress
@@ -303,6 +303,9 @@ def table(report):
         lines += ["", f"{scenario.number}. {scenario.name}: {scenario.about}",
                   "  calm: " + ", ".join(f"{name} {group['calm']:.0f}/s"
                                          for name, group in calm.items())]
+        played = report.get("played", {}).get(scenario.number)
+        if played and played != played_by(where):
+            lines.append(f"  played on {played}")
         for mode, result in runs.items():
             lines.append(row(cells(mode, result)))
             others = [f"{name} {percent(group)}" for name, group in result["users"].items()
@@ -314,8 +317,13 @@ def table(report):
     return "\n".join(lines) + "\n"
 
 
+def played_by(where):
+    return f"{where['commit']}, {where['date']}"
+
+
 def play(scenario, seconds, report, path):
     report["scenarios"][scenario.number] = runs = {}
+    report.setdefault("played", {})[scenario.number] = played_by(report["machine"])
     for mode in scenario.modes:
         print(f"{scenario.number}. {scenario.name}: {MODES[mode]}", end="", flush=True)
         try:
@@ -327,13 +335,42 @@ def play(scenario, seconds, report, path):
         path.write_text(json.dumps(report, indent=1))
 
 
+PAGE = """# The laboratory
+
+`tests/lab/run.py document` writes this page from what `make lab` measured; do not edit it by hand.
+[architecture.md](architecture.md#what-the-laboratory-shows) says how to read the figures.
+
+`make lab` plays floods against a real server and counts what its users get: without weir, with
+limits for each source only, and with all of weir: limits, budgets, known sources imported by `weir
+known import`, and the daemon in mode `enforce` with its default settings. SYN floods are also
+played with `weir syn protect ... when-over-budget`. `tests/lab/scenarios.py` describes the floods,
+`tests/lab/world.py` the network. `make lab LAB="3 7"` plays only these, and `build/lab.json` keeps
+the figures of the others. `make test` has a short form that checks what does not depend on the
+machine (`tests/system/test_lab.py`).
+
+There are two network namespaces and one veth pair with one queue in each direction. 200 known users
+in 203.0.113.0/24 and 100 newcomers, each in a /24 of its own, make 600 requests a second, each on a
+TCP connection of its own. A request that is not answered within a second has failed. The server,
+the daemon and the NAPI thread that receives share one core; the generator and the users have the
+other. Every source is limited to 100 packets a second. The server's budget is 40,000 packets a
+second, and 10,000 a second for SYNs.
+
+| column | meaning |
+|---|---|
+| *known*, *newc.* | requests of known users and newcomers that were answered from the fifth second of the flood on, as a part of those answered just before the flood |
+| *back* | seconds from the start of the flood until known users had 95 % of their calm rate for two seconds; 0.0: the rate never fell below; `never`: not within the flood |
+| *no room* | packets that found the receive ring (256 frames) full, as a part of all that arrived; weir never sees these |
+| *admitted* | attack packets that reached the stack: all that passed, less what the users' stack sent |
+| *bans*, *false* | bans at the end, and users that these bans keep out |
+
+```
+"""
+
+
 def document():
-    """The table, between the marks in DESIGN.md."""
-    path = ROOT / "DESIGN.md"
-    before, rest = path.read_text().split("<!-- lab -->\n")
-    after = rest.split("<!-- end of lab -->\n")[1]
-    path.write_text(f"{before}<!-- lab -->\n```\n{(BUILD / 'lab.txt').read_text()}```\n"
-                    f"<!-- end of lab -->\n{after}")
+    """Writes docs/lab.md whole: what is played, what the columns mean, and the table."""
+    table_text = (BUILD / "lab.txt").read_text()
+    (ROOT / "docs/lab.md").write_text(f"{PAGE}{table_text}```\n")
 
 
 def main():
