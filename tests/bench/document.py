@@ -99,7 +99,7 @@ HEAD = """
 
 `scripts/bench document` writes this page from what `make bench` measured; do not edit it by hand.
 Each table names the machine, the kernel, the compilers and the commit that it was measured on.
-[architecture.md](architecture.md#cost) says where the time goes and what to expect of more cores.
+[cost.md](cost.md) says where the time goes and what to expect of more cores.
 
 The machine was otherwise idle, but it shares its third-level cache and its memory with other
 machines of the same host. Rows of the plain programs, which wait for memory as weir's rows do, have

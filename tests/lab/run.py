@@ -338,7 +338,7 @@ def play(scenario, seconds, report, path):
 PAGE = """# The laboratory
 
 `tests/lab/run.py document` writes this page from what `make lab` measured; do not edit it by hand.
-[architecture.md](architecture.md#what-the-laboratory-shows) says how to read the figures.
+[cost.md](cost.md#what-the-laboratory-shows) says how to read the figures.
 
 `make lab` plays floods against a real server and counts what its users get: without weir, with
 limits for each source only, and with all of weir: limits, budgets, known sources imported by `weir
