@@ -57,7 +57,7 @@ help:
 	@echo 'make lab       floods against a real server, without weir and with it (root, ten minutes);'
 	@echo '               LAB="3 5" plays only these, LAB="seconds 6" each for so long'
 	@echo 'make fuzz      fuzz the parsers, FUZZ_SECONDS=60 each'
-	@echo 'make lint      shellcheck, layers, lines and blanks'
+	@echo 'make lint      shellcheck, layers, headers, lines and blanks'
 	@echo 'make man       the man pages, into build/man'
 	@echo 'make install   into $$(DESTDIR)$$(PREFIX); PREFIX is /usr/local unless said'
 	@echo 'make uninstall what make install put there'
@@ -68,6 +68,13 @@ help:
 
 print-layers:
 	@echo $(LAYERS)
+
+# Each header by itself, so that none depends on what stood before it where it was included.
+headers:
+	$(Q)$(CLANG) $(BPF_CFLAGS) -Wno-unused-function -fsyntax-only -x c \
+		$(wildcard bpf/*.h bpf/pure/*.h)
+	$(Q)$(CC) $(CFLAGS) -fsyntax-only -x c bpf/weir.h bpf/tool.h $(wildcard bpf/pure/*.h) \
+		$(foreach layer,$(LAYERS),$(wildcard user/$(layer)/*.h user/$(layer)/*/*.h))
 
 print-model:
 	@echo $(wildcard user/model/*.c)
@@ -171,4 +178,4 @@ include packaging/install.mk
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all print-layers print-model help setup demo test test-long test-web test-kernels check record bench bench-full fuzz lint tools units clean
+.PHONY: all print-layers print-model headers help setup demo test test-long test-web test-kernels check record bench bench-full fuzz lint tools units clean

@@ -24,96 +24,30 @@
 #ifndef WEIR_BPF_BUDGET_H
 #define WEIR_BPF_BUDGET_H
 
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/frame.h"
+#include "bpf/known.h"
+#include "bpf/limits.h"
+#include "bpf/lists.h"
+#include "bpf/maps.h"
 #include "bpf/pure/bucket.h"
 #include "bpf/pure/class.h"
+#include "bpf/pure/compiler.h"
+#include "bpf/pure/hash.h"
+#include "bpf/pure/share.h"
 
 #define BUDGET_CHUNKS		256
 #define SHARE_ADJUST_NS		50000000ULL	/* at least; slow budgets wait for 64 packets */
 #define SHARE_ADJUST_MAX_NS	2000000000ULL
-#define SHARE_START		16		/* the first share: this part of the budget */
 #define SHARE_BURST_NS		100000000ULL
-#define SHARE_ONE		(1ULL << 12)	/* a packet, in what networks have had */
 #define SHARE_BURST_LEAST	(4 * SHARE_ONE)
 #define SHARE_SCRAPS		3	/* an eighth of the burst, beyond all shares */
-#define SHARE_CLOCK_SHIFT	6	/* a share of 15 million packets a second is slower */
-#define SHARE_SLOWEST		(60 * WEIR_TICKS_PER_S)	/* ticks a packet */
 #define SHARE_SAMPLE		16		/* of so many packets one is counted */
 #define SHARE_FAST		(WEIR_TICKS_PER_S / 100000)	/* below: count a sample only */
 #define SEEN_TIME_SHIFT		26		/* 67 ms; 12 bits of it are 4.6 minutes */
 #define SEEN_LASTS		900		/* of those: a minute */
-
-/* ---- arithmetic; also compiled into the unit tests ---- */
-
-/*
- * Takes @cost from @stash, or first a chunk from the budget into it. @allowed:
- * the debt up to which this tier may go. Returns 1 when it was there.
- */
-static __always_inline int budget_take(__u64 *stash, __u64 *tat, __u64 now, __u64 cost,
-				       __u64 chunk, __u64 allowed)
-{
-	__u64 want = chunk > cost ? chunk : cost;
-
-	if (*stash >= cost) {
-		*stash -= cost;
-		return 1;
-	}
-	for (int i = 0; i < WEIR_TRIES; i++) {
-		__u64 old = weir_read(tat);
-		__u64 base = old > now ? old : now;
-
-		if (base - now + want > allowed)
-			want = cost;
-		if (base - now + want > allowed)
-			return 0;
-		if (weir_swap(tat, old, base + want) == old) {
-			*stash += want - cost;
-			return 1;
-		}
-	}
-	return 0;
-}
-
-/*
- * The next share: @asked packets were within the present one, @given of them
- * found room. At most halved or raised by an eighth at a time.
- */
-static __always_inline __u64 share_adjust(__u64 share, __u64 budget_cost, __u32 asked, __u32 given)
-{
-	if (!share)
-		share = budget_cost * SHARE_START;
-	if (asked > given + (given >> 4)) {
-		if (asked >= 2 * given)
-			share *= 2;
-		else
-			share = share / given * asked;
-	} else {
-		share -= share >> 3;
-	}
-	if (share < budget_cost)
-		share = budget_cost;
-	return share > SHARE_SLOWEST ? SHARE_SLOWEST : share;
-}
-
-/* A share of @share ticks a packet as a pace: 2^-52 packets a ns. */
-static __always_inline __u64 share_pace(__u64 share)
-{
-	return (1ULL << 56) / share;	/* a ns is 2^4 ticks */
-}
-
-/*
- * What a pace comes to in @ns, in 2^-12 packets: at most that of 18 minutes, and
- * nothing where the clock of another CPU was ahead.
- */
-static __always_inline __u64 share_had(__u64 pace, __u64 ns)
-{
-	if ((__s64)ns < 0)
-		return 0;
-	if (ns > 1ULL << 40)
-		ns = 1ULL << 40;
-	return (pace >> 12) * (ns >> 10) >> 18;
-}
-
-#ifdef __bpf__
 
 /* ---- which budget ---- */
 
@@ -425,7 +359,5 @@ static __always_inline enum weir_reason check_budget(struct packet *pkt, struct 
 	reason = spend_budget(pkt, hint.side, index, now_ns);
 	return reason == WEIR_CONTINUE ? so_far : reason;
 }
-
-#endif /* __bpf__ */
 
 #endif

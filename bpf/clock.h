@@ -8,6 +8,12 @@
 #ifndef WEIR_BPF_CLOCK_H
 #define WEIR_BPF_CLOCK_H
 
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/pure/compiler.h"
+#include "bpf/weir.h"
+
 /* CLOCK_MONOTONIC, ns; never ahead of bpf_ktime_get_coarse_ns(), at most a tick behind it. */
 static __always_inline __u64 coarse_ns(struct weir_counters *own)
 {

@@ -7,6 +7,14 @@
 #ifndef WEIR_BPF_EVENTS_H
 #define WEIR_BPF_EVENTS_H
 
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/frame.h"
+#include "bpf/maps.h"
+#include "bpf/pure/compiler.h"
+#include "bpf/rodata.h"
+
 /* How many packets an event about this one stands for; 0: none is wanted. */
 static __always_inline __u64 weight_for(const struct weir_listener *listener,
 					const struct packet *pkt, __u32 reason)

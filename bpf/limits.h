@@ -10,8 +10,15 @@
 #ifndef WEIR_BPF_LIMITS_H
 #define WEIR_BPF_LIMITS_H
 
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/frame.h"
+#include "bpf/lists.h"
+#include "bpf/maps.h"
 #include "bpf/pure/bucket.h"
 #include "bpf/pure/class.h"
+#include "bpf/pure/compiler.h"
 
 static __always_inline struct weir_policy *policy_of(__u32 side)
 {

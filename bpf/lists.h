@@ -7,6 +7,16 @@
 #ifndef WEIR_BPF_LISTS_H
 #define WEIR_BPF_LISTS_H
 
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/frame.h"
+#include "bpf/known.h"
+#include "bpf/maps.h"
+#include "bpf/pure/compiler.h"
+#include "bpf/pure/hash.h"
+#include "bpf/pure/known_line.h"
+
 /* What the hints say of a source, and the side of the settings in force. */
 struct hint {
 	__u32 side;

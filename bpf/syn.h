@@ -25,10 +25,21 @@
 #ifndef WEIR_BPF_SYN_H
 #define WEIR_BPF_SYN_H
 
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
 #include "bpf/budget.h"
+#include "bpf/frame.h"
+#include "bpf/known.h"
+#include "bpf/limits.h"
 #include "bpf/maps.h"
-#include "bpf/shortage.h"
+#include "bpf/pure/bucket.h"
+#include "bpf/pure/class.h"
 #include "bpf/pure/compiler.h"
+#include "bpf/pure/hash.h"
+#include "bpf/pure/share.h"
+#include "bpf/rodata.h"
+#include "bpf/shortage.h"
 
 #define TCP_FIN		0x01
 #define TCP_SYN		0x02

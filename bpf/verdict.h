@@ -3,7 +3,15 @@
 #ifndef WEIR_BPF_VERDICT_H
 #define WEIR_BPF_VERDICT_H
 
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
 #include "bpf/events.h"
+#include "bpf/frame.h"
+#include "bpf/maps.h"
+#include "bpf/pure/compiler.h"
+#include "bpf/rodata.h"
+#include "bpf/syn.h"
 
 /* What every packet needs, looked up once. */
 struct place {

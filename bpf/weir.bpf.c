@@ -9,8 +9,16 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#include "bpf/pure/compiler.h"
-#include "bpf/pure/packet.h"
+#include "bpf/budget.h"
+#include "bpf/clock.h"
+#include "bpf/frame.h"
+#include "bpf/known.h"
+#include "bpf/limits.h"
+#include "bpf/lists.h"
+#include "bpf/maps.h"
+#include "bpf/rodata.h"
+#include "bpf/syn.h"
+#include "bpf/verdict.h"
 
 /* Set by the tool before it loads the program, one program for each device. */
 const volatile __u32 device_slot;	/* index into devices and counters */
@@ -20,15 +28,6 @@ const volatile __u8 monitor_after;
 const volatile __u16 mtu = 1500;	/* of the device, when the program was loaded */
 const volatile __u8 minute_shift = WEIR_MINUTE_SHIFT;	/* shorter in tests */
 const volatile __u8 answer_weight = 2;	/* see shortage.h; 0 in tests: no core is ever short of time */
-
-#include "bpf/maps.h"
-#include "bpf/clock.h"
-#include "bpf/known.h"
-#include "bpf/lists.h"
-#include "bpf/limits.h"
-#include "bpf/budget.h"
-#include "bpf/syn.h"
-#include "bpf/verdict.h"
 
 #define LEARN_SAMPLE	64	/* of so many packets one is looked at */
 

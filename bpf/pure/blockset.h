@@ -30,13 +30,9 @@
 #ifndef WEIR_BPF_PURE_BLOCKSET_H
 #define WEIR_BPF_PURE_BLOCKSET_H
 
-#include "bpf/pure/hash.h"
 #include "bpf/pure/compiler.h"
+#include "bpf/pure/hash.h"
 #include "bpf/weir.h"
-
-#ifndef __always_inline
-#define __always_inline inline __attribute__((always_inline))
-#endif
 
 /* head */
 #define WEIR_SET_SEED		0	/* word: of the IPv6 hash */

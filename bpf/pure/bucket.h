@@ -14,12 +14,9 @@
 #ifndef WEIR_BPF_PURE_BUCKET_H
 #define WEIR_BPF_PURE_BUCKET_H
 
+#include "bpf/pure/compiler.h"
 #include "bpf/pure/hash.h"
 #include "bpf/weir.h"
-
-#ifndef __always_inline
-#define __always_inline inline __attribute__((always_inline))
-#endif
 
 /*
  * How often a swap is tried. Each failure means that another CPU's swap went

@@ -10,7 +10,9 @@
 #define WEIR_BPF_PURE_CLASS_H
 
 #include <linux/in.h>
+#include <stddef.h>
 
+#include "bpf/pure/compiler.h"
 #include "bpf/pure/hash.h"
 #include "bpf/weir.h"
 

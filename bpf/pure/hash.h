@@ -5,9 +5,7 @@
 
 #include <linux/types.h>
 
-#ifndef __always_inline
-#define __always_inline inline __attribute__((always_inline))
-#endif
+#include "bpf/pure/compiler.h"
 
 /* 64-bit finalizer of MurmurHash3 (Appleby, public domain). */
 static __always_inline __u64 weir_mix(__u64 x)

@@ -19,11 +19,8 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
+#include "bpf/pure/compiler.h"
 #include "bpf/weir.h"
-
-#ifndef __always_inline
-#define __always_inline inline __attribute__((always_inline))
-#endif
 
 #define VLAN_TAGS_MAX		2
 #define IPV6_HEADERS_MAX	8
@@ -34,23 +31,18 @@
 
 #define be16(x) __builtin_bswap16(x)
 #define be32(x) __builtin_bswap32(x)
-#define be64(x) __builtin_bswap64(x)
 
-/* The frame that the parser reads: XDP's context, or two pointers elsewhere. */
-#ifdef __bpf__
-#define frame xdp_md
-#define frame_data(frame) ((void *)(long)(frame)->data)
-#define frame_end(frame) ((void *)(long)(frame)->data_end)
-#else
-#define __noinline __attribute__((noinline))
+/*
+ * The frame that the parser reads: two pointers, unless the includer has defined FRAME (the type)
+ * and the accessors frame_data() and frame_end(); the program does so in bpf/frame.h.
+ */
+#ifndef FRAME
 struct frame {
 	void *data, *end;
 };
-struct packet;
-struct rest;
-int step_over(struct frame *frame, struct packet *pkt, struct rest *rest);
-#define frame_data(frame) ((frame)->data)
-#define frame_end(frame) ((frame)->end)
+#define FRAME			struct frame
+#define frame_data(frame)	((frame)->data)
+#define frame_end(frame)	((frame)->end)
 #endif
 
 struct packet {
@@ -207,11 +199,13 @@ static __always_inline int is_extension(__u8 proto)
 	       proto == IPPROTO_FRAGMENT || proto == IPPROTO_AH || proto == IPPROTO_MH;
 }
 
+int step_over(FRAME *frame, struct packet *pkt, struct rest *rest);
+
 /*
  * Steps over one extension header; returns an enum weir_reason. Global in BPF,
  * so that the verifier proves one step, and not all sequences of eight.
  */
-__noinline int step_over(struct frame *frame, struct packet *pkt, struct rest *rest)
+__noinline int step_over(FRAME *frame, struct packet *pkt, struct rest *rest)
 {
 	const struct ipv6_extension *extension;
 	const struct ipv6_fragment *fragment;
@@ -242,7 +236,7 @@ __noinline int step_over(struct frame *frame, struct packet *pkt, struct rest *r
 	return WEIR_CONTINUE;
 }
 
-static __always_inline enum weir_reason walk_extensions(struct frame *frame, struct packet *pkt,
+static __always_inline enum weir_reason walk_extensions(FRAME *frame, struct packet *pkt,
 							struct rest *rest)
 {
 	for (int i = 0; i < IPV6_HEADERS_MAX; i++) {
@@ -256,7 +250,7 @@ static __always_inline enum weir_reason walk_extensions(struct frame *frame, str
 	return WEIR_CONTINUE;
 }
 
-static __always_inline enum weir_reason parse_ipv6(struct frame *frame, struct packet *pkt,
+static __always_inline enum weir_reason parse_ipv6(FRAME *frame, struct packet *pkt,
 						   __u32 offset)
 {
 	struct rest rest = { .at = offset + sizeof(struct ipv6hdr), .whole = 1 };
@@ -289,7 +283,7 @@ static __always_inline enum weir_reason parse_ipv6(struct frame *frame, struct p
 }
 
 /* @pkt: zeroed. WEIR_CONTINUE: an IP packet, all fields set. */
-static __always_inline enum weir_reason parse(struct frame *frame, struct packet *pkt)
+static __always_inline enum weir_reason parse(FRAME *frame, struct packet *pkt)
 {
 	const struct ethhdr *eth = frame_data(frame);
 	__u32 at = sizeof(*eth);

@@ -12,7 +12,7 @@
 
 #include "bpf/weir.skel.h"
 #include "tests/datapath/program.h"
-#include "bpf/known.h"
+#include "bpf/pure/known_line.h"
 #include "user/host/clock.h"
 #include "user/state/known.h"
 

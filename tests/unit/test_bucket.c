@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bpf/bucket.h against references that share nothing with it: the textbook
+ * bpf/pure/bucket.h against references that share nothing with it: the textbook
  * token bucket in exact fractions, and the ideal GCRA for what the gate lets by.
  */
 #include <pthread.h>

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bpf/shortage.h: how much of a core's time each tier gets, and how well SYNs that come
- * again are told from those that come for the first time.
+ * bpf/pure/core_time.h and asked.h: how much of a core's time each tier gets, and how well SYNs
+ * that come again are told from those that come for the first time.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/shortage.h"
+#include "bpf/pure/asked.h"
+#include "bpf/pure/core_time.h"
+#include "bpf/pure/hash.h"
 #include "tests/unit/check.h"
 
 #define SECOND		1000000000ULL

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/known.h"
+#include "bpf/pure/known_line.h"
 #include "bpf/pure/bucket.h"
 #include "user/host/clock.h"
 #include "user/state/census.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "bpf/known.h"
+#include "bpf/pure/known_line.h"
 #include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/state/known.h"

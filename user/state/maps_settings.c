@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "bpf/pure/blockset.h"
-#include "bpf/known.h"
+#include "bpf/pure/known_line.h"
 #include "user/model/blockset.h"
 #include "user/model/error.h"
 #include "user/model/units.h"

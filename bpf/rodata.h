@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The constants that the tool sets before it loads the program; weir.bpf.c defines them. */
+#ifndef WEIR_BPF_RODATA_H
+#define WEIR_BPF_RODATA_H
+
+#include <linux/types.h>
+
+extern const volatile __u32 device_slot;
+extern const volatile __u8 monitor;
+extern const volatile __u64 try_until_ns;
+extern const volatile __u8 monitor_after;
+extern const volatile __u16 mtu;
+extern const volatile __u8 minute_shift;
+extern const volatile __u8 answer_weight;
+
+#endif
