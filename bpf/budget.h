@@ -55,7 +55,7 @@
 struct spend {
 	const struct weir_limit *budget;
 	struct weir_budget_state *state;
-	struct weir_spending *own;
+	struct weir_spending *cpu;
 	__u64 now;		/* ticks, coarse clock */
 	__u64 bytes_cost;
 	__u32 slot;
@@ -77,7 +77,7 @@ __noinline int destination_row(struct packet *pkt, __u32 side)
  * Whether the source came lately, and remember that it did. A cell holds the
  * time and a tag of one source; of two that share a cell the later one stays.
  */
-static __always_inline int came_lately(__u64 hash, __u64 now_ns)
+static __always_inline int seen_lately(__u64 hash, __u64 now_ns)
 {
 	__u32 index = hash & (WEIR_SEEN - 1), tag = hash >> 32 & 0xfffff;
 	__u32 time = now_ns >> SEEN_TIME_SHIFT & 0xfff, was;
@@ -108,7 +108,7 @@ static __always_inline struct weir_network *network_of(const struct packet *pkt,
 	network = bpf_map_lookup_elem(&networks, &index);
 	if (network && network->budget != slot) {
 		for (int i = 0; i < 4; i++)
-			network->had[i] = 0;
+			network->used[i] = 0;
 		network->budget = slot;
 	}
 	return network;
@@ -122,24 +122,24 @@ static __always_inline struct weir_network *network_of(const struct packet *pkt,
 static __always_inline int within_share(struct weir_network *network, __u64 hash, int tier,
 					const struct weir_budget_state *state, __u64 now_ns)
 {
-	__u64 pace = state->pace[tier & 1], burst, had, bound;
+	__u64 pace = state->pace[tier & 1], burst, used, bound;
 	__u32 a, b;
 
-	had = state->had[tier & 1] + share_had(pace, now_ns - state->had_ns);
-	burst = share_had(pace, SHARE_BURST_NS);
+	used = state->used[tier & 1] + share_used(pace, now_ns - state->used_ns);
+	burst = share_used(pace, SHARE_BURST_NS);
 	if (burst < SHARE_BURST_LEAST)
 		burst = SHARE_BURST_LEAST;
 	if (tier == WEIR_FIRST_SEEN)
-		return bucket_take(&network->had[3], had, SHARE_ONE, burst, 0) == BUCKET_PASS;
+		return bucket_take(&network->used[3], used, SHARE_ONE, burst, 0) == BUCKET_PASS;
 	a = (hash >> 40 & 0xff) * 3 >> 8;
 	b = a + 1 + (hash >> 48 & 1);
 	b = b > 2 ? b - 3 : b;
-	bound = gate_charge(&network->had[a & 3], &network->had[b & 3], had, SHARE_ONE, burst, 0);
+	bound = gate_charge(&network->used[a & 3], &network->used[b & 3], used, SHARE_ONE, burst, 0);
 	return bound != GATE_CONTENDED && bound + SHARE_ONE <= burst;
 }
 
 /* Counts one in SHARE_SAMPLE drops, in the manner of Misra and Gries. */
-static __always_inline void note_turned_away(struct weir_network *network, __u64 key, __u64 now_ns)
+static __always_inline void note_drop(struct weir_network *network, __u64 key, __u64 now_ns)
 {
 	if (network->key == key) {
 		__sync_fetch_and_add(&network->dropped, SHARE_SAMPLE);
@@ -167,20 +167,20 @@ static __always_inline int take_budget(const struct spend *spend, int tier, int 
 	const struct weir_limit *budget = spend->budget;
 
 	if (budget->cost &&
-	    !budget_take(&spend->own->stash[tier], &spend->state->tat, spend->now, budget->cost,
+	    !budget_take(&spend->cpu->stash[tier], &spend->state->tat, spend->now, budget->cost,
 			 budget->burst / BUDGET_CHUNKS, budget->burst >> down))
 		return 0;
 	if (!budget->byte_cost)
 		return 1;
-	if (budget_take(&spend->own->byte_stash[tier], &spend->state->byte_tat, spend->now,
+	if (budget_take(&spend->cpu->byte_stash[tier], &spend->state->byte_tat, spend->now,
 			spend->bytes_cost, budget->byte_burst / BUDGET_CHUNKS,
 			budget->byte_burst >> down))
 		return 1;
-	spend->own->stash[tier] += budget->cost;
+	spend->cpu->stash[tier] += budget->cost;
 	return 0;
 }
 
-static __always_inline void press(struct weir_budget_state *state, __u64 now_ns)
+static __always_inline void mark_pressed(struct weir_budget_state *state, __u64 now_ns)
 {
 	__u32 zero = 0;
 	struct weir_budget_state *all = bpf_map_lookup_elem(&budgets, &zero);
@@ -208,14 +208,14 @@ static __always_inline void adjust_shares(const struct spend *spend, __u64 now_n
 		__u32 asked = state->asked[tier], given = state->given[tier];
 
 		state->asked[tier] = state->given[tier] = 0;
-		if (!state->had_ns)
-			state->had[tier] = now_ns << SHARE_CLOCK_SHIFT;
+		if (!state->used_ns)
+			state->used[tier] = now_ns << SHARE_CLOCK_SHIFT;
 		else
-			state->had[tier] += share_had(state->pace[tier], now_ns - state->had_ns);
+			state->used[tier] += share_used(state->pace[tier], now_ns - state->used_ns);
 		state->share[tier] = share_adjust(state->share[tier], cost, asked, given);
 		state->pace[tier] = share_pace(state->share[tier]);
 	}
-	state->had_ns = now_ns;
+	state->used_ns = now_ns;
 }
 
 static __always_inline enum weir_reason check_newcomer(struct packet *pkt, struct spend *spend,
@@ -223,13 +223,13 @@ static __always_inline enum weir_reason check_newcomer(struct packet *pkt, struc
 {
 	__u64 now_ns = spend->now >> WEIR_TICK_SHIFT, hash, source;
 	struct weir_network *network = network_of(pkt, spend->slot, seed, &hash);
-	int sampled = !(spend->own->turn++ % SHARE_SAMPLE), tier;
+	int sampled = !(spend->cpu->sample_tick++ % SHARE_SAMPLE), tier;
 	enum weir_reason reason = WEIR_PASS_NEWCOMER;
 
 	if (!network)
 		return WEIR_DROP_SHED;
 	source = weir_mix(known_key(pkt->hi, pkt->lo) ^ seed * 3);
-	tier = came_lately(source, now_ns) ? WEIR_RETURNING : WEIR_FIRST_SEEN;
+	tier = seen_lately(source, now_ns) ? WEIR_RETURNING : WEIR_FIRST_SEEN;
 	adjust_shares(spend, now_ns);
 	if (within_share(network, hash, tier, spend->state, now_ns))
 		reason = take_budget(spend, tier, reach_of(tier)) ? WEIR_PASS_NEWCOMER :
@@ -240,7 +240,7 @@ static __always_inline enum weir_reason check_newcomer(struct packet *pkt, struc
 	else
 		return WEIR_PASS_NEWCOMER;
 	if (sampled && reason != WEIR_PASS_NEWCOMER)
-		note_turned_away(network, network_key(pkt), now_ns);
+		note_drop(network, network_key(pkt), now_ns);
 	if (reason == WEIR_DROP_SHARE || (spend->budget->cost < SHARE_FAST && !sampled))
 		return reason;
 	__sync_fetch_and_add(&spend->state->asked[tier & 1], 1);
@@ -249,33 +249,33 @@ static __always_inline enum weir_reason check_newcomer(struct packet *pkt, struc
 	return reason;
 }
 
-static __always_inline enum weir_reason count_spending(struct weir_spending *own, __u64 bytes,
+static __always_inline enum weir_reason count_spending(struct weir_spending *cpu, __u64 bytes,
 						       enum weir_reason reason)
 {
 	switch (reason) {
 	case WEIR_DROP_SHED:
-		own->shed++;
+		cpu->shed++;
 		break;
 	case WEIR_DROP_SHARE:
-		own->share++;
+		cpu->share++;
 		break;
 	case WEIR_DROP_BUDGET:
-		own->over++;
+		cpu->over++;
 		break;
 	case WEIR_PASS_KNOWN:
-		own->known++;
+		cpu->known++;
 		break;
 	case WEIR_PASS_NEWCOMER:
-		own->newcomers++;
+		cpu->newcomers++;
 		break;
 	default:
 		break;
 	}
 	if (reason == WEIR_DROP_SHED || reason == WEIR_DROP_SHARE || reason == WEIR_DROP_BUDGET) {
-		own->dropped_bytes += bytes;
+		cpu->dropped_bytes += bytes;
 	} else {
-		own->passed++;
-		own->passed_bytes += bytes;
+		cpu->passed++;
+		cpu->passed_bytes += bytes;
 	}
 	return reason;
 }
@@ -289,13 +289,13 @@ static __always_inline int spend_in_hand(const struct packet *pkt, const struct 
 {
 	const struct weir_limit *budget = &rules->budget[index & (WEIR_BUDGETS - 1)];
 	struct weir_budget_state *state = bpf_map_lookup_elem(&budgets, &index);
-	struct weir_spending *own = bpf_map_lookup_elem(&spending, &index);
+	struct weir_spending *cpu = bpf_map_lookup_elem(&spending, &index);
 
-	if (!state || !own || budget->byte_cost || is_under_pressure(state, now_ns) ||
-	    own->stash[WEIR_FIRST_SEEN] < budget->cost)
+	if (!state || !cpu || budget->byte_cost || is_under_pressure(state, now_ns) ||
+	    cpu->stash[WEIR_FIRST_SEEN] < budget->cost)
 		return 0;
-	own->stash[WEIR_FIRST_SEEN] -= budget->cost;
-	count_spending(own, pkt->bytes, WEIR_CONTINUE);
+	cpu->stash[WEIR_FIRST_SEEN] -= budget->cost;
+	count_spending(cpu, pkt->bytes, WEIR_CONTINUE);
 	return 1;
 }
 
@@ -314,8 +314,8 @@ __noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index, __u64 n
 	index &= WEIR_BUDGETS - 1;
 	spend.slot = index;
 	spend.state = bpf_map_lookup_elem(&budgets, &index);
-	spend.own = bpf_map_lookup_elem(&spending, &index);
-	if (!spend.state || !spend.own)
+	spend.cpu = bpf_map_lookup_elem(&spending, &index);
+	if (!spend.state || !spend.cpu)
 		return WEIR_CONTINUE;
 	spend.now = now_ns << WEIR_TICK_SHIFT;
 	spend.budget = &rules->budget[index & (WEIR_BUDGETS - 1)];
@@ -323,15 +323,15 @@ __noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index, __u64 n
 
 	if (!is_under_pressure(spend.state, now_ns) &&
 	    take_budget(&spend, WEIR_FIRST_SEEN, reach_of(WEIR_FIRST_SEEN)))
-		return count_spending(spend.own, pkt->bytes, WEIR_CONTINUE);
-	if (knows(pkt, now_ns))
+		return count_spending(spend.cpu, pkt->bytes, WEIR_CONTINUE);
+	if (is_known_fast(pkt, now_ns))
 		reason = take_budget(&spend, WEIR_KNOWN, reach_of(WEIR_KNOWN)) ?
 				 WEIR_PASS_KNOWN : WEIR_DROP_BUDGET;
 	else
 		reason = check_newcomer(pkt, &spend, rules->seed);
 	if (reason != WEIR_PASS_KNOWN && reason != WEIR_PASS_NEWCOMER)
-		press(spend.state, now_ns);
-	return count_spending(spend.own, pkt->bytes, reason);
+		mark_pressed(spend.state, now_ns);
+	return count_spending(spend.cpu, pkt->bytes, reason);
 }
 
 /* The budget for packets of @class to where this one goes. 0: none. */

@@ -15,18 +15,18 @@
 #include "bpf/weir.h"
 
 /* CLOCK_MONOTONIC, ns; never ahead of bpf_ktime_get_coarse_ns(), at most a tick behind it. */
-static __always_inline __u64 coarse_ns(struct weir_counters *own)
+static __always_inline __u64 coarse_ns(struct weir_counters *cpu)
 {
 	__u64 jiffies = bpf_jiffies64(), now;
 
-	if (own->jiffies != jiffies) {
+	if (cpu->jiffies != jiffies) {
 		now = bpf_ktime_get_coarse_ns();
 		/* The kernel moves jiffies before the clock: until that follows, ask again. */
-		if (own->coarse_ns != now)
-			own->jiffies = jiffies;
-		own->coarse_ns = now;
+		if (cpu->coarse_ns != now)
+			cpu->jiffies = jiffies;
+		cpu->coarse_ns = now;
 	}
-	return own->coarse_ns;
+	return cpu->coarse_ns;
 }
 
 #endif

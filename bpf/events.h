@@ -58,7 +58,7 @@ static __always_inline void fill_event(struct xdp_md *ctx, struct weir_event *ev
  * Global. @passed: 1 when the packet goes on. @slots: a bit for each that is in
  * use. The ring is looked up for the few packets that are told, not for all.
  */
-__noinline int tell(struct xdp_md *ctx, struct packet *pkt, __u32 reason, __u32 passed, __u32 slots)
+__noinline int emit_event(struct xdp_md *ctx, struct packet *pkt, __u32 reason, __u32 passed, __u32 slots)
 {
 	for (__u32 slot = 0; slot < WEIR_LISTENERS; slot++) {
 		struct weir_listener *listener;

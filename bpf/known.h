@@ -31,9 +31,9 @@
 static __always_inline __u64 hash_of(__u64 key)
 {
 	__u32 zero = 0;
-	struct weir_meta *own = bpf_map_lookup_elem(&meta, &zero);
+	struct weir_meta *info = bpf_map_lookup_elem(&meta, &zero);
 
-	return known_hash(key, own ? own->seed : 0);
+	return known_hash(key, info ? info->seed : 0);
 }
 
 static __always_inline struct weir_known_line *line_of(__u64 hash, __u64 minute)
@@ -50,7 +50,7 @@ static __always_inline int score_at(__u64 key, __u64 hash, __u64 minute)
 	return line ? known_score(line, known_epoch(minute), key) : -1;
 }
 
-static __always_inline int may_be_known(const struct packet *pkt, __u64 now_ns)
+static __always_inline int maybe_known(const struct packet *pkt, __u64 now_ns)
 {
 	__u64 hash = hash_of(known_key(pkt->hi, pkt->lo)), minute = known_minute(now_ns, minute_shift);
 	__u32 index = filter_index(hash);
@@ -76,9 +76,9 @@ static __always_inline int is_known(const struct packet *pkt, __u64 now_ns)
 }
 
 /* The same, for who is most often a stranger: the filter first, for it is in the cache. */
-static __always_inline int knows(const struct packet *pkt, __u64 now_ns)
+static __always_inline int is_known_fast(const struct packet *pkt, __u64 now_ns)
 {
-	return may_be_known(pkt, now_ns) && is_known(pkt, now_ns);
+	return maybe_known(pkt, now_ns) && is_known(pkt, now_ns);
 }
 
 /* Global: what it has on the stack is not on that of the deepest calls. */
@@ -104,7 +104,7 @@ static __always_inline void remember(struct weir_known_line *line, __u64 key, __
  * Global. Called for one packet in many: remembers who behaves, in calm times,
  * which are those in which no budget has turned anybody away for ten seconds.
  */
-__noinline int learn(struct packet *pkt, int good, __u64 now_ns)
+__noinline int learn_known(struct packet *pkt, int good, __u64 now_ns)
 {
 	__u64 minute = known_minute(now_ns, minute_shift), key, hash;
 	struct weir_budget_state *all;

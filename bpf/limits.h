@@ -69,13 +69,13 @@ static __always_inline int find_cells(const struct weir_bucket_key *key, __u64 s
 __noinline int create_bucket(struct weir_bucket_key *key, __u64 cost, __u64 byte_cost)
 {
 	struct weir_bucket fresh = { .cost = cost, .byte_cost = byte_cost };
-	struct weir_bucket_key own;
+	struct weir_bucket_key copy;
 
 	if (!key)
 		return 0;
-	own = *key;
+	copy = *key;
 	/* Another CPU may have been faster: then theirs is ours. */
-	bpf_map_update_elem(&buckets, &own, &fresh, BPF_NOEXIST);
+	bpf_map_update_elem(&buckets, &copy, &fresh, BPF_NOEXIST);
 	return 0;
 }
 
@@ -118,16 +118,16 @@ static __always_inline enum weir_reason check_bucket(const struct packet *pkt,
 						     struct weir_bucket_key *key,
 						     const struct weir_limit *limit, __u64 now,
 						     __u64 bytes_cost, __u64 least,
-						     struct weir_counters *own)
+						     struct weir_counters *cpu)
 {
 	struct weir_bucket *bucket = bpf_map_lookup_elem(&buckets, key);
 	enum bucket_verdict verdict;
 
-	own->exact++;
+	cpu->exact++;
 	if (!bucket) {
 		create_bucket(key, limit->cost, limit->byte_cost);
 		bucket = bpf_map_lookup_elem(&buckets, key);
-		own->created += bucket != NULL;
+		cpu->created += bucket != NULL;
 	}
 	if (!bucket)
 		return WEIR_DROP_TABLE_FULL;
@@ -164,7 +164,7 @@ static __always_inline struct rules find_rules(const struct packet *pkt, struct 
 
 static __always_inline enum weir_reason check_limits(const struct packet *pkt, struct hint hint,
 						     const struct rules *found, __u64 now_ns,
-						     struct weir_counters *own)
+						     struct weir_counters *cpu)
 {
 	struct weir_policy *rules = found->policy;
 	__u64 now, cost, bytes_cost, bound;
@@ -194,7 +194,7 @@ static __always_inline enum weir_reason check_limits(const struct packet *pkt, s
 		return WEIR_PASS_LIMIT;
 
 	reason = check_bucket(pkt, &key, limit, now, bytes_cost,
-			      gate_least(bound, limit->half, limit->floor, now), own);
+			      gate_least(bound, limit->half, limit->floor, now), cpu);
 	if (reason == WEIR_PASS_LIMIT && bound + cost > limit->cap)
 		gate_fill(cells.a, cells.b, now + limit->cap);
 	return reason;

@@ -54,7 +54,7 @@ static __always_inline int in_allow(const struct packet *pkt, __u32 side)
 	return entries && bpf_map_lookup_elem(entries, &key);
 }
 
-static __always_inline enum weir_reason judge_entry(const struct packet *pkt,
+static __always_inline enum weir_reason check_entry(const struct packet *pkt,
 						    const struct weir_entry *entry)
 {
 	__u64 now;
@@ -78,7 +78,7 @@ static __always_inline enum weir_reason check_host(const struct packet *pkt, __u
 	if (known_key_is_v4(key) == pkt->ipv6)
 		return WEIR_CONTINUE;
 	entries = bpf_map_lookup_elem(&hosts, &side);
-	return entries ? judge_entry(pkt, bpf_map_lookup_elem(entries, &key)) : WEIR_CONTINUE;
+	return entries ? check_entry(pkt, bpf_map_lookup_elem(entries, &key)) : WEIR_CONTINUE;
 }
 
 /*
@@ -101,7 +101,7 @@ __noinline int check_block(struct packet *pkt, __u32 side, __u32 hints)
 	if (!entries)
 		return WEIR_CONTINUE;
 	key = source_key(pkt);
-	return judge_entry(pkt, bpf_map_lookup_elem(entries, &key));
+	return check_entry(pkt, bpf_map_lookup_elem(entries, &key));
 }
 
 #define WEIR_SET_LINE(set, index)                                       \
@@ -130,7 +130,7 @@ static __always_inline int in_set(const struct packet *pkt, __u32 side)
 	if (!set)
 		return 0;
 	if (pkt->ipv6)
-		return weir_set_may_have_v6(set, pkt->hi) && in_set_v6(pkt->hi, pkt->lo, side);
+		return weir_set_maybe_v6(set, pkt->hi) && in_set_v6(pkt->hi, pkt->lo, side);
 	return weir_set_has_v4(set, pkt->lo);
 }
 

@@ -27,7 +27,7 @@
 
 #define TIME_SAMPLE	64	/* one answer in so many is measured */
 
-static __always_inline struct weir_core_time *own_time(void)
+static __always_inline struct weir_core_time *cpu_time(void)
 {
 	__u32 zero = 0;
 
@@ -37,12 +37,12 @@ static __always_inline struct weir_core_time *own_time(void)
 /* From here until the answer is made, for one SYN in many. */
 static __always_inline void begin_measure(struct weir_core_time *time)
 {
-	time->began_ns = time->turn++ % TIME_SAMPLE ? 0 : bpf_ktime_get_ns();
+	time->began_ns = time->sample_tick++ % TIME_SAMPLE ? 0 : bpf_ktime_get_ns();
 }
 
 static __always_inline void end_measure(void)
 {
-	struct weir_core_time *time = own_time();
+	struct weir_core_time *time = cpu_time();
 
 	if (time && time->began_ns)
 		time_measured(time, bpf_ktime_get_ns() - time->began_ns);
@@ -65,33 +65,33 @@ static __always_inline int comes_again(struct xdp_md *ctx, const struct packet *
 	return line && asked_before(line, hash, now_ns);
 }
 
-enum turn { TURN_NONE, TURN_ANSWER, TURN_STACK };
+enum syn_plan { SYN_DROP, SYN_ANSWER, SYN_TO_STACK };
 
 /*
  * Global. What there is time for: to drop this SYN, to answer it, or to let the budget see
  * it, as the SYNs of known sources where the rule is not for @always.
  */
-__noinline int whose_turn(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u64 now_ns,
+__noinline int plan_syn(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u64 now_ns,
 			  int always)
 {
-	struct weir_core_time *time = own_time();
+	struct weir_core_time *time = cpu_time();
 	int tier;
 
 	if (!pkt || !time)
-		return TURN_ANSWER;
-	if (!always && knows(pkt, now_ns))
-		return TURN_STACK;
+		return SYN_ANSWER;
+	if (!always && is_known_fast(pkt, now_ns))
+		return SYN_TO_STACK;
 	begin_measure(time);
 	if (time_take(time, WEIR_FIRST_SEEN, now_ns, answer_weight))
-		return TURN_ANSWER;
-	if (always && knows(pkt, now_ns))
+		return SYN_ANSWER;
+	if (always && is_known_fast(pkt, now_ns))
 		tier = WEIR_KNOWN;
 	else
 		tier = comes_again(ctx, pkt, seed, now_ns) ? WEIR_RETURNING : WEIR_FIRST_SEEN;
 	if (tier != WEIR_FIRST_SEEN && time_take(time, tier, now_ns, answer_weight))
-		return TURN_ANSWER;
+		return SYN_ANSWER;
 	time_drop(time, now_ns, answer_weight);
-	return TURN_NONE;
+	return SYN_DROP;
 }
 
 #endif

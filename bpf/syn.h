@@ -380,7 +380,7 @@ __noinline int answer_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side)
  * Whether this SYN goes to the listener, so that it goes on accepting cookies: one
  * a second that the stack will find right; else, of whatever kind, one in nine seconds.
  */
-static __always_inline int heart_beats(const struct packet *pkt, struct syn_headers *headers,
+static __always_inline int heartbeat_due(const struct packet *pkt, struct syn_headers *headers,
 				       __u32 len, __u64 now_ns)
 {
 	__u32 index = weir_mix(pkt->to_hi ^ pkt->to_lo * 3 ^ pkt->dport) & (WEIR_BEATS - 1);
@@ -412,13 +412,13 @@ static __always_inline int is_between_hosts(struct xdp_md *ctx, const struct pac
 }
 
 /* Whether the source with these cells has had its answers. */
-static __always_inline int has_had(const struct cells *cells, __u64 now, __u64 cost)
+static __always_inline int is_used_up(const struct cells *cells, __u64 now, __u64 cost)
 {
 	return weir_read(cells->a) + cost > now + ANSWER_BURST &&
 	       weir_read(cells->b) + cost > now + ANSWER_BURST;
 }
 
-static __always_inline int source_may(const struct cells *cells, __u64 now, __u64 cost)
+static __always_inline int charge_source(const struct cells *cells, __u64 now, __u64 cost)
 {
 	__u64 bound = gate_charge(cells->a, cells->b, now, cost, ANSWER_BURST, 0);
 
@@ -434,20 +434,20 @@ static __always_inline struct weir_bucket_key answer_key(const struct packet *pk
 }
 
 /* What a source and all of them together have had: slot 0 of the budgets, and its cells. */
-struct had {
+struct cookie_quota {
 	struct weir_budget_state *all;
-	struct weir_spending *own;
+	struct weir_spending *cpu;
 	struct cells cells;
 };
 
-static __always_inline int find_had(const struct packet *pkt, __u64 seed, struct had *had)
+static __always_inline int find_quota(const struct packet *pkt, __u64 seed, struct cookie_quota *quota)
 {
 	struct weir_bucket_key key = answer_key(pkt, ANSWER_SERIAL);
 	__u32 zero = 0;
 
-	had->all = bpf_map_lookup_elem(&budgets, &zero);
-	had->own = bpf_map_lookup_elem(&spending, &zero);
-	return had->all && had->own && find_cells(&key, seed, &had->cells);
+	quota->all = bpf_map_lookup_elem(&budgets, &zero);
+	quota->cpu = bpf_map_lookup_elem(&spending, &zero);
+	return quota->all && quota->cpu && find_cells(&key, seed, &quota->cells);
 }
 
 /*
@@ -456,38 +456,38 @@ static __always_inline int find_had(const struct packet *pkt, __u64 seed, struct
  * answers to others, and no more than all answers are charged to the gate, which
  * the limits share.
  */
-static __always_inline int may_answer(const struct packet *pkt, __u64 seed, __u64 now_ns)
+static __always_inline int answer_allowed(const struct packet *pkt, __u64 seed, __u64 now_ns)
 {
 	struct weir_bucket_key key = answer_key(pkt, KNOWN_SERIAL);
 	__u64 now = now_ns << WEIR_TICK_SHIFT, cost = ANSWER_COST;
-	struct had had;
+	struct cookie_quota quota;
 
-	if (!find_had(pkt, seed, &had))
+	if (!find_quota(pkt, seed, &quota))
 		return 0;
-	if (has_had(&had.cells, now, cost)) {
+	if (is_used_up(&quota.cells, now, cost)) {
 		cost = KNOWN_COST;
-		if (!is_known(pkt, now_ns) || !find_cells(&key, seed, &had.cells) ||
-		    has_had(&had.cells, now, cost))
+		if (!is_known(pkt, now_ns) || !find_cells(&key, seed, &quota.cells) ||
+		    is_used_up(&quota.cells, now, cost))
 			return 0;
 	}
-	return budget_take(&had.own->stash[0], &had.all->tat, now, ANSWERS_COST,
+	return budget_take(&quota.cpu->stash[0], &quota.all->tat, now, ANSWERS_COST,
 			   ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST) &&
-	       source_may(&had.cells, now, cost);
+	       charge_source(&quota.cells, now, cost);
 }
 
 /*
  * What belongs to no connection here is for the stack to refuse, but not at any rate;
  * slot 0 of the budgets has no bytes of its own to count.
  */
-static __always_inline int may_stray(const struct packet *pkt, __u64 seed, __u64 now_ns)
+static __always_inline int stray_ack_allowed(const struct packet *pkt, __u64 seed, __u64 now_ns)
 {
 	__u64 now = now_ns << WEIR_TICK_SHIFT;
-	struct had had;
+	struct cookie_quota quota;
 
-	return find_had(pkt, seed, &had) && !has_had(&had.cells, now, ANSWER_COST) &&
-	       budget_take(&had.own->byte_stash[0], &had.all->byte_tat, now, STRAYS_COST,
+	return find_quota(pkt, seed, &quota) && !is_used_up(&quota.cells, now, ANSWER_COST) &&
+	       budget_take(&quota.cpu->byte_stash[0], &quota.all->byte_tat, now, STRAYS_COST,
 			   ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST) &&
-	       source_may(&had.cells, now, ANSWER_COST);
+	       charge_source(&quota.cells, now, ANSWER_COST);
 }
 
 /*
@@ -570,27 +570,27 @@ __noinline int check_ack(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u
 			return WEIR_PASS_COOKIE;
 		}
 	}
-	return may_stray(pkt, seed, now_ns) ? WEIR_CONTINUE : WEIR_DROP_STRAY_ACK;
+	return stray_ack_allowed(pkt, seed, now_ns) ? WEIR_CONTINUE : WEIR_DROP_STRAY_ACK;
 }
 
 /* A SYN that gets through to the listener all the same: the budget's scraps, or the heartbeat. */
-static __always_inline int goes_through(const struct packet *pkt, struct weir_policy *rules,
+static __always_inline int spend_scraps(const struct packet *pkt, struct weir_policy *rules,
 					__u32 index, __u64 now_ns)
 {
 	struct spend spend = { .now = now_ns << WEIR_TICK_SHIFT, .slot = index & (WEIR_BUDGETS - 1) };
 	__u32 slot = spend.slot;
 
 	spend.state = bpf_map_lookup_elem(&budgets, &slot);
-	spend.own = bpf_map_lookup_elem(&spending, &slot);
-	if (!spend.state || !spend.own)
+	spend.cpu = bpf_map_lookup_elem(&spending, &slot);
+	if (!spend.state || !spend.cpu)
 		return 0;
 	spend.budget = &rules->budget[index & (WEIR_BUDGETS - 1)];
 	spend.bytes_cost = byte_ticks(spend.budget->byte_cost, pkt->bytes & 0xffff);
 	if (take_budget(&spend, WEIR_FIRST_SEEN, SHARE_SCRAPS)) {
-		count_spending(spend.own, pkt->bytes, WEIR_PASS_NEWCOMER);
+		count_spending(spend.cpu, pkt->bytes, WEIR_PASS_NEWCOMER);
 		return 1;
 	}
-	press(spend.state, now_ns);
+	mark_pressed(spend.state, now_ns);
 	return 0;
 }
 
@@ -615,11 +615,11 @@ static __always_inline enum weir_reason answer_or_not(struct xdp_md *ctx, const 
 		return WEIR_CONTINUE;
 	if (!is_between_hosts(ctx, pkt))
 		return WEIR_DROP_COOKIES;
-	if (heart_beats(pkt, headers, len, now_ns))
+	if (heartbeat_due(pkt, headers, len, now_ns))
 		return WEIR_PASS_NEWCOMER;
-	if (index && goes_through(pkt, rules, index, now_ns))
+	if (index && spend_scraps(pkt, rules, index, now_ns))
 		return WEIR_PASS_NEWCOMER;
-	return may_answer(pkt, rules->seed, now_ns) ? WEIR_TX_COOKIE : WEIR_DROP_COOKIES;
+	return answer_allowed(pkt, rules->seed, now_ns) ? WEIR_TX_COOKIE : WEIR_DROP_COOKIES;
 }
 
 /*
@@ -640,12 +640,12 @@ __noinline int check_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u
 	if (!rule->always && (!index || !is_pressed(index, now_ns)))
 		return WEIR_CONTINUE;
 	if (pkt->what != WEIR_SYN)
-		return knows(pkt, now_ns) ? WEIR_CONTINUE :
+		return is_known_fast(pkt, now_ns) ? WEIR_CONTINUE :
 					    check_ack(ctx, pkt, rules->seed, now_ns);
-	switch (whose_turn(ctx, pkt, rules->seed, now_ns, rule->always)) {
-	case TURN_NONE:
+	switch (plan_syn(ctx, pkt, rules->seed, now_ns, rule->always)) {
+	case SYN_DROP:
 		return WEIR_DROP_FIRST_SYN;
-	case TURN_STACK:
+	case SYN_TO_STACK:
 		return WEIR_CONTINUE;
 	default:
 		return answer_or_not(ctx, pkt, rules, rule->always ? 0 : index, now_ns);

@@ -14,12 +14,12 @@
 #include "bpf/syn.h"
 
 /* What every packet needs, looked up once. */
-struct place {
-	struct weir_counters *own;	/* of this device and CPU */
+struct env {
+	struct weir_counters *cpu;	/* of this device and CPU */
 	struct weir_hints *hints;
 };
 
-static __always_inline struct weir_counters *own_counters(void)
+static __always_inline struct weir_counters *cpu_counters(void)
 {
 	__u32 slot = device_slot;
 
@@ -41,7 +41,7 @@ static __always_inline int action_of(enum weir_reason reason)
  * A try ends by itself even when nobody is left to take the program off. Asked
  * of packets that are to drop; where nothing is on trial the verifier deletes it.
  */
-static __always_inline int monitors(void)
+static __always_inline int in_monitor_mode(void)
 {
 	if (try_until_ns && bpf_ktime_get_coarse_ns() >= try_until_ns)
 		return monitor_after;
@@ -49,7 +49,7 @@ static __always_inline int monitors(void)
 }
 
 /* The only place with XDP actions, counters and monitor mode. */
-static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, struct place *at,
+static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, struct env *env,
 				    enum weir_reason reason)
 {
 	/* One register, and checked first: else a verifier knows only its copies. */
@@ -59,17 +59,17 @@ static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, stru
 	if (index >= WEIR_REASON_MAX)
 		return XDP_ABORTED;
 	action = action_of(index);
-	spared = action != XDP_PASS && monitors();
-	at->own->reason[index].packets++;
-	at->own->reason[index].bytes += pkt->bytes;
-	if (at->hints->listeners)
-		tell(ctx, pkt, index, spared || action != XDP_DROP, at->hints->listeners);
+	spared = action != XDP_PASS && in_monitor_mode();
+	env->cpu->reason[index].packets++;
+	env->cpu->reason[index].bytes += pkt->bytes;
+	if (env->hints->listeners)
+		emit_event(ctx, pkt, index, spared || action != XDP_DROP, env->hints->listeners);
 	if (spared) {
-		at->own->monitored[index].packets++;
-		at->own->monitored[index].bytes += pkt->bytes;
+		env->cpu->monitored[index].packets++;
+		env->cpu->monitored[index].bytes += pkt->bytes;
 		return XDP_PASS;
 	}
-	if (action == XDP_TX && answer_syn(ctx, pkt, at->hints->side))
+	if (action == XDP_TX && answer_syn(ctx, pkt, env->hints->side))
 		return XDP_DROP;
 	return action;
 }

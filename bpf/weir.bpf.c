@@ -33,15 +33,15 @@ const volatile __u8 answer_weight = 2;	/* see shortage.h; 0 in tests: no core is
 
 /* A limit is the source's own, a budget all sources'; who keeps to both is learnt. */
 static __always_inline enum weir_reason check_rates(struct xdp_md *ctx, struct packet *pkt,
-						    struct hint hint, struct weir_counters *own)
+						    struct hint hint, struct weir_counters *cpu)
 {
 	struct rules rules = find_rules(pkt, hint);
-	__u64 now_ns = coarse_ns(own);
-	enum weir_reason reason = check_limits(pkt, hint, &rules, now_ns, own);
+	__u64 now_ns = coarse_ns(cpu);
+	enum weir_reason reason = check_limits(pkt, hint, &rules, now_ns, cpu);
 	int good = reason == WEIR_CONTINUE || reason == WEIR_PASS_LIMIT;
 
-	if (!(own->turn++ % LEARN_SAMPLE) && pkt->what == WEIR_ANY_PACKET)
-		learn(pkt, good, now_ns);
+	if (!(cpu->sample_tick++ % LEARN_SAMPLE) && pkt->what == WEIR_ANY_PACKET)
+		learn_known(pkt, good, now_ns);
 	if (!good)
 		return reason;
 	if (rules.policy && rules.policy->syn_rules && pkt->tcp_flags) {
@@ -56,21 +56,21 @@ static __always_inline enum weir_reason check_rates(struct xdp_md *ctx, struct p
 static __always_inline int journey(struct xdp_md *ctx)
 {
 	__u32 zero = 0;
-	struct place at = { own_counters(), bpf_map_lookup_elem(&hints, &zero) };
+	struct env env = { cpu_counters(), bpf_map_lookup_elem(&hints, &zero) };
 	struct packet pkt = {};
 	enum weir_reason reason;
 
-	if (!at.own || !at.hints)
+	if (!env.cpu || !env.hints)
 		return XDP_ABORTED;
 	reason = parse(ctx, &pkt);
 	if (reason == WEIR_CONTINUE) {
-		struct hint hint = hint_of(&pkt, at.hints);
+		struct hint hint = hint_of(&pkt, env.hints);
 
 		reason = check_lists(&pkt, hint);
 		if (reason == WEIR_CONTINUE)
-			reason = check_rates(ctx, &pkt, hint, at.own);
+			reason = check_rates(ctx, &pkt, hint, env.cpu);
 	}
-	return conclude(ctx, &pkt, &at, reason);
+	return conclude(ctx, &pkt, &env, reason);
 }
 
 SEC("xdp")

@@ -100,7 +100,7 @@ struct weir_counters {
 	struct weir_count monitored[WEIR_REASON_MAX];
 	__u64 exact;		/* packets that the gate sent on to their bucket */
 	__u64 created;		/* buckets created */
-	__u64 turn;		/* of what is done for one packet in many */
+	__u64 sample_tick;		/* of what is done for one packet in many */
 	__u64 jiffies;		/* the tick in which @coarse_ns was read: see clock.h */
 	__u64 coarse_ns;
 };
@@ -349,9 +349,9 @@ struct weir_budget_state {
 	__u64 share[2];		/* by tier: ticks a packet for each newcomer network */
 	/* By tier: what a network that was always there has had, in 2^-12 packets. It
 	 * starts at 2^6 a ns of uptime: ahead of every clock that was here before. */
-	__u64 had[2];		/* at @had_ns */
+	__u64 used[2];		/* at @had_ns */
 	__u64 pace[2];		/* since then, a ns, in 2^-52 packets */
-	__u64 had_ns;
+	__u64 used_ns;
 	__u64 pad[3];
 };
 
@@ -366,7 +366,7 @@ struct weir_spending {
 	__u64 share;		/* newcomers whose network had had its share */
 	__u64 over;		/* known sources: the budget itself was used up */
 	__u64 dropped_bytes;	/* of all three */
-	__u64 turn;		/* of what is done for one packet in many */
+	__u64 sample_tick;		/* of what is done for one packet in many */
 };
 
 /*
@@ -414,7 +414,7 @@ struct weir_filter_line {
  */
 #define WEIR_NETWORKS	(1U << 16)
 struct weir_network {
-	__u64 had[4];		/* cells, in 2^-12 packets: three for returning sources, of which a
+	__u64 used[4];		/* cells, in 2^-12 packets: three for returning sources, of which a
 				 * network has two; the last for those first seen */
 	__u64 key;		/* 0xffff << 32 | address >> 8 << 8, or the upper half of a /48 */
 	__u64 dropped;		/* packets, a sample times its weight */
@@ -447,7 +447,7 @@ struct weir_core_time {
 	__u64 tat_ns;		/* up to when their part of the core's time is used up */
 	__u64 cost_ns;		/* of one answer, as measured; 0: not yet */
 	__u64 began_ns;		/* of the one that is being measured; 0: none is */
-	__u64 turn;		/* one in many is */
+	__u64 sample_tick;		/* one in many is */
 };
 
 /*

@@ -178,7 +178,7 @@ static __always_inline __u32 weir_set_find(void *set, const struct weir_line *he
 }
 
 /* What the filter says: 0 is certain. @hi: the address's upper 64 bits as a number. */
-static __always_inline int weir_set_may_have_v6(void *set, __u64 hi)
+static __always_inline int weir_set_maybe_v6(void *set, __u64 hi)
 {
 	__u64 hash = weir_set_filter_hash(hi >> 32);
 	const struct weir_line *line = WEIR_SET_LINE(set, weir_set_filter_line(hash));

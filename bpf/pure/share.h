@@ -76,7 +76,7 @@ static __always_inline __u64 share_pace(__u64 share)
  * How much a pace amounts to in @ns, in 2^-12 packets. Longer than 18 minutes counts as 18
  * minutes; a negative time, where the clock of another CPU was ahead, counts as none.
  */
-static __always_inline __u64 share_had(__u64 pace, __u64 ns)
+static __always_inline __u64 share_used(__u64 pace, __u64 ns)
 {
 	if ((__s64)ns < 0)
 		return 0;

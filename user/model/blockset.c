@@ -410,6 +410,6 @@ bool blockset_has(const struct weir_line *lines, size_t count, const struct pref
 
 	if (prefix_is_v4(&(struct prefix){ address->hi, address->lo, 128 }))
 		return weir_set_has_v4(&view, address->lo);
-	return weir_set_may_have_v6(&view, address->hi) &&
+	return weir_set_maybe_v6(&view, address->hi) &&
 	       weir_set_has_v6(&view, address->hi, address->lo);
 }
