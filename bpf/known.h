@@ -26,7 +26,8 @@
 #include "bpf/pure/known_line.h"
 #include "bpf/rodata.h"
 
-#define CALM_AFTER_NS		10000000000LL
+#define CALM_AFTER_NS	10000000000LL
+#define LEARN_SAMPLE	64
 
 static __always_inline __u64 hash_of(__u64 key)
 {
@@ -126,6 +127,12 @@ __noinline int learn_known(struct packet *pkt, int good, __u64 now_ns)
 		before = score_at(key, hash, minute - KNOWN_BEFORE);
 	remember(line, key, hash, minute, before, good);
 	return 0;
+}
+
+/* One packet in LEARN_SAMPLE is looked at, and no SYN or fragment: those are easily spoofed. */
+static __always_inline int is_learn_sample(const struct packet *pkt, struct weir_counters *cpu)
+{
+	return !(cpu->sample_tick++ % LEARN_SAMPLE) && pkt->what == WEIR_ANY_PACKET;
 }
 
 #endif

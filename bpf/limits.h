@@ -162,6 +162,12 @@ static __always_inline struct rules find_rules(const struct packet *pkt, struct 
 	return rules;
 }
 
+/* Whether no limit objects: the packet is within its limit, or has none. */
+static __always_inline int is_within_limit(enum weir_reason reason)
+{
+	return reason == WEIR_CONTINUE || reason == WEIR_PASS_LIMIT;
+}
+
 static __always_inline enum weir_reason check_limits(const struct packet *pkt, struct hint hint,
 						     const struct rules *found, __u64 now_ns,
 						     struct weir_counters *cpu)

@@ -655,16 +655,19 @@ __noinline int check_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u
 /* The budget that counts here is that of the service's SYNs, whatever this packet is. */
 static __always_inline enum weir_reason check_service(struct xdp_md *ctx, struct packet *pkt,
 						      struct hint hint, const struct rules *rules,
-						      __u64 now_ns)
+						      __u64 now_ns, enum weir_reason so_far)
 {
+	enum weir_reason reason;
 	__u32 class, index = 0;
 
-	if (!rules->policy->syn_rule_of[pkt->dport])
-		return WEIR_CONTINUE;
+	if (!rules->policy || !rules->policy->syn_rules || !pkt->tcp_flags ||
+	    !rules->policy->syn_rule_of[pkt->dport])
+		return so_far;
 	class = rules->policy->class_of_port[WEIR_PORT_SYN][pkt->dport];
 	if (rules->policy->budgets)
 		index = budget_index(pkt, hint, rules->policy, class);
-	return check_syn(ctx, pkt, hint.side, index, now_ns);
+	reason = check_syn(ctx, pkt, hint.side, index, now_ns);
+	return reason == WEIR_CONTINUE ? so_far : reason;
 }
 
 #endif

@@ -19,11 +19,13 @@ struct env {
 	struct weir_hints *hints;
 };
 
-static __always_inline struct weir_counters *cpu_counters(void)
+static __always_inline int find_env(struct env *env)
 {
-	__u32 slot = device_slot;
+	__u32 slot = device_slot, zero = 0;
 
-	return bpf_map_lookup_elem(&counters, &slot);
+	env->cpu = bpf_map_lookup_elem(&counters, &slot);
+	env->hints = bpf_map_lookup_elem(&hints, &zero);
+	return env->cpu && env->hints;
 }
 
 static __always_inline int action_of(enum weir_reason reason)

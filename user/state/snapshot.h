@@ -3,6 +3,7 @@
 #ifndef WEIR_STATE_SNAPSHOT_H
 #define WEIR_STATE_SNAPSHOT_H
 
+#include "user/model/error.h"
 #include "user/state/census.h"
 #include "user/state/lists.h"
 
