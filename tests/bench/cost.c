@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "tests/bench/cost.skel.h"
+#include "tests/datapath/core_time.h"
 #include "user/host/clock.h"
 #include "user/state/datapath.h"
 #include "user/state/lists.h"
@@ -422,15 +423,8 @@ static void listen_alone(void)
 /* No answer is charged to the core's time here: it has time for all SYNs, or for none. */
 static void set_time(const struct maps *maps, bool none)
 {
-	int cpus = libbpf_num_possible_cpus();
-	struct weir_core_time *time = calloc(cpus, sizeof(*time));
-	__u32 zero = 0;
-
-	for (int i = 0; time && i < cpus; i++)
-		time[i].tat_ns = none ? ~0ULL >> 1 : 0;
-	if (!time || bpf_map_update_elem(maps->fd[MAP_core_time], &zero, time, BPF_ANY))
+	if (put_core_time(maps, (struct weir_core_time){ .tat_ns = none ? ~0ULL >> 1 : 0 }))
 		die("core_time", 0);
-	free(time);
 }
 
 /* What the row before left behind would be this one's debts. */

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "bpf/weir.skel.h"
+#include "tests/datapath/core_time.h"
 #include "tests/datapath/frame.h"
 #include "tests/datapath/program.h"
 #include "user/host/clock.h"
@@ -616,14 +617,10 @@ static void test_heart(void)
 /* As if SYNs had used up the time of every core until @ms from now. */
 static void owe(uint64_t ms)
 {
-	struct weir_core_time time[256] = { 0 };
 	uint64_t until = now_ns() + ms * 1000000;
-	uint32_t zero = 0;
-	int cpus = libbpf_num_possible_cpus();
 
-	for (int i = 0; i < cpus && i < 256; i++)
-		time[i] = (struct weir_core_time){ .tat_ns = until, .cost_ns = 1000 };
-	if (cpus > 256 || bpf_map_update_elem(program.maps.fd[MAP_core_time], &zero, time, BPF_ANY))
+	if (put_core_time(&program.maps,
+			  (struct weir_core_time){ .tat_ns = until, .cost_ns = 1000 }))
 		die("core_time", 0);
 }
 

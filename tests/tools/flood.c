@@ -33,18 +33,16 @@
 #include <bpf/libbpf.h>
 
 #include "tests/tools/flood.skel.h"
+#include "tests/tools/tool.h"
 #include "user/model/error.h"
 #include "user/model/parse.h"
 
-#define NS_PER_S	1000000000LL
 #define SECONDS_MAX	120
 #define FRAME_MAX	1518		/* MTU 1500, Ethernet, one VLAN tag */
 #define THREADS_MAX	16
 #define SLOW_PPS	10000		/* of a thread: up to here it sleeps, faster it polls */
 #define WATCH_NS	5000000LL	/* how soon a signal, or a count's end, is noticed */
 #define REST_TRIES	25		/* times 20 ms */
-
-enum outcome { DONE, FAILED, USAGE };
 
 enum kind { KIND_UDP, KIND_TCP, KIND_SYN, KIND_ICMP, KINDS };
 
@@ -99,18 +97,6 @@ static const char usage_text[] =
 	"             [pps N] [count N] [seconds S] [cpu N] [threads N] [mac DST-MAC]\n"
 	"             [vlan ID] [seed N] [json]\n"
 	"  count or seconds must be given; seconds is at most 120\n";
-
-static __attribute__((format(printf, 1, 2))) enum outcome failed(const char *format, ...)
-{
-	va_list args;
-
-	fprintf(stderr, "flood: ");
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fprintf(stderr, "\n");
-	return FAILED;
-}
 
 /* ---- the command line ---- */
 
@@ -567,14 +553,6 @@ static enum outcome load_worker(struct worker *worker)
 		return failed("cannot load the BPF program: %s%s", strerror(errno),
 			      errno == EPERM ? " (flood needs root)" : "");
 	return DONE;
-}
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
 static void sleep_until(int64_t ns)

@@ -12,7 +12,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/tools/tool.h"
 #include "user/model/error.h"
 #include "user/model/parse.h"
 
@@ -31,10 +31,7 @@
 #define CLIENTS_MAX	10000
 #define EVENTS		64
 #define NS_PER_MS	1000000LL
-#define NS_PER_S	1000000000LL
 #define RETRY_NS	(100 * NS_PER_MS) /* after a refusal, which costs no patience */
-
-enum outcome { DONE, FAILED, USAGE };
 
 struct options {
 	const char *host, *port, *from;
@@ -83,30 +80,10 @@ static const char usage_text[] =
 	"  each: every client has an address, and a prefix of so many bits, of its own: from\n"
 	"  that of ADDR on. What is sent to them must be routed to this host: ip route add local\n";
 
-static __attribute__((format(printf, 1, 2))) enum outcome failed(const char *format, ...)
-{
-	va_list args;
-
-	fprintf(stderr, "transact: ");
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fprintf(stderr, "\n");
-	return FAILED;
-}
-
 static void on_signal(int signal)
 {
 	(void)signal;
 	stopped = 1;
-}
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
 static bool resolve(const char *host, const char *port, struct sockaddr_storage *address,
