@@ -10,10 +10,12 @@ import time
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 import stage  # noqa: E402
+from cores import place_napi  # noqa: E402
 from machine import describe  # noqa: E402
 
 RECEIVER_CPU = 0
 SENDER_CPU = 1 if os.cpu_count() > 1 else 0
+NAPI_PRIORITY = 50      # real-time, and above all that benches start but a goodput's users
 FIRST_S = 20    # at most, for a flood to have come from all its sources
 STRIDE = 16     # between a list's addresses: none is merged with the next
 SIZES = {"1k": 1000, "10k": 10000, "100k": 100000, "1M": 1000000}
@@ -28,7 +30,8 @@ class Bench(stage.Stage):
 
     def join(self):
         self.threads = set()
-        self.near_dev = f"b{os.getpid()}x{stage.Stage.number}"  # also in the threads' names
+        # Also in the names of the NAPI threads.
+        self.near_dev, self.far_dev = (f"{end}{os.getpid()}x{stage.Stage.number}" for end in "nf")
         super().join()
         # TCP with segmentation offload would go past the queue that the flood fills.
         self.near.run("ethtool", "-K", self.near_dev, "gro", "on", "tso", "off")
@@ -37,29 +40,19 @@ class Bench(stage.Stage):
     def up(self):
         super().up()
         self.near.run("ip", "route", "replace", "default", "via", stage.FAR4)
-        self.near.run("unshare", "--mount", "sh", "-c", "mount -t sysfs sysfs /sys && "
-                      f"echo 1 >/sys/class/net/{self.near_dev}/threaded")
         self.place()
 
     def place(self):
         """Anew after whatever gave the device new queues."""
-        for comm in pathlib.Path("/proc").glob("[0-9]*/comm"):
-            try:
-                if not comm.read_text().startswith(f"napi/{self.near_dev}-"):
-                    continue
-            except OSError:
-                continue
-            self.threads.add(comm.parent)
-            stage.run("taskset", "-pc", RECEIVER_CPU, comm.parent.name)
-            stage.run("chrt", "-f", "-p", "50", comm.parent.name)
+        self.threads.update(place_napi(self.near, self.near_dev, RECEIVER_CPU, NAPI_PRIORITY))
 
     def received(self):
         return self.near.link(self.near_dev)["stats64"]["rx"]["packets"]
 
     def busy_s(self):
         """Seconds that the receiving threads have run."""
-        return sum(int((thread / "schedstat").read_text().split()[0])
-                   for thread in self.threads if thread.exists()) / 1e9
+        threads = (pathlib.Path(f"/proc/{pid}/schedstat") for pid in self.threads)
+        return sum(int(each.read_text().split()[0]) for each in threads if each.exists()) / 1e9
 
     def measure(self, flood, seconds, warm=2, first=0):
         """Returns what near's driver took of @flood, packets a second, and how many of them

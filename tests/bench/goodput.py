@@ -8,11 +8,11 @@ usage: goodput.py [SECONDS of each figure]
 """
 import contextlib
 import json
-import subprocess
 import sys
 import time
 
-from bench import RECEIVER_CPU, SENDER_CPU, Absent, Bench, stage, must, need, save, start
+from bench import RECEIVER_CPU, SENDER_CPU, Absent, Bench, must, need, save, stage, start
+from cores import become
 
 PACE = 150              # transactions a second, of 5 packets each
 LIMIT_PPS, BURST = 1000, 100
@@ -48,21 +48,12 @@ FILTERS = {"no filter": no_filter, "nft": nft, "weir": weir}
 FLOOD_PRIORITY, SERVER_PRIORITY, USER_PRIORITY = 30, 40, 60
 
 
-def spawn(bench, namespace, cpu, priority, *words):
-    command = namespace.command("setpriv", "--pdeathsig", "KILL", "taskset", "-c", cpu, "chrt",
-                                "-r", priority, TRANSACT, *words)
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
-    bench.children.append(process)
-    return process
-
-
 def measure(arrange, pps, seconds):
     """Returns the transactions a second that were answered, and the packets a second sent."""
     with contextlib.closing(Bench()) as bench:
         arrange(bench)
         bench.place()
-        server = spawn(bench, bench.near, RECEIVER_CPU, SERVER_PRIORITY, "serve", stage.NEAR4, 80)
-        stage.demand(server.stdout.readline() == "ready\n", "the server did not start")
+        bench.serve(become(RECEIVER_CPU, SERVER_PRIORITY, TRANSACT, "serve", stage.NEAR4, 80))
         flood = None
         if pps:
             pace = [] if pps == "max" else ["pps", pps]
@@ -71,8 +62,9 @@ def measure(arrange, pps, seconds):
                                       "cpu", SENDER_CPU, "seconds", seconds + 20)
             stage.run("chrt", "-a", "-r", "-p", str(FLOOD_PRIORITY), str(flood.process.pid))
         time.sleep(2)
-        users = spawn(bench, bench.far, SENDER_CPU, USER_PRIORITY, "run", stage.NEAR4, 80, "seconds",
-                      seconds, "connect", "pace", PACE, "json")
+        users = bench.spawn(bench.far, become(SENDER_CPU, USER_PRIORITY, TRANSACT, "run",
+                                              stage.NEAR4, 80, "seconds", seconds, "connect",
+                                              "pace", PACE, "json"))
         said = users.communicate()[0].splitlines()[-1]
         sent = 0
         if flood:

@@ -14,7 +14,7 @@ import re
 import tempfile
 import time
 
-from bench import SIZES, Absent, Bench, stage, must, need, save, start, write_file
+from bench import SIZES, Absent, Bench, must, need, save, stage, start, write_file
 
 COLUMNS = ("10k", "100k", "1M")
 CGROUPS = (("/sys/fs/cgroup", "memory.current"),

@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 
-from bench import (STRIDE, SIZES, Absent, Bench, addresses, stage, must, need, save, start,
+from bench import (STRIDE, SIZES, Absent, Bench, addresses, must, need, save, stage, start,
                    write_file)
 
 SOURCES = ("1", "1k", "1M", "random")

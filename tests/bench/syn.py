@@ -10,12 +10,11 @@ usage: syn.py [SECONDS of each figure] [4|6] [PART-OF-NAME]
 """
 import contextlib
 import json
-import pathlib
-import subprocess
 import sys
 import time
 
-from bench import RECEIVER_CPU, SENDER_CPU, Bench, stage, save, start
+from bench import NAPI_PRIORITY, RECEIVER_CPU, SENDER_CPU, Bench, save, stage, start
+from cores import become, bring_home, place_napi
 
 PACE = 250              # connections a second, of 5 packets each, of each kind of users
 PATIENCE_MS = 3500
@@ -62,25 +61,10 @@ ROWS = (("calm", calm, 0), ("calm, weir", weir, 0),
         *((f"{flood}, {name}", arrange, pps) for flood, pps in FLOODS for name, arrange in DEFENCES))
 
 
-def spawn(bench, namespace, cpu, *words):
-    command = namespace.command("setpriv", "--pdeathsig", "KILL", "taskset", "-c", cpu, "nice",
-                                "-n", "-19", *words)
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True)
-    bench.children.append(process)
-    return process
-
-
 def place_far(bench):
     """The far end's work is another machine's: on the sender's core."""
     bench.far.run("ip", "link", "set", "dev", bench.far_dev, "xdp", "obj", SINK, "sec", "xdp")
-    bench.far.run("unshare", "--mount", "sh", "-c", "mount -t sysfs sysfs /sys && "
-                  f"echo 1 >/sys/class/net/{bench.far_dev}/threaded")
-    for comm in pathlib.Path("/proc").glob("[0-9]*/comm"):
-        with contextlib.suppress(OSError):
-            if comm.read_text().startswith(f"napi/{bench.far_dev}-"):
-                # The last figure's thread may still be there, or go just now.
-                stage.run("taskset", "-pc", SENDER_CPU, comm.parent.name, expect=None)
-                stage.run("chrt", "-f", "-p", "50", comm.parent.name, expect=None)
+    place_napi(bench.far, bench.far_dev, SENDER_CPU, NAPI_PRIORITY)
 
 
 def syn_acks(bench):
@@ -101,14 +85,6 @@ def rate(transfer, begin, end):
     return sum(parts) / len(parts) / 1e6 if parts else 0
 
 
-def bring_home(bench, family):
-    """Users have addresses of their own at the far end."""
-    prefix = USERS_AT[family]
-    bench.far.run("ip", f"-{family}", "route", "replace", "local", prefix, "dev", "lo")
-    bench.near.run("ip", f"-{family}", "route", "replace", prefix, "via",
-                   stage.FAR6 if family == 6 else stage.FAR4)
-
-
 def start_flood(bench, family, pps, seconds):
     words = [] if pps is None else ["pps", pps]
     return bench.start_flood("to", stage.NEAR6 if family == 6 else stage.NEAR4,
@@ -121,9 +97,10 @@ def start_flood(bench, family, pps, seconds):
 def start_users(bench, users, near, family, seconds):
     count, at = users
     first, each = at[family]
-    return spawn(bench, bench.far, SENDER_CPU, TRANSACT, "run", near, PORT, "seconds", SETTLE + seconds,
-                 "connect", "pace", PACE, "clients", count, "patience", PATIENCE_MS, "from", first,
-                 "each", each, "json")
+    return bench.spawn(bench.far, become(
+        SENDER_CPU, None, TRANSACT, "run", near, PORT, "seconds", SETTLE + seconds, "connect",
+        "pace", PACE, "clients", count, "patience", PATIENCE_MS, "from", first, "each", each,
+        "json"))
 
 
 def reported(users):
@@ -143,16 +120,16 @@ def measure(arrange, flood_pps, seconds, family):
         bench.up()
         if family == 6:
             bench.near.run("ip", "-6", "route", "replace", "default", "via", stage.FAR6)
-        bring_home(bench, family)
+        bring_home(bench, family, stage.FAR6 if family == 6 else stage.FAR4, [USERS_AT[family]])
         place_far(bench)
-        spawn(bench, bench.near, RECEIVER_CPU, "iperf3", "-s", "-p", TRANSFER_PORT)
-        server = spawn(bench, bench.near, RECEIVER_CPU, TRANSACT, "serve", near, PORT)
-        stage.demand(server.stdout.readline() == "ready\n", "the server did not start")
+        bench.spawn(bench.near, become(RECEIVER_CPU, None, "iperf3", "-s", "-p", TRANSFER_PORT))
+        bench.serve(become(RECEIVER_CPU, None, TRANSACT, "serve", near, PORT))
         arrange(bench)
         bench.place()
         time.sleep(1)
-        transfer = spawn(bench, bench.far, SENDER_CPU, "iperf3", "-c", near, "-p", TRANSFER_PORT,
-                         "-R", "-b", f"{MBITS}M", "-t", 3 * SETTLE + seconds, "-J")
+        transfer = bench.spawn(bench.far, become(
+            SENDER_CPU, None, "iperf3", "-c", near, "-p", TRANSFER_PORT, "-R", "-b", f"{MBITS}M",
+            "-t", 3 * SETTLE + seconds, "-J"))
         time.sleep(SETTLE)
         flood = start_flood(bench, family, flood_pps, seconds + 30) if flood_pps != 0 else None
         time.sleep(SETTLE)

@@ -7,8 +7,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
-from stage import (BUILD, FAR4, NEAR4, Receiver, check, demand, pins, run, run_tests,  # noqa: E402
-                 send_udp, skip)
+from stage import (BUILD, NEAR4, Receiver, arrived, check, demand, pins, run,  # noqa: E402
+                   run_tests, skip)
 
 COMPANION = BUILD / "tests/system/companion.bpf.o"
 COMPANIONS_PORT = 7777      # that the companion drops
@@ -23,12 +23,6 @@ def dispatcher_works(lab):
     if done.status:
         skip("beside another program", f"this kernel has no dispatcher: {done.err.strip()[-100:]}")
     return done.status == 0
-
-
-def arrived(lab, port, count=SENT):
-    receiver = Receiver(lab.near, port)
-    send_udp(lab.far, FAR4, NEAR4, count, port=port)
-    return len(receiver.stop())
 
 
 def programs(lab):
@@ -58,17 +52,17 @@ def check_both(lab, what, expected, weir=True, companion=True):
     check(sorted(names) == sorted(expected), f"{what}: on the interface", ", ".join(names) or "none")
     if not companion:   # so that none of its packets falls to the limit
         lab.weir("limit", "flush")
-    dropped = arrived(lab, COMPANIONS_PORT, 5)
+    dropped = arrived(lab, 5, COMPANIONS_PORT)
     if not companion:
         set_limit(lab)
     check((dropped == 0) == companion, f"{what}: the other program "
           f"{'works' if companion else 'is gone'}", f"{dropped} of 5 arrived")
     if weir:
-        passed, stats = arrived(lab, 9), lab.stats()
+        passed, stats = arrived(lab, SENT), lab.stats()
         check(passed <= LIMIT and stats["rate-limit"] > 0, f"{what}: weir works",
               f"{passed} of {SENT} arrived, {stats['rate-limit']} dropped")
     else:
-        passed = arrived(lab, 9)
+        passed = arrived(lab, SENT)
         check(passed == SENT, f"{what}: weir is gone", f"{passed} of {SENT} arrived")
 
 
@@ -114,14 +108,14 @@ def test_upgrade_in_place(lab):
     load_companion(lab)
     lab.weir("attach", "dev", "near0")
     set_limit(lab)
-    arrived(lab, 9)
+    arrived(lab, SENT)
     before, first = lab.stats(), lab.read("show", "status")["devices"]
     done = lab.weir("attach", "dev", "near0")
     after = lab.stats()
     check("without a gap" in done.err, "the swap is told", done.err.strip())
     check(after.packets >= before.packets > LIMIT, "counters are kept",
           f"{before.packets} before, {after.packets} after")
-    passed = arrived(lab, 9)
+    passed = arrived(lab, SENT)
     check(passed == 0, "what is owed stays owed", f"{passed} of {SENT} arrived")
     check_both(lab, "upgraded", ["weir_ingress", "companion"])
     demand(len(first) == 1, "one device before")
@@ -160,7 +154,7 @@ def test_monitor_mode(lab):
     load_companion(lab)
     lab.weir("attach", "dev", "near0", "monitor")
     set_limit(lab)
-    passed, dropped, stats = arrived(lab, 9), arrived(lab, COMPANIONS_PORT, 5), lab.stats()
+    passed, dropped, stats = arrived(lab, SENT), arrived(lab, 5, COMPANIONS_PORT), lab.stats()
     over = stats.reasons["rate-limit"]
     check(passed == SENT and over["monitored"] == over["packets"] == SENT + 5 - LIMIT,
           "monitor mode drops nothing and counts it", f"{passed} of {SENT} passed, "

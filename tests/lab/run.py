@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 from scenarios import LIMIT, SCENARIOS
 from world import (BUILD, DAEMON, KNOWN, NEWCOMERS, SENDER_CPU, SERVER_CPU, WATCHER, WINDOW_MS,
-                   Attack, Users, World, become)
+                   Attack, Users, World)
+from cores import become
 from stage import ROOT, WEIR, Failed, demand, enter_private_mounts, wait_for
 
 SETTLE_S, CALM_S, FLOOD_S = 1, 2, 10

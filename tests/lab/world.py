@@ -27,8 +27,8 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
-from stage import (BUILD, FAR4, FAR6, FLOOD, NEAR4, NEAR6, Stage, demand, run,  # noqa: E402
-                 wait_for)
+from cores import become, bring_home, place_napi  # noqa: E402
+from stage import BUILD, FAR4, FAR6, FLOOD, NEAR4, NEAR6, Stage, demand  # noqa: E402
 
 TRANSACT = BUILD / "tests/tools/transact"
 SINK = BUILD / "tests/lab/sink.bpf.o"
@@ -46,12 +46,6 @@ VOID4, VOID6 = "169.254.9.9", "fe80::9"     # the gateway to everybody else: swa
 
 # Real-time priorities.
 ATTACKER, DAEMON, SERVICE, WATCHER, NAPI, USER, USER_NAPI = 65, 69, 70, 75, 80, 85, 90
-
-
-def become(cpu, priority, *words):
-    """A command on one core, which ends with us. Round robin: its threads take turns."""
-    return ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(cpu), "chrt", "-r",
-            str(priority), *map(str, words)]
 
 
 def addresses(first, each, count):
@@ -73,9 +67,7 @@ class Users:
                             "json", "from", first, "each", each)
 
     def start(self):
-        self.process = subprocess.Popen(self.world.far.command(*self.words),
-                                        stdout=subprocess.PIPE, text=True)
-        self.world.children.append(self.process)
+        self.process = self.world.spawn(self.world.far, self.words)
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
 
@@ -174,33 +166,15 @@ class World(Stage):
 
     def bring_home(self, users):
         """The way to them, and to far they are its own."""
-        gateway = FAR4 if self.family == 4 else FAR6
-        for namespace, line in ((self.near, f"route replace {{}} via {gateway}"),
-                                (self.far, "route replace local {} dev lo")):
-            batch = self.folder / "routes"
-            batch.write_text("".join(line.format(user) + "\n" for user in users))
-            namespace.run("ip", f"-{self.family}", "-batch", batch)
+        bring_home(self, self.family, FAR4 if self.family == 4 else FAR6, users)
 
     def place(self):
         """Again after each change of XDP, which makes new threads."""
-        for namespace, dev, cpu, priority in (
-                (self.near, self.near_dev, SERVER_CPU, NAPI),
-                (self.far, self.far_dev, SENDER_CPU, USER_NAPI)):
-            namespace.run("unshare", "--mount", "sh", "-c",
-                          f"mount -t sysfs sysfs /sys && echo 1 >/sys/class/net/{dev}/threaded")
-            threads = []
-            wait_for(lambda: threads.extend(napi_threads(dev)) or threads)
-            demand(threads, f"{dev}: no NAPI thread")
-            for pid in threads:
-                run("taskset", "-pc", cpu, pid)
-                run("chrt", "-f", "-p", priority, pid)
+        place_napi(self.near, self.near_dev, SERVER_CPU, NAPI)
+        place_napi(self.far, self.far_dev, SENDER_CPU, USER_NAPI)
 
     def start_server(self):
-        process = subprocess.Popen(
-            self.near.command(*become(SERVER_CPU, SERVICE, TRANSACT, "serve", self.server, PORT)),
-            stdout=subprocess.PIPE, text=True)
-        self.children.append(process)
-        demand(process.stdout.readline() == "ready\n", "the server did not start")
+        self.serve(become(SERVER_CPU, SERVICE, TRANSACT, "serve", self.server, PORT))
 
     def attach_weir(self):
         self.weir("attach", "dev", self.near_dev, "mode", "native")
@@ -234,12 +208,3 @@ class World(Stage):
     def close(self):
         super().close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def napi_threads(dev):
-    for comm in pathlib.Path("/proc").glob("[0-9]*/comm"):
-        try:
-            if comm.read_text().startswith(f"napi/{dev}-"):
-                yield int(comm.parent.name)
-        except OSError:
-            pass

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Somebody else's XDP program, under libxdp's dispatcher: drops UDP to port 7777. */
+/* Another XDP program under libxdp's dispatcher: drops UDP to port 7777. */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A running daemon, and what its tests ask of it."""
+"""A running daemon, and what its tests ask it for."""
 import os
 import pathlib
 import re
@@ -8,9 +8,8 @@ import subprocess
 import tempfile
 import time
 
-from stage import NEAR4, WEIR, demand, wait_for
+from stage import NEAR4, STRANGE_MAC, WEIR, demand, wait_for
 
-STRANGE_MAC = "02:00:00:00:00:99"   # of nobody: weir sees the frame, the stack drops it at once
 FLOODER = "198.51.100.7"
 QUICK = {"sources": {"windows": 2, "ban": "60s", "longest": "60s"}, "state": {"known": '""',
          "settings": '""'}, "http": {"port": 0}}
@@ -19,7 +18,7 @@ IN_TIME = 10    # seconds from the first packet to the ban: 2 windows, the first
 
 
 def yaml(settings):
-    """Two levels are all there is."""
+    """The settings file has two levels."""
     lines = []
     for key, value in settings.items():
         if isinstance(value, dict):
@@ -59,7 +58,7 @@ class Daemon:
         return self.log.read_text(encoding="utf-8")
 
     def says(self, pattern):
-        """Lines of its log."""
+        """The lines of its log that match."""
         return [line for line in self.text().splitlines() if re.search(pattern, line)]
 
     def ended(self):

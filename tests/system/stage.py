@@ -32,7 +32,8 @@ LONG = os.environ.get("WEIR_LONG") == "1"
 
 FAR4, NEAR4 = "192.0.2.2", "192.0.2.1"
 FAR6, NEAR6 = "2001:db8::2", "2001:db8::1"
-UDP_PORT = 9            # where floods go unless told otherwise
+UDP_PORT = 9            # where floods go unless another port is named
+STRANGE_MAC = "02:00:00:00:00:99"   # of no interface: weir sees the frame, the stack drops it
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 SO_TIMESTAMPNS, SO_RCVBUFFORCE = 35, 33
@@ -43,16 +44,16 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Failed(Exception):
-    """Something did not go as it must; the rest of the test makes no sense."""
+    """A step failed on which the rest of the test depends."""
 
 
-# ---- what a test says ----
+# ---- results ----
 
 failures = 0
 
 
 def check(good, what, figures):
-    """Prints a line of the test runner's contract. Returns @good."""
+    """Prints one result as scripts/run-tests reads it. Returns @good."""
     global failures
     figures = " / ".join(str(figures).splitlines())
     print(f"ok - {what} ({figures})" if good else f"not ok - {what}: {figures}", flush=True)
@@ -61,7 +62,7 @@ def check(good, what, figures):
 
 
 def skip(what, why):
-    """Prints that this machine cannot show it."""
+    """Prints that this machine cannot run the check, and why."""
     print(f"skip - {what}: {why}", flush=True)
 
 
@@ -73,7 +74,7 @@ def demand(good, why):
 # ---- commands ----
 
 class Done:
-    """A command that ended."""
+    """A command that has ended."""
 
     def __init__(self, words, process):
         words = [str(word) for word in words]
@@ -85,10 +86,10 @@ class Done:
         return f"{self.words.replace(str(WEIR), 'weir')}: {self.status}: {said}"
 
 
-def run(*words, expect=0, env=None):
-    """@expect: the exit status that it must have; None: any."""
+def run(*words, expect=0, env=None, text_in=""):
+    """@expect: the exit status that it must have; None: any. @text_in: its standard input."""
     process = subprocess.run([str(word) for word in words], capture_output=True, text=True,
-                             stdin=subprocess.DEVNULL, timeout=120, check=False,
+                             input=text_in, timeout=120, check=False,
                              env={**os.environ, **(env or {})})
     done = Done(words, process)
     demand("Sanitizer" not in done.err and "runtime error:" not in done.err, str(done))
@@ -97,7 +98,7 @@ def run(*words, expect=0, env=None):
 
 
 def wait_for(condition, seconds=10):
-    """Some things the kernel finishes in its own time. Returns whether it did."""
+    """Waits for what the kernel finishes asynchronously. Returns whether it came true."""
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:
@@ -168,7 +169,7 @@ def mount_bpffs():
 
 
 def enter_private_mounts():
-    """Our own bpffs, /run/netns and /run/weir, gone with us."""
+    """A bpffs, /run/netns and /run/weir for this process and its children only."""
     if libc.unshare(CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), "unshare")
     run("mount", "--make-rprivate", "/")
@@ -182,7 +183,7 @@ def enter_private_mounts():
 
 
 def pins():
-    """What is pinned anywhere; bpffs shows two files of its own."""
+    """All pins. bpffs itself shows two files, which do not count."""
     return sorted(str(path) for path in BPFFS.rglob("*")
                   if path.is_file() and path.suffix != ".debug")
 
@@ -202,7 +203,7 @@ class Flood:
         lab.children.append(self.process)
 
     def wait(self):
-        """Frames that near's ring had no room for are told, and no failure."""
+        """Frames for which near's ring had no room are reported, and are no failure."""
         out, err = self.process.communicate(timeout=180)
         demand(self.process.returncode == 0 or "ring was full" in err,
                f"flood {' '.join(map(str, self.words))}: {self.process.returncode}: {err.strip()}")
@@ -219,7 +220,7 @@ class Flood:
 
 
 class Receiver:
-    """A UDP socket behind weir that notes when each datagram came, by the kernel's clock."""
+    """A UDP socket behind weir that records the kernel's receive time of each datagram."""
 
     def __init__(self, namespace, port=UDP_PORT, family=socket.AF_INET):
         with namespace:
@@ -244,7 +245,7 @@ class Receiver:
             self.times.append(seconds + nanoseconds / 1e9)
 
     def stop(self):
-        """When nothing comes any more. Returns the times, in order."""
+        """Waits until nothing more arrives. Returns the times in order."""
         self.stopping = True
         self.thread.join()
         self.socket.close()
@@ -252,7 +253,7 @@ class Receiver:
 
 
 def send_udp(namespace, source, to, count, pps=None, port=UDP_PORT):
-    """From a real socket, at an even pace if @pps. Returns how many seconds it took."""
+    """Sends from a real socket, evenly paced if @pps is given. Returns the seconds it took."""
     family = socket.AF_INET6 if ":" in to else socket.AF_INET
     with namespace:
         sock = socket.socket(family, socket.SOCK_DGRAM)
@@ -264,6 +265,13 @@ def send_udp(namespace, source, to, count, pps=None, port=UDP_PORT):
         sock.sendto(b"x" * 18, (to, port))
     sock.close()
     return time.monotonic() - start
+
+
+def arrived(lab, count=20, port=UDP_PORT):
+    """How many of @count datagrams that far sends come through to a socket of near."""
+    receiver = Receiver(lab.near, port)
+    send_udp(lab.far, FAR4, NEAR4, count, port=port)
+    return len(receiver.stop())
 
 
 # ---- the stage ----
@@ -285,7 +293,7 @@ class Stats:
 
 
 class Stage:
-    """Far and near, joined, and what is done to them; each test gets a fresh one."""
+    """Far and near, joined by a veth, and what tests do with them. Each test gets a fresh one."""
 
     number = 0
 
@@ -293,14 +301,14 @@ class Stage:
         Stage.number += 1
         name = f"wt-{os.getpid()}-{Stage.number}"
         self.children = []
-        self.watched = None     # the device that weir saw from its first packet on
+        self.watched = None     # the device of which weir has seen every packet
         self.far_dev, self.near_dev = "far0", "near0"
         self.ipv6 = False
         self.far, self.near = Namespace(f"{name}-far"), Namespace(f"{name}-near")
         self.join()
 
     def join(self):
-        """Makes the veth; @near is down, so that weir can see the first packet."""
+        """Makes the veth. @near stays down, so that weir can see the first packet."""
         self.near.run("ip", "link", "add", self.near_dev, "numrxqueues", "2", "numtxqueues", "2",
                       "type", "veth", "peer", "name", self.far_dev, "netns", self.far.name)
         self.mac = self.near.link(self.near_dev)["address"]
@@ -313,7 +321,7 @@ class Stage:
             namespace.run("ip", "link", "set", "lo", "up")
 
     def use_ipv6(self):
-        """Only where it is wanted: its stack sends multicast reports unasked."""
+        """Only for tests that need it: the IPv6 stack sends multicast reports by itself."""
         self.ipv6 = True
         for namespace, dev, address in ((self.near, self.near_dev, NEAR6),
                                         (self.far, self.far_dev, FAR6)):
@@ -321,14 +329,14 @@ class Stage:
             namespace.run("ip", "address", "add", f"{address}/32", "dev", dev, "nodad")
 
     def up(self):
-        """Sources of floods are routed back, so that the receiving stack is content."""
+        """Adds routes to the sources of floods: without them the receiving stack drops packets."""
         self.near.run("ip", "link", "set", self.near_dev, "up")
         self.far.run("ip", "link", "set", self.far_dev, "up")
         for prefix in ("198.51.100.0/24", "203.0.113.0/24"):
             self.near.run("ip", "route", "replace", prefix, "via", FAR4)
 
     def attach(self, *words):
-        """Before the link is up: weir counts what the driver counts."""
+        """Attaches before the link is up, so that weir and the driver count the same packets."""
         self.weir("attach", "dev", self.near_dev, *words)
         self.up()
         self.watched = self.near_dev
@@ -345,6 +353,18 @@ class Stage:
     def stats(self, dev=None):
         return Stats(self.read("show", "stats", "dev", dev or self.near_dev)["devices"][0])
 
+    def spawn(self, namespace, command):
+        """Starts a command whose output is read through a pipe; it ends with the test."""
+        process = subprocess.Popen(namespace.command(*map(str, command)), stdout=subprocess.PIPE,
+                                   text=True)
+        self.children.append(process)
+        return process
+
+    def serve(self, command):
+        """Starts a tests/tools/transact that serves behind weir, and waits until it does."""
+        demand(self.spawn(self.near, command).stdout.readline() == "ready\n",
+               "the server did not start")
+
     def start_flood(self, *words):
         return Flood(self, words)
 
@@ -352,21 +372,21 @@ class Stage:
         return Flood(self, words).wait()
 
     def lost(self):
-        """Frames that near's ring had no room for: no weir ever saw them."""
+        """Frames for which near's ring had no room: weir has not seen them."""
         return self.near.link(self.near_dev)["stats64"]["rx"]["dropped"]
 
     def prog_id(self, dev=None):
         return self.near.link(dev or self.near_dev).get("xdp", {}).get("prog", {}).get("id")
 
     def check_sums(self, name):
-        """Every packet is counted under one reason; by the driver too, where it can be asked."""
+        """Checks that weir counted each packet under one reason, and as many as the driver did."""
         if not (PINS / "meta").exists():
             return
         for device in self.read("show", "stats")["devices"]:
             dev = device["dev"]
             good = wait_for(lambda: len(set(self.sums(dev).values())) == 1, 3)
             check(good, f"{name}: every packet under one reason, {dev}",
-                  ", ".join(f"{who} {packets}" for who, packets in self.sums(dev).items()))
+                  ", ".join(f"{counter} {packets}" for counter, packets in self.sums(dev).items()))
 
     def sums(self, dev):
         stats = self.stats(dev)

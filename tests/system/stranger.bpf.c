@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Somebody else's XDP program, alone on an interface: drops everything. */
+/* Another XDP program, alone on an interface: drops everything. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 

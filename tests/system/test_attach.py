@@ -9,8 +9,8 @@ import subprocess
 import tempfile
 import time
 
-from stage import (BPFFS, BUILD, FAR4, NEAR4, PINS, WEIR, Receiver, bpffs_is_mounted, check, demand,
-                   pins, run, run_tests, send_udp, skip, unmount_bpffs, wait_for)
+from stage import (BPFFS, BUILD, NEAR4, PINS, WEIR, Receiver, arrived, bpffs_is_mounted, check,
+                   demand, pins, run, run_tests, send_udp, skip, unmount_bpffs, wait_for)
 
 def check_refused(what, done, *words):
     """Exit status 1, and a message that has @words in it."""
@@ -25,13 +25,6 @@ def check_no_pins(what, orphans=None):
     check(not left and not PINS.exists(), f"{what}: nothing stays pinned", left or "no pins")
 
 
-def arrived(lab, count=20):
-    """How many of @count datagrams from a real socket come through."""
-    receiver = Receiver(lab.near)
-    send_udp(lab.far, FAR4, NEAR4, count)
-    return len(receiver.stop())
-
-
 def test_attach_twice(lab):
     lab.attach()
     first, passed = lab.prog_id(), arrived(lab)
@@ -42,7 +35,7 @@ def test_attach_twice(lab):
           f"status {done.status}, program {first} became {lab.prog_id()}")
     check(after.packets >= before.packets > passed, "counters are kept",
           f"{before.packets} before, {after.packets} after")
-    check("without a gap" in done.err, "the swap is told", done.err.strip())
+    check("without a gap" in done.err, "the command reports the swap", done.err.strip())
     lab.weir("attach", "dev", "near0", "monitor")
     monitored = lab.stats().device["monitor"]
     lab.weir("attach", "dev", "near0")
@@ -82,25 +75,25 @@ def test_no_such_interface(lab):
 
 
 def test_without_root(lab):
-    """As nobody, from a copy that nobody may run."""
+    """As user 65534, who may run this copy of weir."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         weir = shutil.copy(WEIR, folder)
-        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", weir)
-        done = lab.near.run(*nobody, "attach", "dev", "near0", expect=None)
+        unprivileged = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", weir)
+        done = lab.near.run(*unprivileged, "attach", "dev", "near0", expect=None)
         check_refused("attach without root", done, "root")
         check_no_pins("attach without root")
         lab.attach()
         for words in (("limit", "set", "rate", "10pps"), ("show", "stats"),
                       ("detach", "dev", "near0"), ("attach", "dev", "near0")):
-            done = lab.near.run(*nobody, *words, expect=None)
+            done = lab.near.run(*unprivileged, *words, expect=None)
             check_refused(f"{' '.join(words)} without root", done, "root")
     check(lab.prog_id() and lab.read("limit", "show") == {"limits": []}, "nothing has changed",
           f"program {lab.prog_id()}, no limits")
 
 
 def test_without_root_where_bpffs_is_open(lab):
-    """A folder of nobody's making must not be in the way of root."""
+    """A folder that an unprivileged user made must not be in the way of root."""
     unmount_bpffs()
     run("mount", "-t", "bpf", "-o", "mode=1777", "bpf", BPFFS)
     with tempfile.TemporaryDirectory() as folder:
@@ -170,7 +163,8 @@ def test_stranger(lab):
 
 
 def test_stranger_in_our_place(lab):
-    """Somebody forced weir off: told by status, not displaced, and detach leaves them alone."""
+    """Another program took weir's place by force: status says so, weir does not displace it, and
+    detach leaves it there."""
     lab.attach()
     lab.near.run("ip", "link", "set", "dev", "near0", "xdpdrv", "off")
     lab.watched = None
@@ -179,12 +173,12 @@ def test_stranger_in_our_place(lab):
     check([device["attached"] for device in status] == [False], "status tells that weir is off",
           status)
     done = lab.weir("attach", "dev", "near0", expect=None)
-    check_refused("attach does not displace whoever took the place", done, "stranger")
+    check_refused("attach does not displace the program that took the place", done, "stranger")
     done = lab.weir("detach", "dev", "near0", expect=None)
     check(done.status == 0 and lab.prog_id() == stranger, "detach leaves the stranger alone",
           f"{done}, program {lab.prog_id()}")
-    # Whoever takes a dispatcher off by hand leaves libxdp's pins of it behind.
-    check_no_pins("detach of what somebody removed", orphans=BPFFS / "xdp")
+    # A dispatcher that is taken off by hand leaves libxdp's pins behind.
+    check_no_pins("detach of what was removed by hand", orphans=BPFFS / "xdp")
 
 
 def xdp_mode(lab, dev="near0"):
@@ -277,7 +271,7 @@ def test_interface_replaced(lab):
 
 
 def test_interface_renamed(lab):
-    """An interface is who it is by its number: names change, and weir stays on it."""
+    """weir knows an interface by its number, so it stays on one whose name changes."""
     lab.attach()
     arrived(lab)
     before = lab.stats().packets
@@ -408,7 +402,7 @@ def test_many_commands_at_once(lab):
 
 
 def test_making_and_removing_at_once(lab):
-    """Whoever comes first makes the maps and whoever is last removes them: never half of them."""
+    """The first attach makes the maps and the last detach removes them, whole each time."""
     lab.up()
     set_limit = shlex.join(map(str, lab.near.command(WEIR, "-q", "limit", "set", "rate", "10pps")))
     remove = shlex.join(map(str, lab.near.command(WEIR, "-q", "detach", "all")))

@@ -4,9 +4,9 @@ import re
 import signal
 import time
 
-from daemon import (FLOODER, IN_TIME, SHORT, STRANGE_MAC, Daemon, bans, judged, prepare,
+from daemon import (FLOODER, IN_TIME, SHORT, Daemon, bans, judged, prepare,
                     start_flood)
-from stage import NEAR6, check, demand, run_tests, skip, wait_for
+from stage import NEAR6, STRANGE_MAC, check, demand, run_tests, skip, wait_for
 
 
 def test_killed_and_started_again(lab):

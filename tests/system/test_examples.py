@@ -10,13 +10,12 @@ import time
 import urllib.parse
 import urllib.request
 
-from stage import NEAR4, ROOT, WEIR, check, demand, run_tests, skip, wait_for
+from stage import NEAR4, ROOT, STRANGE_MAC, WEIR, check, demand, run_tests, skip, wait_for
 
 PROMETHEUS = ROOT / "examples/prometheus"
 RULES = PROMETHEUS / "weir-alerts.yml"
 DASHBOARD = ROOT / "examples/grafana/weir.json"
 METRIC = re.compile(r"\bweir_\w+")
-STRANGE_MAC = "02:00:00:00:00:99"   # of nobody: weir sees the frame, the stack drops it at once
 SETTINGS = 'mode: judge\nstate:\n  known: ""\n  settings: ""\nhttp:\n  port: 9108\n'
 PORT = 9090
 

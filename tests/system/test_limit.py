@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a limit lets through, end to end: from a flood to a socket behind weir."""
+"""What a limit lets through, end to end: from a flood to a socket behind weir, within 1 %."""
 import json
 import os
 import socket
@@ -7,24 +7,23 @@ import struct
 import threading
 import time
 
-from stage import (FAR4, NEAR4, NEAR6, PINS, Receiver, check, demand, run, run_tests, send_udp,
-                   skip, wait_for)
+from stage import (FAR4, NEAR4, NEAR6, PINS, STRANGE_MAC, Receiver, check, demand, run, run_tests,
+                   send_udp, skip, wait_for)
 
 RATE, BURST = 1000, 100
 SOURCE = "198.51.100.7/32"
 IPV6 = "2001:db8::/32"              # not link-local: multicast reports are no part of this
-CLOCK_STEP = 0.010                  # of the coarse clock, at most: it may lag so far at first
-STRANGE_MAC = "02:00:00:00:00:99"   # of nobody: weir sees the frame, the stack drops it at once
+CLOCK_STEP = 0.010                  # of the coarse clock, which may lag by as much at first
 
 
 def stalls(times, rate):
-    """For how long nothing came: a limit lets its packets through evenly, so the sender stood."""
+    """Seconds without a packet: a limit passes packets evenly, so the sender stood still then."""
     gaps = (late - early for early, late in zip(times, times[1:]))
     return sum(gap for gap in gaps if gap > max(10 / rate, 0.005))
 
 
 def check_rate(what, flood, times, rate, burst):
-    """Burst + rate x time, within 1 %: between the first and the last arrival under the flood."""
+    """Checks for burst + rate x time, within 1 %, from the first to the last arrival."""
     under = [time for time in times if time <= times[0] + flood.seconds]
     span, stalled = under[-1] - under[0], stalls(under, rate)
     expected, least = burst + rate * span, burst + rate * (span - stalled)
@@ -51,7 +50,7 @@ def flood_and_check(lab, what, *words, rate=RATE, burst=BURST, to=NEAR4):
 
 
 def seen_by_cpu(lab):
-    """How many packets the program judged on each CPU."""
+    """How many packets the program handled on each CPU."""
     key = ("key", "0", "0", "0", "0")   # the first device
     dump = json.loads(run("bpftool", "-j", "map", "lookup", "pinned", PINS / "counters", *key).out)
     reasons = len(lab.stats().reasons)
@@ -73,14 +72,14 @@ def test_one_source_on_two_cpus(lab):
                     "threads", 2, "cpu", 0)
     seen = seen_by_cpu(lab)
     if os.cpu_count() < 2:
-        skip("both CPUs had their part", "this machine has one")
+        skip("both CPUs took part", "this machine has one")
     else:
-        check(min(seen[:2]) > max(seen[:2]) / 4, "both CPUs had their part",
+        check(min(seen[:2]) > max(seen[:2]) / 4, "both CPUs took part",
               f"{seen} packets by CPU")
 
 
 def test_one_source_at_full_speed_on_two_cpus(lab):
-    """Both CPUs race for the one bucket with all they have."""
+    """Both CPUs use the one bucket at full speed."""
     lab.weir("limit", "set", "rate", f"{RATE}pps", "burst", BURST)
     lab.attach()
     flood_and_check(lab, "two CPUs at full speed", "from", SOURCE, "seconds", 3, "threads", 2,
@@ -88,7 +87,7 @@ def test_one_source_at_full_speed_on_two_cpus(lab):
 
 
 def test_ipv6_sources_in_one_64(lab):
-    """A host has a whole /64 to itself, so that is one source."""
+    """A /64 belongs to one host, so it is one source."""
     lab.weir("limit", "set", "from", IPV6, "rate", f"{RATE}pps", "burst", BURST)
     lab.use_ipv6()
     lab.attach()
@@ -100,7 +99,7 @@ def test_ipv6_sources_in_one_64(lab):
 
 
 def test_many_sources_under_their_limit(lab):
-    """1,000 sources with half of their rate each. IPv6, where there are as many to document."""
+    """1,000 sources at half of their rate. IPv6: its documentation prefix has as many."""
     lab.weir("limit", "set", "from", IPV6, "rate", "100pps", "burst", 10, "per", 128)
     lab.use_ipv6()
     lab.attach()
@@ -113,7 +112,7 @@ def test_many_sources_under_their_limit(lab):
 
 
 def test_random_sources(lab):
-    """2 million spoofed sources make no entries, and cost a real one nothing."""
+    """2 million spoofed sources make no entries, and a real source keeps its rate."""
     lab.weir("limit", "set", "rate", f"{RATE}pps", "burst", BURST)
     lab.attach()
     receiver = Receiver(lab.near, port=5353)
@@ -140,11 +139,11 @@ def test_random_sources(lab):
 
 
 def check_window(receiver, what, rate, burst, owed=0):
-    """In the second that comes: the rate, and at most a burst more, less what is @owed."""
+    """Checks the next second: the rate, and at most a burst more; less what is @owed."""
     start = time.time()
     time.sleep(1)
     end = time.time()
-    time.sleep(0.2)     # until all that came is in the receiver's hands
+    time.sleep(0.2)     # until the receiver has read all of it
     times = [start, *(when for when in list(receiver.times) if start < when < end), end]
     arrived, stalled = len(times) - 2, stalls(sorted(times), rate)
     most = burst + rate * (end - start + CLOCK_STEP) + 1
@@ -153,7 +152,7 @@ def check_window(receiver, what, rate, burst, owed=0):
 
 
 def test_changes_take_effect_at_once(lab):
-    """What a source owes when its limit changes, it still owes, in packets."""
+    """A changed limit is in force at once, and what a source owes stays owed, in packets."""
     lab.weir("limit", "set", "rate", "1000pps", "burst", 100)
     lab.attach()
     receiver = Receiver(lab.near)
@@ -181,7 +180,7 @@ def test_changes_take_effect_at_once(lab):
 
 
 def test_override_by_prefix(lab):
-    """The longest prefix decides; whoever is outside keeps the default."""
+    """The longest prefix decides; all other sources keep the default."""
     lab.weir("limit", "set", "rate", "200pps", "burst", 20)
     lab.weir("limit", "set", "from", "198.51.100.0/24", "rate", "1000pps", "burst", 100)
     lab.weir("limit", "set", "from", "198.51.100.128/25", "rate", "4000pps", "burst", 400)
@@ -192,7 +191,7 @@ def test_override_by_prefix(lab):
 
 
 def test_monitor_mode(lab):
-    """Nothing is dropped, and what would have been is told."""
+    """Nothing is dropped, and what would have been is counted."""
     lab.weir("limit", "set", "rate", f"{RATE}pps", "burst", BURST)
     lab.attach("monitor")
     receiver = Receiver(lab.near)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""allow, block, list and check: what they say, and what real packets then experience."""
+"""allow, block, list and check: what they print, and what happens to real packets then."""
 import contextlib
 import ipaddress
 import json
@@ -13,11 +13,11 @@ import time
 from stage import (FAR4, NEAR4, NEAR6, PINS, UDP_PORT, WEIR, Failed, check, demand, pins, run_tests,
                    send_udp, skip, wait_for)
 
-ASIDE = ("arp", "neighbour", "not-ip")  # not of the source that is asked about
+ASIDE = ("arp", "neighbour", "not-ip")  # of other sources than the one asked about
 COLUMNS = 80
 
 
-# ---- helpers, for test_save.py and test_kill.py too ----
+# ---- helpers, also for test_save.py and test_kill.py ----
 
 def use_sources(lab, *addresses):
     """Gives far these addresses to send from."""
@@ -71,7 +71,7 @@ def check_fate(lab, source, reason, what):
 
 
 def check_says(what, done, status, *words):
-    """Its exit status, and that it says @words, wherever."""
+    """Checks the exit status, and that the output has @words."""
     said = done.out + done.err
     missing = [word for word in words if str(word) not in said]
     check(done.status == status and not missing, what,
@@ -83,7 +83,7 @@ def ask(lab, *words):
 
 
 def shape(value):
-    """What kinds of values a JSON answer has, and where; of a list, those of its items."""
+    """The types of the values in a JSON answer, by their place; of a list, those of its items."""
     if isinstance(value, dict):
         return {key: shape(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -92,7 +92,7 @@ def shape(value):
 
 
 def real_lists(what):
-    """Their folder. Where there is none, says so, and returns None."""
+    """The folder of real lists; None, with a skip, where there is none."""
     folder = pathlib.Path(os.environ.get("WEIR_DATA", "/nonexistent"), "lists")
     if folder.is_dir():
         return folder
@@ -101,7 +101,7 @@ def real_lists(what):
 
 
 def networks(text):
-    """What a plain list holds, read by Python."""
+    """The prefixes of a plain list, read by Python."""
     words = (re.split(r"[\s#;]", line.strip(), maxsplit=1)[0] for line in text.splitlines())
     return {str(ipaddress.ip_network(word, strict=False)) for word in words if word}
 
@@ -113,7 +113,7 @@ def entries(lab, kind):
 
 
 def test_entries(lab):
-    """What allow and block have in common."""
+    """The behaviour that allow and block share."""
     for kind, verdict in (("allow", "allowed"), ("block", "blocked")):
         done = ask(lab, kind, "add", "198.51.100.0/24", "2001:db8:7::/48", "203.0.113.7", "comment",
                    "of a friend, or not")
@@ -161,7 +161,7 @@ def test_entries(lab):
 
 
 def test_wrong_words(lab):
-    """2, and nothing is set or pinned."""
+    """Exit status 2, and nothing is set or pinned."""
     for words in (("allow", "add"), ("allow", "add", "198.51.100.7", "ttl", "10m"),
                   ("allow", "add", "198.51.100.7/24"), ("allow", "del"), ("allow", "show", "all"),
                   ("allow", "test"), ("allow", "flush", "all"), ("allow", "ad", "198.51.100.7"),
@@ -190,7 +190,7 @@ def test_wrong_words(lab):
 
 
 def test_refused_where_nothing_is_set(lab):
-    """Where weir is not in use, a command that fails leaves no trace of itself."""
+    """Where weir is not in use, a command that fails leaves nothing behind."""
     with tempfile.TemporaryDirectory() as folder:
         bad = write(folder, "bad", "198.51.100.7\nno address\n")
         for words in (("block", "add", "0.0.0.0/0"), ("block", "add", NEAR4), ("block", "flush"),
@@ -209,7 +209,7 @@ def test_refused_where_nothing_is_set(lab):
 
 
 def test_comments(lab):
-    """Shown as they were said, whatever is in them."""
+    """Comments are shown as they were given, whatever characters they have."""
     comments = ['say "no"', "back\\slash", "# none", "a; b", "Grüße, 你好 🧱", "x" * 47, "'", ""]
     for i, comment in enumerate(comments):
         lab.weir("block", "add", f"198.51.100.{i}", "comment", comment)
@@ -223,7 +223,7 @@ def test_comments(lab):
 
 
 def first_arrival(lab, source, seconds):
-    """When the first of many datagrams arrives, by the clock of time.monotonic(); or None."""
+    """The time.monotonic() at which the first of many datagrams arrives; or None."""
     with lab.near:
         ear = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with lab.far:
@@ -242,7 +242,7 @@ def first_arrival(lab, source, seconds):
 
 
 def test_bans_end_by_themselves(lab):
-    """From the next packet on, to the second, with no process of weir's running."""
+    """A ban begins with the next packet and ends to the second, without any process of weir's."""
     lab.attach()
     use_sources(lab, "198.51.100.7", "203.0.113.1", "203.0.113.130")
     before = time.monotonic()
@@ -277,7 +277,7 @@ def test_bans_end_by_themselves(lab):
 
 
 def test_bans_change(lab):
-    """Made longer, made for good, deleted."""
+    """A ban is made longer, made permanent, deleted."""
     lab.attach()
     use_sources(lab, "198.51.100.7")
     lab.weir("block", "add", "198.51.100.7", "ttl", "1s")
@@ -373,7 +373,7 @@ FORMATS = {
 
 
 def check_same_as_plain(lab, what, name, file):
-    """That a list holds what a file says."""
+    """Checks that a list holds the prefixes of a file."""
     diff = lab.read("list", "diff", name, "file", file)
     check(diff == {"removed": [], "added": []}, what, diff)
 
@@ -403,7 +403,7 @@ def test_formats(lab):
 
 
 def test_untidy_lists(lab):
-    """Accepted, and told."""
+    """Accepted, with a warning."""
     with tempfile.TemporaryDirectory() as folder:
         file = write(folder, "untidy", b"\xef\xbb\xbf198.51.100.7\r\n\r\n 198.51.100.7 \n"
                      b"198.51.100.7/32\n203.0.113.77/24\t# a host in it\n\n\n2001:db8::1/32")
@@ -431,12 +431,12 @@ def without_ttl(text):
 
 
 def state(lab):
-    """All that a command which fails must leave as it is; what is left of bans runs down."""
+    """All that a failing command must leave as it is, without the time left of bans."""
     return without_ttl(lab.weir("save").out), lab.read("list", "show"), lab.read("limit", "show"), pins()
 
 
 def test_bad_lists(lab):
-    """Refused by file and line, and nothing of them takes effect."""
+    """Bad lists are refused by file and line, and none of their entries takes effect."""
     lab.attach()
     use_sources(lab, "198.51.100.7", "198.51.100.8", "203.0.113.7")
     with tempfile.TemporaryDirectory() as folder:
@@ -486,7 +486,7 @@ def test_tenfold(lab):
 
 
 def test_generations(lab):
-    """Load, diff, roll back, and back again, delete: each as the next packet sees it."""
+    """Load, diff, rollback twice, delete: each is in force for the next packet."""
     lab.attach()
     first, second, other = "198.51.100.7", "203.0.113.7", "203.0.113.99"
     use_sources(lab, first, second, other)
@@ -548,7 +548,7 @@ def test_block_test_over_lists(lab):
 
 
 def test_many_lists(lab):
-    """As many as there may be, and then one."""
+    """As many lists as there may be, and then one more."""
     most = 256
     with tempfile.TemporaryDirectory() as folder:
         for n in range(most + 1):
@@ -611,7 +611,7 @@ def test_real_lists(lab):
 
 
 def test_real_generations(lab):
-    """Twenty generations of Spamhaus DROP, each against Python's sets, and as packets see them."""
+    """Twenty generations of Spamhaus DROP, compared with Python's sets and tried by packets."""
     folder = real_lists("twenty generations of a real list")
     if not folder:
         return
@@ -648,7 +648,7 @@ def test_real_generations(lab):
 # ---- check and show ----
 
 def check_agrees(lab, source, reason, *words, port=UDP_PORT, before=0):
-    """`weir check` says what the next packets then experience. @before: packets to exhaust it."""
+    """`weir check` predicts the reason of the next packets. @before: packets that use up limits."""
     if before:
         send_udp(lab.far, source, NEAR6 if ":" in source else NEAR4, before, port=port)
         wait_for(lambda: lab.stats()[reason], 3)
@@ -700,7 +700,7 @@ def check_width(lab, *words):
 
 
 def fill_everything(lab, folder):
-    """The longest of each kind."""
+    """The longest line of each kind."""
     source = "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"
     lab.weir("limit", "set", "proto", "udp", "rate", "1/min", "burst", 5, "per", 32, "per", 128)
     lab.weir("limit", "set", "from", "2001:db8:aaaa:bbbb::/64", "syn", "dport", "10000-20000",

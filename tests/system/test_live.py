@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The live views: what monitor and capture tell of the packets that weir judges."""
+"""The live views: what `monitor` and `capture` show of the packets on which weir decides."""
 import json
 import signal
 import subprocess
 import tempfile
 import time
 
-from stage import (BUILD, NEAR4, PINS, WEIR, check, demand, run, run_tests, wait_for)
+from stage import BUILD, NEAR4, PINS, STRANGE_MAC, WEIR, check, demand, run, run_tests, wait_for
 
 SOURCE, OTHER = "198.51.100.7", "203.0.113.9"
-STRANGE_MAC = "02:00:00:00:00:99"   # of nobody: weir sees the frame, the stack drops it at once
 READERS = 4
 EVENTS_PER_S = 1000
 WIDTH = 80
@@ -17,7 +16,7 @@ EXPERT_COMMENT = 0x100000           # tshark's severity of a comment; notes and 
 
 
 class Reader:
-    """A live view that runs beside the test. Its output is a file: a pipe that nobody reads fills."""
+    """A live view that runs beside the test. It writes to a file: an unread pipe would fill."""
 
     def __init__(self, lab, *words, stdout=None):
         self.file = tempfile.TemporaryFile("w+", errors="replace")
@@ -27,14 +26,14 @@ class Reader:
         lab.children.append(self.process)
 
     def listening(self):
-        """Until it has taken its slot."""
+        """Waits until it has taken its slot."""
         demand(wait_for(lambda: self.has_slot() or self.process.poll() is not None),
                "it never listened")
         demand(self.process.poll() is None, "it ended at once")
         return self
 
     def has_slot(self):
-        """The slot's bit is set last, when packets are told."""
+        """Its bit is set last; from then on it receives packets."""
         pids = listeners()
         return self.process.pid in pids and listening_bits() >> pids.index(self.process.pid) & 1
 
@@ -55,7 +54,7 @@ class Reader:
 
 
 def listeners():
-    """The pids in the slots of map listeners, 0 where nobody is."""
+    """The pids in the slots of map listeners, 0 in free ones."""
     dump = json.loads(run("bpftool", "-j", "map", "dump", "pinned", PINS / "listeners").out)
     return [int.from_bytes(bytes(int(byte, 16) for byte in each["value"][64:68]), "little")
             for each in dump]
@@ -67,12 +66,12 @@ def listening_bits():
     return int(value[4], 16)
 
 
-def nobody_listens():
+def no_listeners():
     return not any(listeners()) and not listening_bits()
 
 
 def limited(lab, *words):
-    """So little that the flood of a slow machine is above it too."""
+    """A limit so low that the flood of a slow machine exceeds it, too."""
     lab.weir("limit", "set", "rate", "100pps", "burst", 10)
     lab.attach(*words)
 
@@ -80,7 +79,7 @@ def limited(lab, *words):
 # ---- monitor ----
 
 def test_monitor_tells_every_packet_of_few(lab):
-    """In calm times nothing is left out, and each field is right."""
+    """Of few packets each one is shown, and each field is right."""
     lab.weir("block", "add", SOURCE)
     lab.attach()
     reader = Reader(lab, "-j", "monitor").listening()
@@ -97,12 +96,12 @@ def test_monitor_tells_every_packet_of_few(lab):
     check(not strange, "monitor: all fields of a packet", strange[:1] or events[0])
     late = [abs(event["time_ns"] / 1e9 - time.time()) for event in events]
     check(max(late) < 10, "monitor: the time of day", f"{max(late):.3f} s ago at most")
-    check(reader.status == 0 and nobody_listens(), "monitor: SIGINT gives the slot back",
+    check(reader.status == 0 and no_listeners(), "monitor: SIGINT gives the slot back",
           f"status {reader.status}, slots {listeners()}, bits {listening_bits()}")
 
 
 def test_monitor_thins_out_a_flood(lab):
-    """At full speed about 1,000 a second are told, and their weights add up to all of them."""
+    """At full speed about 1,000 a second are shown, and their weights add up to all packets."""
     limited(lab)
     flood = lab.start_flood("to", NEAR4, "from", SOURCE, "seconds", 4, "mac", STRANGE_MAC)
     time.sleep(1)
@@ -120,7 +119,7 @@ def test_monitor_thins_out_a_flood(lab):
 
 
 def test_monitor_tells_few_beside_many(lab):
-    """A flood under one reason does not hide the packets under another."""
+    """A flood under one reason does not hide packets under another."""
     limited(lab)
     lab.weir("block", "add", OTHER)
     flood = lab.start_flood("to", NEAR4, "from", SOURCE, "seconds", 4, "mac", STRANGE_MAC)
@@ -138,7 +137,7 @@ def test_monitor_tells_few_beside_many(lab):
 
 
 def test_monitor_chooses(lab):
-    """By source and by whether they pass; and in text no line is wider than a terminal."""
+    """Filters by source and by action; no line of the text is wider than a terminal."""
     limited(lab, "monitor")
     reader = Reader(lab, "-j", "monitor", "from", "203.0.113.0/24", "count", 5).listening()
     passed = Reader(lab, "-j", "monitor", "passed", "count", 5).listening()
@@ -164,7 +163,7 @@ def test_monitor_chooses(lab):
 def test_monitor_tells_bans(lab):
     lab.attach()
     reader = Reader(lab, "-j", "monitor", "count", 4).listening()
-    time.sleep(1.2)     # what was there before is not told
+    time.sleep(1.2)     # earlier judgements are not shown
     for words in (("add", SOURCE, "ttl", "2s", "comment", "short"), ("add", OTHER),
                   ("del", OTHER)):
         lab.weir("block", *words)
@@ -177,7 +176,7 @@ def test_monitor_tells_bans(lab):
 
 
 def test_monitor_tells_judgements(lab):
-    """Written here as the daemon writes them: number, time, prefix, kind ..."""
+    """Judgements, written here as the daemon writes them: number, time, prefix, kind ..."""
     lab.attach()
     reader = Reader(lab, "-j", "monitor", "count", 1).listening()
     time.sleep(0.5)
@@ -207,7 +206,7 @@ def test_monitor_ends_when_weir_is_detached(lab):
 
 
 def test_monitor_ends_with_its_pipe(lab):
-    """`weir monitor | head` leaves nothing behind, and says nothing."""
+    """`weir monitor | head` leaves nothing behind and prints no error."""
     lab.weir("block", "add", SOURCE)
     lab.attach()
     reader = Reader(lab, "monitor", stdout=subprocess.PIPE).listening()
@@ -216,12 +215,12 @@ def test_monitor_ends_with_its_pipe(lab):
     reader.process.stdout.close()
     status = reader.process.wait(10)
     flood.stop()
-    check(status == -signal.SIGPIPE and nobody_listens(), "monitor: ends with its pipe",
+    check(status == -signal.SIGPIPE and no_listeners(), "monitor: ends with its pipe",
           f"status {status}, slots {listeners()}")
 
 
 def test_monitor_ends_where_nobody_reads(lab):
-    """A pipe that is full holds the writing up, and not the end."""
+    """A full pipe stops the output, but not the end on a signal."""
     lab.weir("block", "add", SOURCE)
     lab.attach()
     reader = Reader(lab, "-j", "monitor", stdout=subprocess.PIPE).listening()
@@ -232,14 +231,14 @@ def test_monitor_ends_where_nobody_reads(lab):
     except subprocess.TimeoutExpired:
         status = "still there"
     told = reader.process.stderr.read().strip()
-    check(status == 0 and "cannot" not in told and nobody_listens(),
-          "monitor: ends while nobody reads its pipe", f"status {status}: {told}")
+    check(status == 0 and "cannot" not in told and no_listeners(),
+          "monitor: ends while its pipe is not read", f"status {status}: {told}")
 
 
 # ---- capture ----
 
 def tshark(path, *fields):
-    """All packets of a file, a list of @fields for each; and whatever tshark minded."""
+    """The @fields of all packets of a file, and what tshark warned of."""
     words = [word for field in fields for word in ("-e", field)]
     done = run("tshark", "-n", "-r", path, "-T", "fields", "-E", "separator=/t", *words,
                env={"HOME": "/nonexistent"})
@@ -248,7 +247,7 @@ def tshark(path, *fields):
 
 
 def captured(lab, name):
-    """Where a capture goes: kept as test output."""
+    """The file of a capture, kept as test output."""
     (BUILD / "live").mkdir(exist_ok=True)
     path = BUILD / "live" / f"{name}.pcapng"
     path.unlink(missing_ok=True)
@@ -256,7 +255,7 @@ def captured(lab, name):
 
 
 def test_capture_opens_in_tshark(lab):
-    """Lengths, times, interface, reason and verdict of each packet, and nothing that tshark minds."""
+    """Lengths, times, interface, reason and verdict of each packet, without a warning by tshark."""
     lab.weir("block", "add", SOURCE)
     lab.attach()
     path = captured(lab, "block")
@@ -289,7 +288,7 @@ def test_capture_opens_in_tshark(lab):
 
 
 def test_capture_during_a_flood(lab):
-    """What it writes stays small, what it says adds up, and the flood goes on being dropped."""
+    """Under a flood the file stays small, the summary adds up, and the flood still drops."""
     limited(lab)
     path = captured(lab, "flood")
     flood = lab.start_flood("to", NEAR4, "from", SOURCE, "seconds", 4, "mac", STRANGE_MAC)
@@ -309,7 +308,7 @@ def test_capture_during_a_flood(lab):
 
 
 def test_capture_ways(lab):
-    """Monitor mode's verdict is pass; a pipe; what is wrong; a disk that is full."""
+    """The verdict in monitor mode, a pipe, wrong arguments, a full disk."""
     lab.weir("block", "add", SOURCE)
     lab.attach("monitor")
     reader = Reader(lab, "capture", "count", 5, "write", "-").listening()
@@ -326,7 +325,7 @@ def test_capture_ways(lab):
     full.wait()
     check(full.status == 1 and "No space left" in full.err, "capture: a full disk is said",
           full.err.strip())
-    check(nobody_listens(), "capture: gives its slot back", listeners())
+    check(no_listeners(), "capture: gives its slot back", listeners())
     for words in (["count", 5], ["write", "f", "count", 0], ["write", "f", "from", "192.0.2.1/24"]):
         lab.weir("capture", *words, expect=2)
     wrong = lab.weir("capture", "write", "/no/such/folder/f", expect=1)
@@ -337,13 +336,14 @@ def test_capture_ways(lab):
 # ---- slots ----
 
 def test_readers_beside_each_other(lab):
-    """Four at once, each with all of it; a fifth is told who they are; killed ones are replaced."""
+    """Four readers at once, each of all packets. A fifth is refused with the pids of the others.
+    The slots of killed readers are used again."""
     lab.weir("block", "add", SOURCE)
     lab.attach()
     readers = [Reader(lab, "-j", "monitor").listening() for _ in range(READERS)]
     fifth = lab.weir("monitor", expect=1)
     check(all(str(reader.process.pid) in fifth.err for reader in readers),
-          "a fifth reader is told who the others are", fifth.err.strip())
+          "a fifth reader is refused, with the pids of the others", fifth.err.strip())
     for reader in readers[:2]:
         reader.process.kill()
         reader.process.wait()
@@ -354,7 +354,7 @@ def test_readers_beside_each_other(lab):
     check(told == [50, 50, 50], "readers beside each other, one in the slot of a killed one",
           f"{told} of 50 packets told")
     lab.weir("block", "add", OTHER)
-    check(nobody_listens(), "the next command that writes clears the slots of killed readers",
+    check(no_listeners(), "the next command that writes clears the slots of killed readers",
           f"slots {listeners()}, bits {listening_bits()}")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""SYN cookies: real clients through them, and who gets one."""
+"""SYN cookies: real clients connect through them, and which SYNs are answered."""
 import json
 import os
 import pathlib
@@ -11,21 +11,18 @@ import time
 from stage import (BUILD, FAR4, NEAR4, NEAR6, check, demand, run_tests, wait_for)
 
 TRANSACT = BUILD / "tests/tools/transact"
-SINK = BUILD / "tests/lab/sink.bpf.o"     # swallows what is for none of the users
+SINK = BUILD / "tests/lab/sink.bpf.o"     # drops what is for none of the users
 PORT = 8080
 SYN_FLOOD = ("proto", "syn", "size", 60, "dport", PORT, "sport", "random")
 
 
 def serve(lab, address, port=PORT):
-    """A server behind weir, that ends with the test."""
-    server = subprocess.Popen(lab.near.command("setpriv", "--pdeathsig", "KILL", TRANSACT, "serve",
-                                               address, str(port)), stdout=subprocess.PIPE, text=True)
-    lab.children.append(server)
-    demand(server.stdout.readline() == "ready\n", "the server did not start")
+    """Starts a server behind weir; it ends with the test."""
+    lab.serve(["setpriv", "--pdeathsig", "KILL", TRANSACT, "serve", address, port])
 
 
 def up(lab, *words):
-    """Answers that the driver sends back reach a veth at once only where it has XDP itself."""
+    """Attaches at both ends: a veth takes what its peer sends back at once only if it has XDP."""
     lab.attach(*words)
     lab.weir("-q", "attach", "dev", lab.far_dev, namespace=lab.far)
 
@@ -35,14 +32,14 @@ def protect(lab, *words):
 
 
 def connect(lab, address, count=20):
-    """So many connections, one after the other. Returns transact's report."""
+    """Makes @count connections, one after the other. Returns transact's report."""
     said = lab.far.run(TRANSACT, "run", address, PORT, "seconds", 2, "clients", 1, "connect", "pace",
                        count // 2, "json").out
     return json.loads(said.splitlines()[-1])
 
 
 def received(lab):
-    """Connections that the kernel made out of cookies."""
+    """The number of connections that the kernel has made from cookies."""
     with lab.near:
         text = pathlib.Path("/proc/net/netstat").read_text().splitlines()
     names, values = text[0].split(), text[1].split()
@@ -50,7 +47,7 @@ def received(lab):
 
 
 def test_clients(lab):
-    """Both families, with and without timestamps: every connection is made, and by cookie."""
+    """IPv4 and IPv6, with and without timestamps: each connection is made, and by cookie."""
     lab.use_ipv6()
     serve(lab, "::")
     protect(lab, "always", "set-sysctl")
@@ -66,19 +63,19 @@ def test_clients(lab):
                   f"connections to {address}, timestamps {timestamps}",
                   f"{said['transactions']} made, {said['failed']} failed, {cookies} answered here, "
                   f"{received(lab) - before} by cookie in all")
-    check(lab.stats()["cookie-ack"] >= 2, "who brings a cookie becomes known",
-          f"{lab.stats()['cookie-ack']} did, then known")
+    check(lab.stats()["cookie-ack"] >= 2, "a source that returns a cookie becomes known",
+          f"{lab.stats()['cookie-ack']} did, known from then on")
 
 
 def start(lab, *words):
-    """Any server behind weir, that ends with the test."""
+    """Starts any server behind weir; it ends with the test."""
     lab.children.append(subprocess.Popen(lab.near.command("setpriv", "--pdeathsig", "KILL", *words),
                                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
     demand(wait_for(lambda: f":{PORT} " in lab.near.run("ss", "-tlnH").out), f"{words[0]} does not listen")
 
 
 def test_curl(lab):
-    """Files by HTTP, each over a connection made by cookie, and whole."""
+    """Files over HTTP arrive whole, each over a connection made by cookie."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-syn-"))
     content = os.urandom(1 << 20)
     (folder / "file").write_bytes(content)
@@ -96,7 +93,7 @@ def test_curl(lab):
 
 
 def test_iperf3(lab):
-    """Its control connection and its four streams are made by cookies, and carry what is asked for."""
+    """The control connection and four streams are made by cookies, and carry the traffic."""
     start(lab, "iperf3", "-s", "-B", NEAR4, "-p", str(PORT))
     protect(lab, "always", "set-sysctl")
     up(lab)
@@ -108,11 +105,11 @@ def test_iperf3(lab):
 
 
 def test_options_survive(lab):
-    """Window scale, SACK and timestamps of a connection made by cookie."""
+    """A connection made by cookie has window scale, SACK and timestamps."""
     serve(lab, NEAR4)
     protect(lab, "always", "set-sysctl")
     up(lab)
-    connect(lab, NEAR4, 4)     # the heart's beat is not ours
+    connect(lab, NEAR4, 4)     # takes the one SYN a second that passes unanswered
     before = lab.stats()["syn-cookie"]
     users = subprocess.Popen(lab.far.command(TRANSACT, "run", NEAR4, str(PORT), "seconds", "3",
                                              "clients", "3"), stdout=subprocess.DEVNULL)
@@ -129,11 +126,11 @@ def test_options_survive(lab):
 
 
 def test_refusals(lab):
-    """Each by name, with the remedy; nothing is set."""
+    """Each refusal names its cause and remedy, and sets nothing."""
     lab.up()
     lab.near.set("ipv4/tcp_syncookies", 1)
-    nobody = lab.weir("syn", "protect", "dport", PORT, "always", expect=1)
-    check("nothing listens on port 8080" in nobody.err, "nobody listens", nobody.err.strip())
+    unserved = lab.weir("syn", "protect", "dport", PORT, "always", expect=1)
+    check("nothing listens on port 8080" in unserved.err, "no server listens", unserved.err.strip())
     serve(lab, NEAR4)
     sysctl = lab.weir("syn", "protect", "dport", PORT, "always", expect=1)
     check("tcp_syncookies is 1" in sysctl.err and "set-sysctl" in sysctl.err,
@@ -153,7 +150,7 @@ def test_refusals(lab):
 
 
 def test_monitor(lab):
-    """Nothing is answered, all pass, and are counted as what would have been."""
+    """Monitor mode answers nothing, passes all, and counts what it would have answered."""
     serve(lab, NEAR4)
     protect(lab, "always", "set-sysctl")
     up(lab, "monitor")
@@ -164,7 +161,7 @@ def test_monitor(lab):
 
 
 def test_over_budget(lab):
-    """Below the budget no cookies; above it newcomers get them, and users are served."""
+    """Below the budget no SYN is answered; above it newcomers are, and users are served."""
     serve(lab, NEAR4)
     lab.weir("budget", "set", "web", "syn", "dport", PORT, "rate", "100pps")
     protect(lab, "when-over-budget", "set-sysctl")
@@ -183,7 +180,7 @@ def test_over_budget(lab):
 
 
 def test_shortage(lab):
-    """More SYNs than a core has time for: a newcomer's first one may have to come again, and is answered."""
+    """More SYNs than a core has time for: a newcomer's first SYN may drop, its next is answered."""
     serve(lab, NEAR4)
     protect(lab, "always", "set-sysctl")
     lab.attach()
@@ -205,7 +202,7 @@ def test_shortage(lab):
 
 
 def test_save(lab):
-    """What is saved is restored, and an allowed source is not asked."""
+    """Rules are saved and restored, and an allowed source gets no cookie."""
     serve(lab, NEAR4)
     protect(lab, "to", NEAR4, "always", "set-sysctl")
     saved = lab.weir("save").out

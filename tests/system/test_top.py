@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""weir top on a terminal: its figures, its keys, its manners. Screens are kept in build/live."""
-import os
-import pathlib
+"""weir top on a terminal: its figures, keys and sizes. Screens are kept in build/live."""
 import signal
 import time
 
-from stage import BUILD, NEAR4, PINS, WEIR, check, demand, run, run_tests, wait_for
+from stage import BUILD, NEAR4, PINS, STRANGE_MAC, WEIR, check, demand, run, run_tests, wait_for
 from terminal import DOWN, ENTER, ESCAPE, Terminal
 
 SOURCE, OTHER = "198.51.100.7", "203.0.113.9"
-STRANGE_MAC = "02:00:00:00:00:99"   # of nobody: weir sees the frame, the stack drops it at once
 READERS = 4
-RATE = 100                          # little, so that a slow machine's flood is above it too
+RATE = 100                          # low, so that the flood of a slow machine exceeds it, too
 SCREENS = 4
 
 
 def start(lab, columns=80, lines=24, **env):
-    """A top that has drawn its screen."""
+    """Starts a top and waits for its screen."""
     terminal = Terminal(lab.near.command(WEIR, "top"), columns, lines, env)
     lab.children.append(terminal.process)
     demand(terminal.shows("weir"), f"top shows nothing: {terminal.text()}")
@@ -43,18 +40,13 @@ def limited(lab):
     lab.attach()
 
 
-def nobody_listens():
+def no_listeners():
     words = ("map", "lookup", "pinned", PINS / "hints", "key", "0", "0", "0", "0")
     return '"value":["0x00","0x00","0x00","0x00","0x00"' in run("bpftool", "-j", *words).out
 
 
-def cpu_seconds(process):
-    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def test_figures(lab):
-    """Under a flood of two sources and one network, what is shown is what `show stats` counts."""
+    """Under a flood of two sources and one network the screen agrees with `show stats`."""
     limited(lab)
     lab.weir("block", "add", OTHER)
     lab.weir("budget", "set", "web", "dport", 80, "rate", f"{RATE}pps")
@@ -64,7 +56,7 @@ def test_figures(lab):
     demand(terminal.shows("198.51.100.7/32"), terminal.text())
     screens, head = [], terminal.lines()[1]
     first, at = lab.stats(), time.monotonic()
-    while len(screens) < SCREENS:       # one for each second that is shown
+    while len(screens) < SCREENS:       # one for each second
         if terminal.lines()[1] != head:
             time.sleep(0.1)             # until all of it is drawn
             screens.append(terminal.lines())
@@ -104,11 +96,11 @@ def test_figures(lab):
     check(max(map(len, shown)) <= 80 and any("▇" in line or "█" in line for line in shown),
           "top: 80 columns, sparklines", max(map(len, shown)))
     terminal.type("q")
-    check(terminal.wait() == 0 and nobody_listens(), "top: q ends it, its slot is free", "status 0")
+    check(terminal.wait() == 0 and no_listeners(), "top: q ends it, its slot is free", "status 0")
 
 
 def test_keys(lab):
-    """Pause, sort, select, ban for a while, allow, and what is refused."""
+    """Pause, sort, select, ban, allow, and what is refused."""
     limited(lab)
     floods = [flood(lab, SOURCE, 4000), flood(lab, OTHER, 3000)]
     terminal = start(lab)
@@ -123,7 +115,7 @@ def test_keys(lab):
     check(wait_for(lambda: terminal.lines()[1:] != still, 3), "top: and go on", terminal.lines()[1])
 
     terminal.type("sss")
-    check(terminal.shows("sort:address"), "top: sorting is said", terminal.lines()[-1])
+    check(terminal.shows("sort:address"), "top: the order is shown", terminal.lines()[-1])
     order = [line.lstrip("> ").split()[0] for line in terminal.lines()
              if line.lstrip("> ").startswith(("198.", "203."))]
     check(order == sorted(order), "top: sorted by address", order)
@@ -135,21 +127,21 @@ def test_keys(lab):
     keep(terminal, "top-question")
     terminal.type(ESCAPE)
     check(terminal.shows("nothing was changed") and not lab.read("block", "show")["block"],
-          "top: Esc bans nobody", terminal.lines()[-1])
+          "top: Esc bans no source", terminal.lines()[-1])
     terminal.type("b" + 3 * "\x7f" + "2h" + ENTER)
-    check(terminal.shows(f"{OTHER}/32 is banned for 2h"), "top: a ban is said", terminal.lines()[-1])
+    check(terminal.shows(f"{OTHER}/32 is banned for 2h"), "top: banned", terminal.lines()[-1])
     entries = lab.read("block", "show")["block"]
     check([entry["prefix"] for entry in entries] == [f"{OTHER}/32"] and
           7000 < entries[0]["ttl_seconds"] <= 7200 and "top" in entries[0]["comment"],
           "top: and is in force", entries)
-    check(terminal.shows("ban  ", 4) and lab.stats()["ban"] > 0, "top: and bites",
+    check(terminal.shows("ban  ", 4) and lab.stats()["ban"] > 0, "top: and drops packets",
           f"{lab.stats()['ban']} packets")
 
     terminal.type("k")
     demand(terminal.shows(f">{SOURCE}/32"), terminal.text())
     terminal.type("an")
     time.sleep(0.3)
-    check(not lab.read("allow", "show")["allow"], "top: without a yes nobody is allowed", "none")
+    check(not lab.read("allow", "show")["allow"], "top: without a yes no source is allowed", "none")
     terminal.type("ay")
     check(terminal.shows(f"{SOURCE}/32 is allowed"), "top: allowed", terminal.lines()[-1])
     terminal.type("b" + ENTER)
@@ -162,11 +154,11 @@ def test_keys(lab):
 
 
 def test_terminals(lab):
-    """Small, large, without colours, without UTF-8, without a terminal."""
+    """Terminals that are small, large, without colours or UTF-8; and no terminal."""
     limited(lab)
     lab.flood("to", NEAR4, "from", SOURCE, "pps", 5000, "count", 3000, "mac", STRANGE_MAC)
     terminal = start(lab, 79, 23)
-    check(terminal.shows("weir top needs 80x24, this is 79x23"), "top: too small is said",
+    check(terminal.shows("weir top needs 80x24, this is 79x23"), "top: too small a terminal",
           terminal.lines()[0])
     keep(terminal, "top-79x23")
     terminal.resize(130, 45)
@@ -181,7 +173,7 @@ def test_terminals(lab):
     check(terminal.shows("Ctrl-C"), "top: help", terminal.lines()[3])
     keep(terminal, "top-help")
     terminal.process.send_signal(signal.SIGTERM)
-    check(terminal.wait() == 0 and nobody_listens(), "top: SIGTERM ends it well", "status 0")
+    check(terminal.wait() == 0 and no_listeners(), "top: SIGTERM ends it well", "status 0")
 
     plain = start(lab, TERM="vt100", LC_ALL="C")
     demand(plain.shows("REASON"), plain.text())
@@ -192,11 +184,11 @@ def test_terminals(lab):
     check(strange.wait() == 1 and strange.shows("no-such-terminal", 1), "top: an unknown terminal",
           strange.lines()[0])
     check("terminal" in lab.weir("top", expect=1).err, "top: not a terminal", "said")
-    check(nobody_listens(), "top: no slot stays taken", "none")
+    check(no_listeners(), "top: no slot stays taken", "none")
 
 
 def test_beside_four_readers(lab):
-    """Without a slot it shows all but estimates, and says so; and it ends when weir is detached."""
+    """Without a slot it shows all but the estimates, with a notice. It ends with weir."""
     limited(lab)
     tops = [start(lab) for _ in range(READERS)]
     fifth = start(lab)

@@ -1,25 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A safe first time: an attach that ends by itself unless somebody who still can confirms it."""
+"""`attach ... try`: an attachment that ends by itself unless the operator, who must still be able
+to, confirms it."""
 import os
 import pathlib
 import pty
 import signal
 import time
 
-from stage import FAR4, NEAR4, WEIR, Receiver, check, demand, run, run_tests, send_udp, wait_for
+from stage import FAR4, WEIR, arrived, check, demand, run, run_tests, wait_for
 
 COUNT = 20
 
 
-def arrived(lab):
-    """How many of COUNT datagrams come through to a real socket."""
-    receiver = Receiver(lab.near)
-    send_udp(lab.far, FAR4, NEAR4, COUNT)
-    return len(receiver.stop())
-
-
 def block_far(lab):
-    """Everything from far is to drop, as when an operator shuts himself out."""
+    """Drops everything from far, as when operators shut themselves out."""
     lab.weir("block", "add", FAR4)
     lab.up()
 
@@ -29,7 +23,7 @@ def device(lab):
 
 
 def watchers(lab):
-    """The processes that end a try in this laboratory."""
+    """The pids of the processes that end a try on this stage."""
     found = []
     for path in pathlib.Path("/proc").glob("[0-9]*"):
         try:
@@ -47,18 +41,18 @@ def test_unconfirmed(lab):
     block_far(lab)
     started = time.monotonic()
     done = lab.weir("attach", "dev", "near0", "try", "4s")
-    check("4s" in done.err and "weir confirm" in done.err, "attach tells of the try and its end",
+    check("4s" in done.err and "weir confirm" in done.err, "attach reports the try and its end",
           done.err.strip())
     trial = device(lab)["try"]
     check(trial["then"] == "detached" and 0 < trial["seconds_left"] <= 4,
-          "status tells how long and what then", trial)
+          "status shows the time left and what comes then", trial)
     text = " ".join(lab.weir("show", "status").out.split())
-    check("on trial for" in text and "weir confirm" in text, "status tells it in words", text[:120])
-    check(arrived(lab) == 0, "the block bites during the try", f"0 of {COUNT} came through")
+    check("on trial for" in text and "weir confirm" in text, "status says so in text", text[:120])
+    check(arrived(lab) == 0, "the block drops during the try", f"0 of {COUNT} came through")
     gone = wait_for(lambda: lab.prog_id() is None, 20)
     took = time.monotonic() - started
     check(gone and took >= 4, "unconfirmed, it is taken off", f"after {took:.1f} s")
-    check(arrived(lab) == COUNT, "afterwards all packets come", f"{COUNT} of {COUNT}")
+    check(arrived(lab) == COUNT, "afterwards all packets arrive", f"{COUNT} of {COUNT}")
     check(wait_for(lambda: not lab.read("show", "status")["devices"]) and
           FAR4 in lab.weir("save").out, "settings stay for the next try", "1 block entry")
     check(wait_for(lambda: not watchers(lab)), "no process stays", "none")
@@ -80,7 +74,7 @@ def test_confirmed(lab):
 
 
 def test_killed_watcher(lab):
-    """The last safety is the program's own: no process is left, and still it lets go in time."""
+    """The program itself lets go in time, also where no process is left to detach it."""
     block_far(lab)
     lab.weir("attach", "dev", "near0", "try", "4s")
     pids = watchers(lab)
@@ -93,15 +87,15 @@ def test_killed_watcher(lab):
     block = lab.stats().reasons["block"]
     check(block["packets"] - block["monitored"] >= COUNT and block["monitored"] >= COUNT,
           "what passed is counted as in monitor mode", block)
-    check(device(lab)["try"]["seconds_left"] == 0, "status tells that it is over",
+    check(device(lab)["try"]["seconds_left"] == 0, "status shows that it is over",
           " ".join(lab.weir("show", "status").out.split())[:120])
     done = lab.weir("confirm", expect=1)
-    check("too late" in done.err and lab.prog_id() is None, "confirm finishes what was left",
+    check("too late" in done.err and lab.prog_id() is None, "confirm detaches what was left",
           done.err.strip())
 
 
 def session_of(pid):
-    """None: it has ended."""
+    """None: the process has ended."""
     try:
         return os.getsid(int(pid))
     except OSError:
@@ -126,7 +120,7 @@ def test_session_gone(lab):
             pass
     os.close(terminal)
     os.waitpid(session, 0)
-    check(arrived(lab) == 0, "the session is gone and the block bites", f"0 of {COUNT}")
+    check(arrived(lab) == 0, "the session is gone and the block drops", f"0 of {COUNT}")
     check(wait_for(lambda: lab.prog_id() is None, 20), "and still it is taken off",
           f"program {lab.prog_id()}")
 
@@ -176,7 +170,7 @@ def test_over_enforcing(lab):
 
 
 def test_tried_again(lab):
-    """A second try has more time, and still goes back to what was before the first."""
+    """A second try has its own time, and goes back to the state before the first."""
     block_far(lab)
     lab.weir("attach", "dev", "near0", "try", "2s")
     lab.weir("attach", "dev", "near0", "try", "8s")
@@ -202,17 +196,17 @@ def test_words(lab):
     check(lab.prog_id() is None, "and nothing is attached", "no program")
 
 
-# ---- who is at the other end ----
+# ---- the peer of an SSH session ----
 
 def test_ssh_peer(lab):
     lab.up()
     ssh = {"SSH_CONNECTION": "198.51.100.9 50000 192.0.2.1 22"}
     done = lab.near.run(WEIR, "attach", "dev", "near0", "try", "9s", env=ssh)
-    check("weir allow add 198.51.100.9 " in done.err, "the peer of the session is warned of",
+    check("weir allow add 198.51.100.9 " in done.err, "a warning names the peer of the session",
           done.err.splitlines()[0])
     lab.weir("allow", "add", "198.51.100.0/24")
     done = lab.near.run(WEIR, "attach", "dev", "near0", "try", "9s", env=ssh)
-    check("SSH" not in done.err, "not when it is allowed", done.err.splitlines()[0])
+    check("SSH" not in done.err, "no warning when it is allowed", done.err.splitlines()[0])
     for address in ("::1", "127.0.0.1", "nonsense", ""):
         done = lab.near.run(WEIR, "attach", "dev", "near0", "try", "9s",
                             env={"SSH_CONNECTION": f"{address} 1 2 3"})

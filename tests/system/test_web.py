@@ -11,10 +11,9 @@ import subprocess
 import tempfile
 import time
 
-from stage import BUILD, NEAR4, WEIR, check, demand, run_tests, skip, wait_for
+from stage import BUILD, NEAR4, STRANGE_MAC, WEIR, check, demand, run_tests, skip, wait_for
 
 PORT = 9108
-STRANGE_MAC = "02:00:00:00:00:99"   # of nobody: weir sees the frame, the stack drops it at once
 SETTINGS = """mode: enforce
 sources:
   windows: 3
