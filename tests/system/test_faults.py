@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What breaks around weir: memory, mounts, interfaces; and what is left after a thousand turns."""
-import json
+"""Faults around weir: no memory, no bpffs, interfaces that go away, frames longer than a page, four
+writers at once. And what is left in the kernel after many attachments and rotations of lists."""
 import os
 import pathlib
 import re
@@ -9,40 +9,29 @@ import subprocess
 import tempfile
 import time
 
-from stage import (BPFFS, FAR4, LONG, NEAR4, PINS, UDP_PORT, WEIR, Failed, Receiver, check, demand,
-                   mount_bpffs, pins, run, run_tests, send_udp, skip, wait_for)
+import owned
+from stage import (BPFFS, LONG, NEAR4, PINS, UDP_PORT, WEIR, Receiver, arrived, check, demand,
+                   mount_bpffs, pins, run, run_tests, skip, wait_for)
 
-CYCLES = int(os.environ.get("WEIR_CYCLES", "0"))      # 0: what CYCLE_SECONDS allow, at most 1000
+CYCLES = int(os.environ.get("WEIR_CYCLES", "0"))      # 0: as CYCLE_SECONDS allow, up to 1000
 CYCLE_SECONDS, WARM_UP = 60 if LONG else 8, 10
 ROTATIONS = 288             # one in five minutes, for a day
 STEP = 1 if LONG else 5     # of the calls that are made to fail
 LIST_LENGTH = 2000
 MAKES = re.compile(r"bpf\((BPF_MAP_CREATE|BPF_MAP_UPDATE_ELEM|BPF_PROG_LOAD|BPF_BTF_LOAD|"
-                   r"BPF_OBJ_PIN|BPF_LINK_CREATE)")     # what wants memory
+                   r"BPF_OBJ_PIN|BPF_LINK_CREATE)")     # calls that need memory
 
 
-def arrived(lab, count=20):
-    receiver = Receiver(lab.near)
-    send_udp(lab.far, FAR4, NEAR4, count)
-    return len(receiver.stop())
-
-
-def loaded(kind):
-    return {each["id"] for each in json.loads(run("bpftool", "-j", kind, "show").out)}
-
-
-def names_of_ours(kind, before):
-    """What is loaded beyond @before under names of ours: others may be at work meanwhile."""
-    new = [each for each in json.loads(run("bpftool", "-j", kind, "show").out)
-           if each["id"] not in before]
-    ours = re.compile(r"weir|buckets|blockset|hints|counters|policy|gate|allow|block|scopes|meta")
-    return [each for each in new if ours.match(each.get("name", ""))]
+def check_none_left(what, group):
+    """No map that was made in @group; a program would hold some."""
+    gone = wait_for(lambda: not group.maps())
+    check(gone, what, f"{len(group.maps())} are left")
 
 
 # ---- an interface that goes away ----
 
 def test_interface_comes_back(lab):
-    """Again and again, under the same name, with the same settings in force."""
+    """Five times under the same name, with the settings kept."""
     lab.weir("limit", "set", "rate", "1/h", "burst", 5)
     passed, seen = [], []
     for _ in range(5):
@@ -59,7 +48,7 @@ def test_interface_comes_back(lab):
     check(not pins(), "and nothing is left", "no pins")
 
 
-# ---- memory that runs out ----
+# ---- no memory ----
 
 def trace(lab, words, *options):
     """Runs weir under strace. Returns it, and its bpf() calls."""
@@ -77,10 +66,10 @@ def strace_works(lab, what):
 
 
 def fail_each_call(lab, words, before, after, step=STEP):
-    """Each call in turn, or one of @step, that takes memory says that there is none.
+    """Each call that needs memory, or one of @step, fails in turn with ENOMEM.
 
     @before: makes the state to start from; @after(done): what is wrong with the state now.
-    Returns lines that say what went wrong, how often it failed, and how often it did without.
+    Returns what went wrong, how often the command failed, and how often it succeeded all the same.
     """
     before()
     done, calls = trace(lab, words)
@@ -100,12 +89,11 @@ def fail_each_call(lab, words, before, after, step=STEP):
 
 
 def test_first_attach_without_memory(lab):
-    """It is all there, or nothing is."""
+    """After a failure everything is attached, or nothing is."""
     what = "attach with any call failing"
     if not strace_works(lab, what):
         return
     lab.up()
-    maps, programs = loaded("map"), loaded("prog")
 
     def before():
         if lab.prog_id() or PINS.exists():
@@ -116,48 +104,18 @@ def test_first_attach_without_memory(lab):
             return None if lab.prog_id() else "nothing is attached"
         return f"{pins() or ''} program {lab.prog_id()} stay" if PINS.exists() or lab.prog_id() else None
 
-    wrong, failed, coped = fail_each_call(lab, ("attach", "dev", "near0"), before, after, 3 * STEP)
-    check(not wrong and failed > 3, f"{what}: all or nothing, and a message",
-          "; ".join(wrong[:3]) or f"{failed} failed, {coped} did without")
-    before()
-    gone = wait_for(lambda: not names_of_ours("map", maps) and not names_of_ours("prog", programs))
-    what = f"{what}: no map and no program stays"
-    left = names_of_ours("map", maps) + names_of_ours("prog", programs)
-    if gone:
-        check(True, what, "none")
-    else:
-        check_theirs(what, left)
-
-
-def check_theirs(what, left):
-    """Maps that some process holds open are that process's, another test's for example."""
-    held = set()
-    for path in pathlib.Path("/proc").glob("[0-9]*/fdinfo/*"):
-        try:
-            held.update(map(int, re.findall(r"^(?:map|prog)_id:\s*(\d+)", path.read_text(), re.M)))
-        except OSError:
-            continue
-    ours = [each for each in left if each["id"] not in held]
-    if ours and other_mounts():
-        skip(what, f"{len(left)} are there, which others may have made at the same time")
-    else:
-        check(not ours, what, f"{len(ours)} that nobody holds, {len(left) - len(ours)} of others")
-
-
-def other_mounts():
-    """Whether another mount namespace has pins of a weir's."""
-    own = os.readlink("/proc/self/ns/mnt")
-    for process in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            if os.readlink(process / "ns/mnt") != own and (process / f"root{PINS}").is_dir():
-                return True
-        except OSError:
-            continue
-    return False
+    with owned.group(what) as group:
+        wrong, failed, coped = fail_each_call(lab, ("attach", "dev", "near0"), before, after,
+                                              3 * STEP)
+        check(not wrong and failed > 3, f"{what}: all or nothing, and a message",
+              "; ".join(wrong[:3]) or f"{failed} failed, {coped} did without")
+        before()
+        if group:
+            check_none_left(f"{what}: no map and no program stays", group)
 
 
 def test_changes_without_memory(lab):
-    """Of a running weir: the old policy goes on as a whole, or the new one is in force."""
+    """Changes of a running weir: the whole old policy is in force, or the whole new one."""
     if not strace_works(lab, "changes with any call failing"):
         return
     lab.attach()
@@ -193,7 +151,7 @@ def state(lab):
 
 
 def test_swap_without_memory(lab):
-    """The old program goes on when the new one does not get in."""
+    """The old program stays where the new one cannot be attached."""
     if not strace_works(lab, "a swap with any call failing"):
         return
     lab.attach()
@@ -211,18 +169,12 @@ def test_swap_without_memory(lab):
 
 
 def test_memory_limit(lab):
-    """A control group with too little for the maps: real failures, in the middle."""
-    root = next((path for path in map(pathlib.Path, ("/sys/fs/cgroup/memory", "/sys/fs/cgroup"))
-                 if (path / "cgroup.procs").exists() and
-                 ((path / "memory.limit_in_bytes").exists() or
-                  "memory" in (path / "cgroup.controllers").read_text())), None)
+    """A control group with too little memory for the maps: real failures, halfway."""
     what = "attach in a control group without memory"
-    group = root / f"weir-{os.getpid()}" if root else None
     try:
-        demand(group, "no memory controller")
-        group.mkdir()
-    except (OSError, Failed) as why:
-        skip(what, f"no control group of one's own: {why}")
+        group = owned.make_group(f"weir-{os.getpid()}")
+    except owned.Unavailable as why:
+        skip(what, why)
         return
     lab.up()
     limit = group / ("memory.max" if (group / "memory.max").exists() else "memory.limit_in_bytes")
@@ -236,7 +188,7 @@ def test_memory_limit(lab):
                 lab.weir("detach", "all")
                 continue
             failed.append(mib)
-            left = pins() if done.status == 1 else []   # killed for want of memory: no time to
+            left = pins() if done.status == 1 else []   # else killed for lack of memory
             if left or lab.prog_id() or (done.status == 1 and not done.err.startswith("weir: ")):
                 wrong.append(f"{mib} MiB: {done}, left {left}, program {lab.prog_id()}")
             lab.weir("detach", "all", expect=None)
@@ -244,7 +196,7 @@ def test_memory_limit(lab):
         wait_for(lambda: not (group / "cgroup.procs").read_text().strip())
         group.rmdir()
     if not failed:
-        skip(what, "maps are not charged to the group of who makes them here")
+        skip(what, "this kernel does not charge maps to the group of the process that makes them")
         return
     check(not wrong, f"{what}: nothing half done", "; ".join(wrong) or
           f"failed with {', '.join(map(str, failed))} MiB")
@@ -255,7 +207,7 @@ def test_memory_limit(lab):
 # ---- frames longer than a page ----
 
 def test_jumbo_frames(lab):
-    """Native mode is refused by name; skb mode sees whole frames, headers and lengths right."""
+    """Native mode is refused with the remedy; skb mode counts whole frames."""
     for namespace, dev in ((lab.near, "near0"), (lab.far, "far0")):
         namespace.run("ip", "link", "set", dev, "mtu", 9000)
     lab.up()
@@ -289,7 +241,7 @@ def test_jumbo_frames(lab):
 # ---- bpffs ----
 
 def test_bpffs_unmounted_under_it(lab):
-    """The program goes on; the tool says what it misses and displaces nothing."""
+    """The program stays in force; the tool reports that bpffs is gone, and displaces nothing."""
     lab.attach()
     lab.weir("limit", "set", "rate", "1/h", "burst", 5)
     first, program = arrived(lab), lab.prog_id()
@@ -314,7 +266,7 @@ def test_bpffs_unmounted_under_it(lab):
 # ---- two writers ----
 
 def test_two_writers(lab):
-    """Rotations of two lists and changes of limits at once: every one of them is kept."""
+    """Two lists rotate while limits are set: no change is lost."""
     lab.attach()
     with tempfile.TemporaryDirectory() as folder:
         scripts = []
@@ -337,93 +289,78 @@ def test_two_writers(lab):
           "".join(said) or f"{limits} of 20 limits, 2 lists, the last of 10 generations of each")
 
 
-# ---- a thousand times ----
+# ---- many times ----
 
-def kernel_memory_kib():
-    """What maps and programs take."""
-    fields = dict(re.findall(r"^(\w+):\s+(\d+) kB", pathlib.Path("/proc/meminfo").read_text(), re.M))
-    return int(fields["Percpu"]) + int(fields["VmallocUsed"]) + int(fields["Slab"])
+def settled(read):
+    """What @read returns once it has stopped falling: the kernel frees maps in its own time."""
+    def stands():
+        before = read()
+        time.sleep(0.3)
+        return read() >= before
+
+    wait_for(stands)
+    return read()
+
+
+def check_memory(what, group, before, times):
+    """One map left behind each time would be 4 KiB at the least."""
+    grown = settled(group.kernel_kib) - before
+    check(grown <= 4 * times, f"{what}: memory does not grow",
+          f"{grown} KiB more than the {before} KiB of this test's processes after the first ones")
 
 
 def test_attach_and_detach_again_and_again(lab):
-    """In one shell each, so that it is weir's time and not Python's."""
+    """In one shell: starting each command from Python would take longer than the command."""
     lab.up()
-    maps, programs = loaded("map"), loaded("prog")
     script = (f"n=0; while [ $n -lt $1 ]; do {WEIR} -q attach dev near0 || exit; "
               f"{WEIR} -q detach all || exit; n=$((n + 1)); done")
 
     def turns(count):
         run(*lab.near.command("sh", "-c", script, "sh", count))
 
-    started = time.monotonic()
-    turns(WARM_UP)
-    each = (time.monotonic() - started) / WARM_UP
-    count = CYCLES or min(1000, max(2 * WARM_UP, int(CYCLE_SECONDS / each)))
-    first = kernel_memory_kib()
-    turns(count - WARM_UP)
-    gone = wait_for(lambda: not names_of_ours("map", maps) and not names_of_ours("prog", programs))
-    grown = kernel_memory_kib() - first
-    left = names_of_ours("map", maps) + names_of_ours("prog", programs)
-    what = f"{count} times attached and detached"
-    check(not pins() and lab.prog_id() is None, f"{what}: no pins, no program on the interface",
-          f"{1000 * each:.0f} ms each")
-    if gone:
-        check(True, f"{what}: no map and no program is left", "none")
-    else:
-        check_theirs(f"{what}: no map and no program is left", left)
-    figures = f"{grown} KiB more than after the first {WARM_UP}, of all the machine"
-    # One map left behind in each turn would be 4 KiB at the least.
-    if grown > 4 * count and other_mounts():
-        skip(f"{what}: memory", f"others use it at the same time: {figures}")
-    else:
-        check(grown <= 4 * count, f"{what}: memory does not grow", figures)
+    with owned.group("attached and detached again and again") as group:
+        started = time.monotonic()
+        turns(WARM_UP)
+        each = (time.monotonic() - started) / WARM_UP
+        count = CYCLES or min(1000, max(2 * WARM_UP, int(CYCLE_SECONDS / each)))
+        before = group and settled(group.kernel_kib)
+        turns(count - WARM_UP)
+        what = f"{count} times attached and detached"
+        check(not pins() and lab.prog_id() is None, f"{what}: no pins, no program on the interface",
+              f"{1000 * each:.0f} ms each")
+        if group:
+            check_none_left(f"{what}: no map and no program is left", group)
+            check_memory(what, group, before, count)
 
 
 def test_a_day_of_rotations(lab):
-    """One list, another content each time, as a cron job would every five minutes."""
-    lab.attach()
-    receiver = Receiver(lab.near)
-    with tempfile.TemporaryDirectory() as folder:
+    """One list with other contents each time, as by a cron job every five minutes."""
+    what = "a day of rotations"
+    with owned.group(what) as group, tempfile.TemporaryDirectory() as folder:
+        lab.attach()
+        receiver = Receiver(lab.near)
         for n in (0, 1):
             pathlib.Path(folder, str(n)).write_text("".join(
                 f"198.51.{i >> 8}.{i & 255}\n" for i in range(n, LIST_LENGTH + 17 * n)))
         script = (f"n=0; while [ $n -lt $1 ]; do {WEIR} -q list load day file {folder}/$((n % 2)) "
                   "|| exit; n=$((n + 1)); done")
         run(*lab.near.command("sh", "-c", script, "sh", 8))
-        settled = wait_for(lambda: count_ours(lab) == count_ours(lab, 0.3))
-        maps, memory = count_ours(lab), kernel_memory_kib()
+        maps = group and settled(lambda: len(group.maps()))
+        memory = group and settled(group.kernel_kib)
         flood = lab.start_flood("to", NEAR4, "from", "203.0.113.7/32", "pps", 200, "seconds", 100)
         run(*lab.near.command("sh", "-c", script, "sh", ROTATIONS))
         flood.stop()
-    back = wait_for(lambda: count_ours(lab) == maps)
-    passed, lost = len(receiver.stop()), lab.lost()
-    shown = lab.read("list", "show")["lists"][0]
-    check(shown["generation"] == ROTATIONS + 8, "a day of rotations", f"{ROTATIONS} in {flood.seconds:.0f} s, "
-          f"generation {shown['generation']}")
-    check(settled and back, "as many maps as before it", f"{maps} before, {count_ours(lab)} after")
-    grown = kernel_memory_kib() - memory
-    if grown > 4 * ROTATIONS and other_mounts():
-        skip("a day of rotations: memory", f"others use it at the same time: {grown} KiB more")
-    else:
-        check(grown <= 4 * ROTATIONS, "a day of rotations: memory does not grow", f"{grown} KiB more")
-    check(passed >= flood.packets - lost, "and not one packet of somebody unlisted fell",
-          f"{passed} of {flood.packets} passed, {lost} lost before")
-
-
-def count_ours(lab, wait=0):
-    """Maps that this lab's weir has, those inside others included: all have ids from it."""
-    time.sleep(wait)
-    return sum(1 for path in PINS.rglob("*") if path.is_file()) + len(inner_maps())
-
-
-def inner_maps():
-    found = []
-    for pin in pins():
-        each = json.loads(run("bpftool", "-j", "map", "show", "pinned", pin).out)
-        if each["type"] == "array_of_maps":
-            dump = json.loads(run("bpftool", "-j", "map", "dump", "id", each["id"]).out)
-            found += [slot for slot in dump if "value" in slot]
-    return found
+        passed, lost = len(receiver.stop()), lab.lost()
+        shown = lab.read("list", "show")["lists"][0]
+        check(shown["generation"] == ROTATIONS + 8, what,
+              f"{ROTATIONS} in {flood.seconds:.0f} s, generation {shown['generation']}")
+        if group:
+            back = wait_for(lambda: len(group.maps()) == maps)
+            check(back and maps, f"{what}: as many maps as before it",
+                  f"{maps} before, {len(group.maps())} after")
+            check_memory(what, group, memory, ROTATIONS)
+        check(passed >= flood.packets - lost, "and not one packet of an unlisted source dropped",
+              f"{passed} of {flood.packets} passed, {lost} lost before")
 
 
 if __name__ == "__main__":

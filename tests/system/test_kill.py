@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""weir killed at any moment: packets see the old policy or the new one, and the next command works.
+"""weir is killed at any moment: packets see the old policy or the new one, and the next command
+works.
 
-Four sources tell which policy is in force. Two of them are on one generation of
-a list each, the third in a block entry, the fourth under a limit: so every
-change of the settings shows as a pattern of who gets through. Meanwhile flows of
-sources whose fate no change touches run without a pause.
+Four sources show which policy is in force. Two are each on one generation of a list, the third is
+in a block entry, the fourth has a limit: so each change of the settings shows as a pattern of
+sources that are held back. Meanwhile flows of sources that no change concerns run without a pause.
 """
 import contextlib
 import ctypes
 import json
 import os
-import pathlib
 import platform
 import random
 import signal
@@ -19,6 +18,7 @@ import subprocess
 import tempfile
 import time
 
+import owned
 from stage import (LONG, NEAR4, PINS, WEIR, Receiver, check, demand, libc, pins, run, run_tests,
                    skip, wait_for)
 from test_lists import ask, use_sources, write
@@ -26,21 +26,21 @@ from test_lists import ask, use_sources, write
 ON_OLD, ON_NEW, ENTRY, LIMITED = PROBES = ("203.0.113.10", "203.0.113.11", "203.0.113.12",
                                            "203.0.113.13")
 PROBE_PORT, PROBE_PACKETS = 7010, 3
-# By an entry and by a list, both sources of one flow.
+# Both are sources of one flow.
 BLOCKED_BY_ENTRY, BLOCKED_BY_LIST, BLOCKED = "198.51.100.16", "198.51.100.17", "198.51.100.16/31"
 ALLOWED, NEUTRAL = "198.51.100.7", "203.0.113.7"
 FLOWS = ((BLOCKED, 7001), (ALLOWED, 7002), (NEUTRAL, 7003))
 FLOW_PPS = 1000
 LIST_LENGTH = 200000
 KILLS = 160 if LONG else 50
-STEP = 1 if LONG else 4       # of the writes before which it is killed
+STEP = 1 if LONG else 4       # of the writes: it is killed before each of these
 LIMIT = ("from", f"{LIMITED}/32", "rate", "1/h", "burst", "1")
 
 
-# ---- what is done, and what it must lead to ----
+# ---- commands, and their results ----
 
 class Action:
-    """A command, and the pattern of sources held back when it has taken effect."""
+    """A command, and which sources are held back once it has taken effect."""
 
     def __init__(self, name, words, result):
         self.name, self.words, self.result = name, words, result
@@ -50,19 +50,19 @@ class Action:
 
 
 def change(source, held):
-    """Of one source; the others stay."""
+    """The result of a command that changes one source only."""
     def result(before):
         return {**before, source: held}
     return result
 
 
 def all_held(*held):
-    """Of all: nothing of what was before stays."""
+    """The result of a command that replaces all settings."""
     return lambda before: {source: source in held for source in PROBES}
 
 
 def actions(folder):
-    """Each of a pair undoes the other."""
+    """Pairs of commands of which each undoes the other."""
     for n, held in enumerate((ON_OLD, ON_NEW)):
         with open(f"{folder}/list {n}", "w", encoding="ascii") as file:
             file.write(f"{held}\n{BLOCKED_BY_LIST}\n{ALLOWED}\n")
@@ -91,10 +91,10 @@ def actions(folder):
     }
 
 
-# ---- who gets through ----
+# ---- probes ----
 
 class Probes:
-    """Sockets of the four sources, and the one behind weir that hears them."""
+    """Sockets of the four sources, and the one behind weir that receives from them."""
 
     def __init__(self, lab):
         self.sockets, self.round = {}, 0
@@ -107,7 +107,7 @@ class Probes:
         self.ear.bind(("", PROBE_PORT))
 
     def send(self, patience=0.004):
-        """Returns which of the sources are held back: not all of their packets arrive."""
+        """Returns which sources are held back, that is, of which not all packets arrive."""
         self.round += 1
         for _ in range(PROBE_PACKETS):
             for sock in self.sockets.values():
@@ -121,7 +121,8 @@ class Probes:
         return {source: count < PROBE_PACKETS for source, count in arrived.items()}
 
     def expect(self, *expected):
-        """As one of @expected; what looks otherwise gets time, since it may only be late."""
+        """Returns what is held back. If that is none of @expected, packets may only be late, and it
+        asks again with more patience."""
         held = self.send()
         return held if held in expected else self.send(0.2)
 
@@ -134,19 +135,18 @@ def text(held):
     return "".join("x" if held[source] else "." for source in PROBES)
 
 
-# ---- the field ----
+# ---- one run ----
 
 class Field:
-    """weir attached, flows of the untouched sources on, and a count of what went wrong."""
+    """weir attached, the flows running, and a list of what went wrong."""
 
-    def __init__(self, lab, folder):
-        self.lab = lab
-        self.maps, self.programs = ids("map"), ids("prog")
+    def __init__(self, lab, folder, group):
+        self.lab, self.group = lab, group
         lab.attach()
         use_sources(lab, *PROBES)
         self.actions = actions(folder)
         for action in (self.actions["restore"][1], self.actions["restore"][0]):
-            lab.weir(*action.words)     # both, so that there is a previous generation
+            lab.weir(*action.words)     # both: there is a previous generation then
         self.receivers = [Receiver(lab.near, port) for _, port in FLOWS]
         self.floods = [lab.start_flood("to", NEAR4, "from", source, "sources",
                                        2 if source == BLOCKED else 1, "dport", port, "pps",
@@ -157,7 +157,7 @@ class Field:
         self.wrong, self.kills, self.ended = [], 0, 0
 
     def next_of(self, pair):
-        """The one that changes something now; of attach, the same again."""
+        """The command of @pair that changes something now."""
         return pair[0] if pair[0].result(self.held) != self.held else pair[1]
 
     def start(self, action):
@@ -166,7 +166,7 @@ class Field:
                                     stderr=subprocess.DEVNULL)
 
     def after_a_kill(self, action, when):
-        """Packets see the old or the new; the next command works; what is said is what is so."""
+        """Packets see the old or the new policy, the next command works, and `save` says which."""
         before, after = self.held, action.result(self.held)
         self.held = self.probes.expect(before, after)
         if self.held not in (before, after):
@@ -186,17 +186,17 @@ class Field:
         if said != now or now != self.held:
             self.wrong.append(f"{action} {when}: {text(self.held)} was in force, then "
                               f"{text(now)}, weir says {text(said)}")
-            # Whatever came of it, the next kill starts from settings that are whole.
+            # The next kill must start from settings that are whole.
             self.repair()
 
     def said(self):
-        """Whom weir itself says to be held back."""
+        """Which sources are held back by what `save` prints."""
         saved = self.lab.weir("save").out
         return {ON_OLD: '/list 0"' in saved, ON_NEW: '/list 1"' in saved,
                 ENTRY: f"block add {ENTRY}/32" in saved, LIMITED: f"from {LIMITED}/32" in saved}
 
     def do(self, action):
-        """Without a kill. Returns how long it took."""
+        """Runs it to its end. Returns the seconds that it took."""
         started = time.monotonic()
         self.lab.weir(*action.words)
         seconds = time.monotonic() - started
@@ -214,7 +214,7 @@ class Field:
               f"{self.kills} killed, {self.ended} had ended")
 
     def close(self, what):
-        """The flows; what is left when weir is gone."""
+        """Checks the flows, and what is left after `detach all`."""
         blocked, allowed, neutral = floods = [flood.stop() for flood in self.floods]
         came = [len(receiver.stop()) for receiver in self.receivers]
         self.probes.close()
@@ -222,27 +222,29 @@ class Field:
         check(came[0] == 0 and blocked.packets > FLOW_PPS, f"{what}: a blocked source never passes",
               f"{blocked}, {came[0]} passed")
         for name, flood, count in (("an allowed source", allowed, came[1]),
-                                   ("one that nothing is said of", neutral, came[2])):
+                                   ("a source without any entry", neutral, came[2])):
             check(flood.packets - lost <= count <= flood.packets, f"{what}: {name} always passes",
                   f"{flood}, {count} passed, {lost} lost before")
         sent = sum(flood.packets for flood in floods)
         check(stats.packets >= sent - lost, f"{what}: counters are kept",
               f"{stats.packets} counted, {sent} sent in the flows")
-        maps, programs = pinned_maps(), {self.lab.prog_id()}
+        if self.group:
+            missed = len(pinned_maps() - self.group.maps())
+            check(not missed, f"{what}: the group's maps include those in use",
+                  f"{len(pinned_maps())} in use, {missed} not counted")
         self.lab.weir("detach", "all")
         check(not pins() and not PINS.exists() and self.lab.prog_id() is None,
               f"{what}: detach all leaves no pins and no program", pins() or "none")
-        check_gone(what, self.maps, self.programs, maps, programs)
+        if self.group:
+            gone = wait_for(lambda: not self.group.maps())
+            check(gone, f"{what}: no map that weir made is left",
+                  f"{len(self.group.maps())} are left")
 
 
-# ---- what is loaded into the kernel ----
-
-def ids(kind):
-    return {each["id"] for each in json.loads(run("bpftool", "-j", kind, "show").out)}
-
+# ---- the maps in use ----
 
 def pinned_maps():
-    """The maps that are pinned here, and those inside them."""
+    """The ids of the maps that are pinned here, and of those inside them."""
     found = set()
     for pin in pins():
         each = json.loads(run("bpftool", "-j", "map", "show", "pinned", pin).out)
@@ -254,51 +256,22 @@ def pinned_maps():
     return found
 
 
-def others_use_bpf():
-    """Whether anybody else on this machine has maps or programs, or pins that we cannot see."""
-    own = os.readlink("/proc/self/ns/mnt")
-    for process in pathlib.Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if os.readlink(process / "ns/mnt") != own and \
-               (process / f"root{PINS}").is_dir():
-                return True
-            for path in process.glob("fdinfo/*"):
-                if path.read_text().find("\nmap_id:") >= 0:
-                    return True
-    return False
-
-
-def check_gone(what, maps_before, programs_before, maps, programs):
-    """@maps, @programs: those in use to the last."""
-    gone = wait_for(lambda: not maps & ids("map") and not programs & ids("prog"))
-    check(gone and maps and programs, f"{what}: no map and no program of ours is left",
-          f"{len(maps & ids('map'))} of {len(maps)} maps, "
-          f"{len(programs & ids('prog'))} of {len(programs)} programs")
-    what = f"{what}: as many maps and programs as before"
-    good = wait_for(lambda: not ids("map") - maps_before and not ids("prog") - programs_before, 5)
-    figures = (f"{len(maps_before)} and {len(programs_before)} before, {len(ids('map'))} and "
-               f"{len(ids('prog'))} after")
-    if not good and others_use_bpf():
-        skip(what, f"others make some at the same time: {figures}")
-    else:
-        check(good, what, figures)
-
-
 # ---- at random moments ----
 
 def test_kill_at_random_moments(lab):
     seed = int(os.environ.get("WEIR_SEED", "1"))
     moments = random.Random(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        field = Field(lab, folder)
+    with owned.group("killed at random moments") as group, \
+            tempfile.TemporaryDirectory() as folder:
+        field = Field(lab, folder, group)
         pairs = list(field.actions.values())
-        # From the first tenth of a millisecond on, to where the longer ones are over.
+        # The latest moment of each pair: a little after the slower command ends.
         latest = [max(0.06, *(1.1 * field.do(field.next_of(pair)) for _ in pair)) for pair in pairs]
         counts = dict.fromkeys(field.actions, 0)
         while field.kills < KILLS:
             n = (field.kills + field.ended) % len(pairs)
             action, name = field.next_of(pairs[n]), list(field.actions)[n]
-            # The shorter ones end long before; half of the moments are for them.
+            # Short commands end early: half of the moments are spread by their logarithm.
             delay = 0.0001 * (latest[n] / 0.0001) ** moments.random() if moments.random() < 0.5 \
                 else moments.uniform(0.0001, latest[n] if n < 2 else 0.02)
             process = field.start(action)
@@ -326,7 +299,7 @@ CALLS = {"x86_64": {"bpf": 321, "others": (82, 83, 84, 87, 263, 264, 316, 258, 4
 
 
 class SyscallInfo(ctypes.Structure):
-    """struct ptrace_syscall_info, as it is when a call begins."""
+    """struct ptrace_syscall_info as filled in on entry of a system call."""
     _fields_ = [("op", ctypes.c_uint8), ("arch", ctypes.c_uint32), ("ip", ctypes.c_uint64),
                 ("sp", ctypes.c_uint64), ("number", ctypes.c_uint64), ("args", ctypes.c_uint64 * 6)]
 
@@ -338,7 +311,7 @@ def ptrace(request, pid, address=0, data=0):
 
 
 def begins_to_write(pid):
-    """Whether the traced process has stopped where a call begins that changes something."""
+    """Whether the traced process has stopped on entry of a call that changes something."""
     info, calls = SyscallInfo(), CALLS[platform.machine()]
     ptrace(GET_SYSCALL_INFO, pid, ctypes.sizeof(info), ctypes.addressof(info))
     if info.op != ENTRY_STOP:
@@ -349,13 +322,13 @@ def begins_to_write(pid):
 
 
 def become_weir(action):
-    """In the child."""
+    """Runs in the child."""
     try:
         null = os.open(os.devnull, os.O_RDWR)
         for fd in range(3):
             os.dup2(null, fd)
         libc.ptrace(TRACE_ME, 0, None, None)
-        # The leak checker is a tracer itself, and there can be only one.
+        # The leak checker traces, too, and a process has only one tracer.
         os.execve(WEIR, [str(WEIR), *map(str, action.words)],
                   {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
     finally:
@@ -363,7 +336,7 @@ def become_weir(action):
 
 
 def start_traced(field, action):
-    """Returns when it has become weir, before its first instruction."""
+    """Returns once the child has executed weir, before its first instruction."""
     with field.lab.near:
         pid = os.fork()
         if not pid:
@@ -374,7 +347,7 @@ def start_traced(field, action):
 
 
 def kill_before_write(field, action, number):
-    """Kills it when its write of that number begins. Returns whether it came so far."""
+    """Kills it before the write of that number. Returns whether it had as many."""
     pid, writes, passed_on = start_traced(field, action), 0, 0
     while True:
         ptrace(SYSCALL, pid, 0, passed_on)
@@ -396,7 +369,7 @@ def kill_before_write(field, action, number):
 
 
 def kill_between_writes(field, action, undo):
-    """Returns how many writes there are, to within STEP."""
+    """Returns the number of writes, to within STEP."""
     number, came_so_far = 1 - STEP, True
     while came_so_far:
         if action is not undo and action.result(field.held) == field.held:
@@ -410,12 +383,13 @@ def kill_between_writes(field, action, undo):
 
 
 def test_kill_between_any_two_writes(lab):
-    """Every state that a command can leave behind, one after the other."""
+    """Kills each command before each of its writes: all states that it can leave behind."""
     if platform.machine() not in CALLS:
         skip("killed between any two writes", f"system calls of {platform.machine()} not known")
         return
-    with tempfile.TemporaryDirectory() as folder:
-        field = Field(lab, folder)
+    with owned.group("killed between any two writes") as group, \
+            tempfile.TemporaryDirectory() as folder:
+        field = Field(lab, folder, group)
         writes = {}
         for pair in field.actions.values():
             for action, undo in (pair, pair[::-1]):
