@@ -96,7 +96,7 @@ static inline void program_set(struct program *program, struct settings *is)
 	program->settings = *is;
 }
 
-/* Adds a limit; @from NULL: for everybody. */
+/* Adds a limit; @from NULL: for all sources. */
 static inline void add_limit(struct settings *settings, const char *from,
 			     struct weir_limit_spec spec, uint8_t v4_bits, uint8_t v6_bits)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What becomes of which packet: built here, run through the real program, and
- * judged by the counters, and by the bucket that it was charged to, which names
- * its source and its class.
+ * The verdict on packets of all kinds. They are built here and run through the
+ * real program; checked are the counters, and the bucket that was charged, which
+ * names the packet's source and class.
  */
 #include <linux/bpf.h>
 
@@ -120,7 +120,7 @@ static int forget_bucket(const struct weir_bucket_key *key, const struct weir_bu
 	return 0;
 }
 
-/* With every limit and debt gone. */
+/* Removes all that sources owe. */
 static void start_afresh(void)
 {
 	static const struct weir_gate_line empty[WEIR_GATE_LINES];
@@ -189,7 +189,7 @@ static void test_parser(struct check *check)
 		   "%zu kinds, %u packets", PARSE_ROWS, packets);
 }
 
-/* More bytes behind the packet change its size and nothing else. */
+/* Bytes behind the packet change its size and nothing else. */
 static void test_padding(struct check *check)
 {
 	unsigned int packets = 0;
@@ -206,7 +206,7 @@ static void test_padding(struct check *check)
 
 			build_frame(&bytes, row->words);
 			if (row->reason == WEIR_DROP_IPV4 || row->reason == WEIR_DROP_IPV6)
-				break;	/* with more bytes some of these no longer lie */
+				break;	/* with more bytes the length of some is right */
 			set_source(&bytes, i + 1);
 			memset(append(&bytes, 60), fill, 60);
 			run_frame(weir_fd(skel), bytes.at, bytes.size, 1);
@@ -263,7 +263,7 @@ static enum weir_reason reason_at(const struct cut_row *row, uint32_t size)
 	return row->whole;
 }
 
-/* The test run wants a whole Ethernet header; below, the parser is asked directly. */
+/* A test run needs a whole Ethernet header; for less only the parser is called. */
 static enum weir_reason run_cut(const struct frame_bytes *bytes, uint32_t size)
 {
 	struct weir_counters counters;
@@ -282,7 +282,7 @@ static enum weir_reason run_cut(const struct frame_bytes *bytes, uint32_t size)
 				break;
 		if (reason != native && native != WEIR_CONTINUE)
 			reason = WEIR_REASON_MAX;
-		/* Within its limit or not: it was read to the end. */
+		/* Within its limit or not, it was parsed to the end. */
 		native = reason == WEIR_DROP_RATE ? PASSES : reason;
 	}
 	free(exact);
@@ -317,7 +317,7 @@ static void test_cuts(struct check *check, const struct cut_row *rows, size_t co
 	check_done(check, what, "%u packets of %zu kinds", packets, count);
 }
 
-/* ---- who may come in ---- */
+/* ---- lists and bans ---- */
 
 static const char *const allowed[] = { "192.0.2.16/28", "2001:db8:0:a::/64" };
 static const char *const blocked[] = { "192.0.2.0/24", "2001:db8::/48" };
@@ -458,7 +458,7 @@ static void test_ban_ends(struct check *check)
 	start_afresh();
 	begun = now_ns();
 	set_lists(0);
-	/* On a slow machine this takes longer than the ban. */
+	/* On a slow machine the write takes longer than BAN_NS. */
 	ban_ns = BAN_NS + 8 * (now_ns() - begun);
 	end = now_ns() + ban_ns;
 	set_lists(end);		/* changes this one entry */
@@ -479,7 +479,7 @@ static void test_ban_ends(struct check *check)
 		   "%u packets dropped, the first after the end passes", before);
 }
 
-/* More than the first hash of hosts has room for, and then none. */
+/* More bans than the first hash of hosts has room for, and then none. */
 static void test_many_bans(struct check *check)
 {
 	enum { MANY = 10000 };
@@ -536,7 +536,7 @@ struct limit_row {
 #define HOURLY(burst) .rate_packets = 1, .per_s = 3600, .burst_packets = burst
 #define SLOWLY(frames, bytes) .rate_bits_per_s = 1000, .burst_bits = (frames) * (bytes) * 8
 
-/* So slow that no token comes back while the test runs: the burst is what passes. */
+/* Rates so low that only the burst passes while the test runs. */
 static const struct limit_row limit_rows[] = {
 	{ "packets", NULL, { .any_proto = 1, HOURLY(10) }, 32, 64, { "192.0.2.1" }, "ip4 udp:53",
 	  NULL, 50, 10 },
