@@ -590,7 +590,7 @@ static void *work(void *argument)
 	while (!stopped && !worker->error && !state->ended) {
 		if (!worker->slow)
 			worker->error = run_program(worker, INT_MAX);
-		else if (now_ns() < (int64_t)state->due)
+		else if (now_ns() < state->due)
 			sleep_until(state->due);
 		else
 			worker->error = run_program(worker, 1);

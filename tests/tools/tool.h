@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the traffic tools share: how they fail, and their clock. */
+/* What the traffic tools share: how they fail. */
 #ifndef WEIR_TESTS_TOOL_H
 #define WEIR_TESTS_TOOL_H
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <time.h>
+
+#include "user/host/clock.h"
 
 #define NS_PER_S 1000000000LL
 
@@ -23,15 +23,6 @@ static inline __attribute__((format(printf, 1, 2))) enum outcome failed(const ch
 	va_end(args);
 	fprintf(stderr, "\n");
 	return FAILED;
-}
-
-/* CLOCK_MONOTONIC, which BPF programs and other processes read, too. */
-static inline int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
 #endif
