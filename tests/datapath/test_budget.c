@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Budgets under floods: who is let through when there is not enough for all. In
+ * Budgets under floods: which sources pass when there is not enough for all. In
  * real time, through the real program: each actor sends at its pace from its
- * sources, and what counts is how much of each one's traffic passed.
+ * sources, and checked is the part of each actor's packets that passed.
  */
 #include <linux/bpf.h>
 #include <netinet/in.h>
@@ -19,15 +19,15 @@
 #define RATE	5000 /* packets per second, of the budget */
 #define SETTLE	0.7 /* seconds until what passes is counted */
 #define STILL	0.002 /* seconds; a packet takes some 2 us */
-#define BUSY	0.02 /* of the time: then how much passed says nothing about weir */
+#define BUSY	0.02 /* of the time: then a low rate says nothing about weir */
 #define FRAME	60
 
-enum who { RANDOM_SOURCES, HOSTS, HOSTS_V6 };
+enum origin { RANDOM_SOURCES, HOSTS, HOSTS_V6 };
 
 /* Sends @pps packets a second, from @count hosts in turn or from anywhere. */
 struct actor {
 	const char *name;
-	enum who who;
+	enum origin origin;
 	uint32_t first, count, stride; /* of HOSTS: IPv4 */
 	uint32_t pps;
 	bool known, syn;
@@ -50,11 +50,11 @@ static void build(struct actor *actor)
 	static const uint8_t v4[] = { 0x45, 0, 0,  46, 0, 1,   0, 0, 64, 6,
 				      0,    0, 192, 0, 2, 99, 192, 0, 2,  1 };
 	static const uint8_t v6[] = { 0x60, 0, 0, 0, 0, 26, 6, 64 };
-	uint8_t *tcp = actor->frame + 14 + (actor->who == HOSTS_V6 ? 40 : 20);
+	uint8_t *tcp = actor->frame + 14 + (actor->origin == HOSTS_V6 ? 40 : 20);
 
-	actor->frame[12] = actor->who == HOSTS_V6 ? 0x86 : 0x08;
-	actor->frame[13] = actor->who == HOSTS_V6 ? 0xdd : 0x00;
-	if (actor->who == HOSTS_V6)
+	actor->frame[12] = actor->origin == HOSTS_V6 ? 0x86 : 0x08;
+	actor->frame[13] = actor->origin == HOSTS_V6 ? 0xdd : 0x00;
+	if (actor->origin == HOSTS_V6)
 		memcpy(actor->frame + 14, v6, sizeof(v6));
 	else
 		memcpy(actor->frame + 14, v4, sizeof(v4));
@@ -66,13 +66,13 @@ static void build(struct actor *actor)
 static void put_source(struct actor *actor)
 {
 	uint32_t source, host = actor->number++ % (actor->count ? actor->count : 1);
-	uint8_t *at = actor->frame + 14 + (actor->who == HOSTS_V6 ? 8 : 12);
+	uint8_t *at = actor->frame + 14 + (actor->origin == HOSTS_V6 ? 8 : 12);
 
-	if (actor->who == RANDOM_SOURCES)
+	if (actor->origin == RANDOM_SOURCES)
 		source = check_random(&random_state);
 	else
 		source = actor->first + host * actor->stride;
-	if (actor->who == HOSTS_V6) {
+	if (actor->origin == HOSTS_V6) {
 		/* a /48 of @first, and in it a /64 for each packet */
 		memcpy(at, (uint8_t[]){ 0x20, 1, 0x0d, 0xb8 }, 4);
 		at[4] = actor->first >> 8;
@@ -90,7 +90,7 @@ static void transmit(struct actor *actor, bool counts)
 	uint32_t action;
 
 	put_source(actor);
-	action = run_frame(prog_fd, actor->frame, FRAME + (actor->who == HOSTS_V6 ? 20 : 0), 1);
+	action = run_frame(prog_fd, actor->frame, FRAME + (actor->origin == HOSTS_V6 ? 20 : 0), 1);
 	actor->sent += counts;
 	actor->passed += counts && action == XDP_PASS;
 }
@@ -126,7 +126,7 @@ static void introduce(const struct actor *actor)
 	known_close(&known);
 }
 
-/* All actors at once, for @seconds after they have settled. Returns that time exactly. */
+/* Runs all actors for @seconds after they have settled. Returns the exact time. */
 static double play(struct actor *actors, int count, double seconds)
 {
 	double start = check_seconds(), now, from = 0, before = start, gaps = 0;
@@ -150,7 +150,7 @@ static double play(struct actor *actors, int count, double seconds)
 			if (now < actors[i].due)
 				continue;
 			actors[i].due += 1.0 / actors[i].pps;
-			if (actors[i].due < now - 0.01)	/* this thread stood still */
+			if (actors[i].due < now - 0.01)	/* this thread has stood still */
 				actors[i].due = now;
 			transmit(&actors[i], counts);
 		}
@@ -160,8 +160,8 @@ static double play(struct actor *actors, int count, double seconds)
 }
 
 /*
- * What the budget would have let through, had the machine been ours alone: this
- * thread stands still now and then, and a bucket fills no further than its burst.
+ * The whole budget must have passed, unless this thread stood still: a bucket
+ * fills no further than its burst, so what a stall wastes does not come back.
  */
 static void check_used_up(double rate, double offered)
 {
@@ -232,7 +232,7 @@ static void test_calm(void)
 	CHECK(&check, actors[0].passed == actors[0].sent, "%llu of %llu",
 	      (unsigned long long)actors[0].passed, (unsigned long long)actors[0].sent);
 	check_sums(numbers(actors, 1));
-	check_done(&check, "below its budget nobody is touched", "%llu of %llu passed",
+	check_done(&check, "below its budget no packet drops", "%llu of %llu passed",
 		   (unsigned long long)actors[0].passed, (unsigned long long)actors[0].sent);
 }
 
@@ -294,7 +294,7 @@ static void test_returning(void)
 	play(actors, 2, 2);
 	CHECK(&check, share_of(&actors[0]) >= 0.8, "%.1f %% of the newcomers passed",
 	      100 * share_of(&actors[0]));
-	check_done(&check, "newcomers who come again, under a flood of random sources",
+	check_done(&check, "newcomers that return, under a flood of random sources",
 		   "%.1f %% of theirs passed, %.2f %% of the flood", 100 * share_of(&actors[0]),
 		   100 * share_of(&actors[1]));
 }
@@ -320,7 +320,7 @@ static void test_networks(void)
 		   100 * share_of(&actors[1]), rate);
 }
 
-/* One source that never sends a second packet from the same /64. */
+/* A source that never sends two packets from the same /64. */
 static void test_ipv6(void)
 {
 	struct actor actors[] = {
@@ -337,7 +337,7 @@ static void test_ipv6(void)
 		   100 * share_of(&actors[1]), rate);
 }
 
-/* A SYN flood must never take established traffic with it. */
+/* A SYN flood must not make established traffic drop. */
 static void test_syn(void)
 {
 	struct weir_limit_spec all = { .any_proto = 1, .rate_packets = RATE, .per_s = 1 };
@@ -361,7 +361,7 @@ static void test_syn(void)
 
 /* ---- learning ---- */
 
-/* Seen in three minutes, which are shortened, and not over a limit: then known. */
+/* A source seen in three minutes (shortened here) without exceeding a limit is known. */
 static void test_learning(int fd)
 {
 	struct actor good = { "good", HOSTS, NET(198, 51, 100, 7), 1, 1, 1 };
@@ -376,7 +376,7 @@ static void test_learning(int fd)
 	build(&late);
 	prog_fd = fd;
 	for (int minute = 0; minute < 4; minute++) {
-		for (int i = 0; i < 64; i++)	/* one of them is looked at */
+		for (int i = 0; i < 64; i++)	/* the program samples one of them */
 			transmit(&good, false);
 		usleep(150000);	/* 2^27 ns are 134 ms */
 	}
@@ -385,18 +385,18 @@ static void test_learning(int fd)
 	prog_fd = was;
 	if (known_open(&program.maps, &known, err))
 		die(err, -EIO);
-	/* In shortened minutes: only what stands in the table can be asked. */
+	/* The minutes are shortened, so only the table's contents can be counted. */
 	known.minute = known_minute(now_ns(), 27);
 	known_count(&known, &count);
 	CHECK(&check, count.known == 1 && count.learning == 1, "%llu known, %llu learning",
 	      (unsigned long long)count.known, (unsigned long long)count.learning);
 	known_close(&known);
-	check_done(&check, "who is seen in three different minutes is known",
+	check_done(&check, "a source seen in three different minutes is known",
 		   "%llu known, %llu being learnt", (unsigned long long)count.known,
 		   (unsigned long long)count.learning);
 }
 
-/* A million, and how many of them found no room. */
+/* A million known sources: few find no room, and few strangers get past the filter. */
 static void test_a_million_known(void)
 {
 	uint64_t lost = 0, forgotten = 0, suspected = 0, hash;
@@ -424,7 +424,7 @@ static void test_a_million_known(void)
 	CHECK(&check, suspected < 100000, "the filter let %llu strangers of a million past",
 	      (unsigned long long)suspected);
 	CHECK(&check, lost < 20000, "%llu found no room", (unsigned long long)lost);
-	CHECK(&check, lost == forgotten, "%llu were told to be known and are not",
+	CHECK(&check, lost == forgotten, "%llu were accepted and are not known",
 	      (unsigned long long)(forgotten - lost));
 	check_done(&check, "a million known sources",
 		   "%llu found no room; of a million strangers %llu get past the filter",
@@ -489,7 +489,7 @@ static void test_two_cpus(void)
 		pthread_join(shooters[i].thread, NULL);
 	seconds = check_seconds() - start;
 	sum = shooters[0].passed + shooters[1].passed;
-	/* All of them are seen for the first time: a quarter of the burst. */
+	/* All sources are first-seen: these have a quarter of the burst. */
 	expected = RATE * seconds + RATE / 10 / 4;
 	still = shooters[0].still < shooters[1].still ? shooters[0].still : shooters[1].still;
 	CHECK(&check, (sum > 0.95 * expected || still > BUSY * seconds) && sum < 1.05 * expected,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A terminal for programs that draw on it: what a person would see, as lines of text."""
+"""A terminal for programs that draw on it: its screen as lines of text."""
 import fcntl
 import os
 import pty

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command line: what is refused and how, exit statuses, JSON and the width of the text."""
+"""The command line: refusals, exit statuses, the shape of the JSON, and the width of the text."""
 import json
 import pathlib
 import re
@@ -144,7 +144,7 @@ WRONG = {
 
 
 def complaint(lab, line, word):
-    """What is not as it must be when such a line is refused, if anything."""
+    """What is wrong with how such a line was refused; empty: nothing."""
     done = lab.weir(*shlex.split(line), expect=None)
     first = done.err.partition("\n")[0]
     if done.status != 2:
@@ -155,7 +155,7 @@ def complaint(lab, line, word):
 
 
 def state(lab):
-    """All that a wrong command line could have changed."""
+    """All state that a wrong command line could have changed."""
     if not PINS.exists():
         return None
     return lab.weir("save").out, lab.read("limit", "show"), lab.read("show", "status")
@@ -194,7 +194,7 @@ def test_wrong_words_make_no_maps(lab):
 
 
 def test_not_in_use(lab):
-    """Where nothing is set, there is nothing to read, and reading makes nothing."""
+    """Without weir in use, reading commands show nothing and make nothing."""
     for line in ("show status", "show stats", "show sources", "show source 198.51.100.1",
                  "limit show", "limit del", "limit flush", "allow show", "block show", "list show",
                  "allow test 198.51.100.1", "block test 198.51.100.1", "check 198.51.100.1",
@@ -207,7 +207,7 @@ def test_not_in_use(lab):
 
 
 def test_failures(lab):
-    """Exit status 1: the words are right, but it cannot be done; it says why."""
+    """Exit status 1, with the reason, for what is right but cannot be done."""
     set_something(lab)
     before = state(lab)
     for line, words in (
@@ -226,7 +226,7 @@ def test_failures(lab):
 
 
 def test_limit_set_again(lab):
-    """The same limit again, and in other words, is the same limit."""
+    """A limit that is set again, also in other words, stays one limit."""
     set_something(lab)
     before = lab.read("limit", "show")
     for line in ("limit set rate 1000pps burst 100", "limit set rate 1kpps burst 100",
@@ -262,7 +262,7 @@ def reasons_of_the_abi():
 
 
 def lacks(value, wanted, path="$"):
-    """Where @value does not have the shape @wanted; it may have more keys."""
+    """The places at which @value lacks the shape @wanted. More keys are allowed."""
     if isinstance(wanted, dict):
         if not isinstance(value, dict):
             return [path]
@@ -287,7 +287,7 @@ LIMITS = {"limits": [{"from": str, "class": str, "rate_packets": int, "per_secon
 
 
 def flood_sources(lab):
-    """Three sources over the limit, each worse than the one before."""
+    """Three sources over the limit, each further than the one before."""
     for number, count in ((7, 100), (8, 200), (9, 300)):
         lab.flood("to", NEAR4, "from", f"198.51.100.{number}/32", "count", count, "pps", 1000)
 
@@ -360,7 +360,7 @@ def test_options(lab):
 
 
 def test_output_that_cannot_be_written(lab):
-    """A full disk is no success."""
+    """Output that cannot be written is a failure."""
     lab.attach()
     lab.weir("limit", "set", "rate", "1000pps")
     for words in ("-j show stats", "show stats", "limit show", "show status", "save"):
@@ -379,7 +379,7 @@ def show_all(lab):
 
 
 def test_text_fits_80_columns(lab):
-    """With the longest of everything."""
+    """The text of all commands fits 80 columns, also with the longest names and numbers."""
     source, network = "2001:db8:1234:5678:9abc:def0:1234:5678", "2001:db8:1234:5678::/64"
     lab.use_ipv6()
     lab.attach("monitor")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""bash's completion against the command table: every object, verb and word."""
+"""The completion for bash agrees with the command table: each object, verb and word."""
 import pathlib
 import re
 import subprocess
@@ -17,7 +17,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 
 def complete(*words):
-    """What bash would offer for the last of @words."""
+    """What bash offers for the last of @words."""
     done = subprocess.run(["bash", "-c", ASK, "bash", SCRIPT, WEIR, *words], text=True, cwd=ROOT,
                           capture_output=True, check=True)
     return set(done.stdout.split())
@@ -36,7 +36,7 @@ def table():
 
 
 def alone_or_named(words):
-    """The words of a grammar that are typed as they stand."""
+    """The literal words of a grammar."""
     text = re.sub(r"\bproto \S+|\bformat \S+|\bmode \S+", lambda m: m[0].split()[0],
                   " ".join(words))
     return set(re.findall(r"(?<![\w.|-])[a-z][a-z-]*(?![\w.])", text)) | \

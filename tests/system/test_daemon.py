@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The daemon: whom it bans and whom not, and with which evidence."""
+"""The daemon: which sources and networks it bans, which it spares, and with which evidence."""
 import time
 
 from daemon import FLOODER, IN_TIME, SHORT, Daemon, bans, judged, prepare, start_flood
@@ -97,7 +97,7 @@ def test_network_is_banned_but_known_sources_pass(lab):
 
 
 def test_network_that_budgets_turn_away(lab):
-    """No source is over its limit; a budget sees that one /24 asks for all of it."""
+    """No source exceeds a limit, but one /24 takes most of a budget."""
     lab.weir("budget", "set", "all", "rate", "2000pps", "burst", 400)
     lab.attach()
     Daemon(lab, networks={"windows": 2, "times": 3, "least": 2000})

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The daemon: lists that change, its settings file, what it keeps, and what systemd hears."""
+"""The daemon: lists whose files change, its settings file, the state it saves, and its messages to
+systemd."""
 import os
 import pathlib
 import signal
@@ -105,7 +106,7 @@ def test_state_over_a_reboot(lab):
 
 
 def test_service(lab):
-    """What systemd hears."""
+    """The messages to systemd: ready, reloading, watchdog, stopping."""
     prepare(lab)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-notify-"))
     heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

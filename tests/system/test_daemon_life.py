@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The daemon: killed, contradicted, left alone, and with more to do than ever."""
+"""The daemon: killed, overruled by the operator, without maps, and with 50,000 sources to ban."""
 import re
 import signal
 import time
@@ -37,8 +37,8 @@ def test_undone(lab):
     lab.weir("block", "del", f"{FLOODER}/32")
     undone = time.monotonic()
     check(wait_for(lambda: daemon.says("unban"), 3) and len(judged(lab, "unban")) == 1,
-          "the daemon hears of it", daemon.says("unban"))
-    check(not wait_for(lambda: bans(lab), 3), "what a person undid is not banned again at once",
+          "the daemon records it", daemon.says("unban"))
+    check(not wait_for(lambda: bans(lab), 3), "what the operator undid is not banned again at once",
           f"{bans(lab)}")
     wait_for(lambda: bans(lab), 10)
     took, again = time.monotonic() - undone, judged(lab, "ban-source")[-1]
@@ -47,7 +47,7 @@ def test_undone(lab):
           f"after {took:.1f} s, strikes {again['strikes']}")
     lab.weir("restore", "-", expect=None)
     saved = lab.weir("save").out
-    check(FLOODER not in saved, "a ban of the daemon's is not saved as a person's", saved.strip())
+    check(FLOODER not in saved, "a ban of the daemon's is not saved", saved.strip())
 
 
 def test_pins_removed_under_it(lab):
@@ -63,7 +63,7 @@ def test_pins_removed_under_it(lab):
 
 
 def test_many_offenders(lab):
-    """50,000 sources over their limit at once: IPv6, where there are as many to document."""
+    """50,000 sources over their limit at once. IPv6: its documentation prefix has as many."""
     lab.use_ipv6()
     lab.weir("limit", "set", "from", "2001:db8::/32", "rate", "2/min", "burst", 1, "per", 128)
     lab.attach()

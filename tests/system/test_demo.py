@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The demo: what it says is so, and it leaves nothing behind, however it ends."""
+"""The demo: its figures are right, and it leaves nothing behind, however it ends."""
 import os
 import pathlib
 import re
@@ -12,7 +12,7 @@ from stage import ROOT, WEIR, check, demand, pins, run_tests, wait_for
 
 DEMO = ROOT / "scripts/demo"
 PART_S = 3
-MARK = "DEMO_TEST_MARK"     # every process of a demo inherits it
+MARK = "DEMO_TEST_MARK"     # all processes of a demo inherit it
 
 
 class Demo:
@@ -33,12 +33,12 @@ class Demo:
             self.said += line
 
     def finish(self):
-        """Not by communicate(): who was left behind may hold the pipe."""
+        """Not by communicate(): a process that was left behind may hold the pipe."""
         self.said += self.process.stdout.read()
         return self.process.wait(timeout=60)
 
     def left(self):
-        """Its processes, and its interface by the kernel's thread for it."""
+        """Its processes; and the interface, which is known by its NAPI thread."""
         found = []
         for folder in pathlib.Path("/proc").glob("[0-9]*"):
             try:
@@ -52,7 +52,7 @@ class Demo:
 
 
 def seen_from_outside(lab):
-    """Of a weir that was there before: what a demo must not touch."""
+    """The state of another weir, which a demo must not touch."""
     return {"prog": lab.prog_id(), "pins": pins(), "netns": sorted(os.listdir("/run/netns")),
             "limits": lab.read("limit", "show")}
 

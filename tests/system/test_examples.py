@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The examples against a running weir: alert rules, dashboard, and a real Prometheus."""
+"""The examples work with a running weir: alert rules, dashboard, and a real Prometheus."""
 import json
 import pathlib
 import re
@@ -21,7 +21,7 @@ PORT = 9090
 
 
 def settle(lab):
-    """One of everything that has metrics, and a daemon."""
+    """A daemon, and one of each thing that has metrics."""
     lab.weir("limit", "set", "rate", "100pps", "burst", 10)
     lab.weir("budget", "set", "game", "dport", "9", "rate", "200pps", "rate", "1mbit")
     lab.weir("block", "add", "203.0.113.0/25", "ttl", "1h")
@@ -44,7 +44,7 @@ def exported(lab):
 
 
 def metrics_of(text):
-    """Names in a query, without what is only a word of the page."""
+    """The names of metrics in a query."""
     return set(METRIC.findall(text))
 
 
@@ -78,7 +78,7 @@ def test_rules(_):
 
 
 class Prometheus:
-    """A real one, in near's namespace, that scrapes each second."""
+    """A real Prometheus in near's namespace that scrapes each second."""
 
     def __init__(self, lab, folder):
         self.lab = lab
@@ -141,7 +141,7 @@ def test_prometheus(lab):
 
 
 def compare(lab, prometheus, what):
-    """What it stored is what weir counted."""
+    """It stores what weir has counted, and its alerts fire."""
     stats = lab.stats()
     stored = {metric["reason"]: value for metric, value in prometheus.query("weir_packets_total")}
     wrong = [f"{reason}: {stored.get(reason)} for {stats[reason]}" for reason in stats.reasons

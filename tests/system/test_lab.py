@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The laboratory's short form: floods against a real server with all of weir in front,
-and what holds however busy the machine is. `make lab` has the rest, with figures."""
+"""A short form of the laboratory: floods against a real server behind all of weir. Checked is what
+holds on a busy machine, too; `make lab` measures the rest."""
 import dataclasses
 import pathlib
 import sys
@@ -23,7 +23,8 @@ def play(number, mode="complete", **changes):
 
 def check_run(name, result):
     check(result["sums"]["good"], f"{name}: counters add up",
-          ", ".join(f"{who} {packets}" for who, packets in result["sums"].items() if who != "good"))
+          ", ".join(f"{counter} {packets}" for counter, packets in result["sums"].items()
+                    if counter != "good"))
     check(all(budget["passed"] <= laboratory.BUDGET_SLACK * budget["most"]
               for budget in result["budgets"].values()), f"{name}: within the budgets",
           ", ".join(f"{each} {budget['passed']} of {budget['most']:.0f}"
@@ -54,7 +55,7 @@ def test_botnet_among_users(_):
 def test_crowd(_):
     result = play("9")
     check_run("crowd", result)
-    check(not result.get("bans"), "crowd: nobody is banned", f"{result.get('bans', 0)} bans")
+    check(not result.get("bans"), "crowd: no source is banned", f"{result.get('bans', 0)} bans")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The man pages against the tool: every command, word for word, and every key of its JSON."""
+"""The man pages agree with the tool: each command, word for word, and each key of its JSON."""
 import re
 import shutil
 import tempfile
@@ -10,7 +10,7 @@ MAN = ROOT / "packaging/man"
 
 
 def commands_of_the_tool():
-    """As `weir help` lists them, each as one line."""
+    """The commands that `weir help` lists, a line each."""
     found = []
     for line in run(WEIR, "help").out.splitlines():
         if line.startswith("  weir "):
@@ -21,7 +21,7 @@ def commands_of_the_tool():
 
 
 def commands_of_the_page():
-    """Each with the text below it."""
+    """The commands of the man page, each with the text below it."""
     found, command = {}, None
     for line in (MAN / "weir.8.scd").read_text().splitlines():
         if line.startswith("*weir ") and not line.startswith("*weir*"):
@@ -58,7 +58,7 @@ def keys_of(value):
 
 
 def fill(lab, folder):
-    """Something of everything, so that every key appears."""
+    """Makes settings and traffic of each kind, so that every key appears."""
     path = f"{folder}/list"
     for text in ("203.0.113.0/24\n", "203.0.113.0/25\n"):
         with open(path, "w") as file:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What monitoring gets: conventions, truth, and the price of a scrape."""
+"""Metrics: the conventions, figures that agree with the commands, and the cost of a scrape."""
 import re
 import resource
 import shutil
@@ -54,7 +54,7 @@ def test_nothing_in_use(lab):
 
 
 def test_counters(lab):
-    """Each figure against the command that shows it."""
+    """Each figure agrees with the command that shows it."""
     lab.weir("limit", "set", "rate", "100pps", "burst", 10)
     lab.weir("limit", "set", "dport", "53", "rate", "1mbit")
     lab.weir("budget", "set", "game", "dport", "9", "rate", "300pps", "rate", "8mbit")
@@ -145,7 +145,7 @@ def test_monitor_mode(lab):
 
 
 def cost(lab):
-    """Of one `weir metrics`: processor time, since the machine may be busy with other things."""
+    """Of one `weir metrics`, in CPU time: the machine may be busy with other things."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     lab.weir("metrics")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -153,14 +153,14 @@ def cost(lab):
 
 
 def test_a_million_sources(lab):
-    """The figures of a full table are estimates; here is how good, and what a scrape costs."""
+    """The estimates for a full table are close, and a scrape of it is cheap."""
     empty = min(cost(lab) for _ in range(5))
     lab.weir("limit", "set", "rate", "1/h", "burst", 1)
     few = min(cost(lab) for _ in range(5))
     lab.attach()
     lab.flood("to", NEAR4, "from", "10.0.0.0/8", "sources", MILLION, "count", 3 * MILLION,
               "seconds", 60)
-    # The kernel's own word: every key of the table.
+    # The exact number: the kernel walks all keys of the table.
     keys = lab.read("show", "sources", "top", 1)["total"]
     metrics = scrape(lab)
     entries = metrics("weir_table_entries", table="buckets")

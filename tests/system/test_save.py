@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""save and restore: everything that a person set, at once or not at all."""
+"""save and restore: all settings of the operator, at once or not at all."""
 import re
 import subprocess
 import tempfile
@@ -25,7 +25,7 @@ def save_to_restore(lab):
 
 
 def fill(lab, folder):
-    """A little of everything."""
+    """Makes settings of each kind."""
     for number in (1, 2):
         write(folder, f"list {number}", f"10.{number}.0.0/16\n2001:db8:{number}::/48\n")
     write(folder, "list 3", "10.3.0.0/16\nno address\n")
@@ -45,13 +45,13 @@ def fill(lab, folder):
 
 
 def exhaust(lab, source):
-    """Leaves it over a limit of a few packets."""
+    """Uses up a limit of a few packets."""
     send_udp(lab.far, source, NEAR4, 20)
     demand(wait_for(lambda: lab.stats()["rate-limit"] >= 15, 3), "20 packets exhaust a burst of 5")
 
 
 def test_save_to_restore(lab):
-    """Nothing is new, and nothing is touched."""
+    """What is restored over itself changes nothing, debts included."""
     lab.attach()
     use_sources(lab, "203.0.113.200")
     with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +61,7 @@ def test_save_to_restore(lab):
         before, sources = state(lab), lab.read("show", "sources")
         lab.weir("block", "add", "203.0.113.200", "ttl", "3s")
         started = time.monotonic()
-        time.sleep(1.1)     # dates are of seconds
+        time.sleep(1.1)     # dates have a resolution of a second
         for _ in range(4):
             check_says("save | restore - says unchanged", save_to_restore(lab), 0, "unchanged")
         after = state(lab)
@@ -70,7 +70,7 @@ def test_save_to_restore(lab):
               "entries, lists, limits and pins as they were", f"{len(kept.splitlines())} lines")
         check(lab.read("show", "sources") == sources, "buckets as they were", sources)
         now = {prefix: entry["added"] for prefix, entry in entries(lab, "block").items()}
-        now.pop("203.0.113.200/32", None)   # has ended, on a slow machine
+        now.pop("203.0.113.200/32", None)   # has ended by now on a slow machine
         check(now == dates, "dates as they were", f"{len(dates)} entries")
         check_fate(lab, FAR4, "rate-limit", "a source that was exhausted still is")
         restore(lab, folder, f"{lab.weir('save').out}allow add 203.0.113.99\n")
@@ -82,13 +82,13 @@ def test_save_to_restore(lab):
         lab.weir("limit", "flush")
         asked = time.monotonic()
         ended = first_arrival(lab, "203.0.113.200", 5)
-        latest = max(started + 3.3, asked + 0.3)    # a slow machine asks late
+        latest = max(started + 3.3, asked + 0.3)    # a slow machine is late
         check(ended and started + 2.9 < ended < latest, "five restores put no ban's end off",
               f"a ban of 3 s ended after {(ended or 0) - started:.2f} s")
 
 
 def test_save_to_restore_where_nothing_is_set(lab):
-    """After a reboot, say."""
+    """Into fresh maps, as after a reboot."""
     with tempfile.TemporaryDirectory() as folder:
         fill(lab, folder)
         saved, json = lab.weir("save").out, [entries(lab, kind) for kind in ("allow", "block")]
@@ -172,7 +172,7 @@ WRONG = ["frobnicate", "limit", "limit set", "limit set rate", "limit set rate 1
 
 
 def test_wrong_lines(lab):
-    """Wherever it is: told by file and line, and nothing at all is changed."""
+    """A mistake anywhere is reported by file and line, and nothing is changed."""
     lab.attach()
     use_sources(lab, BLOCKED)
     with tempfile.TemporaryDirectory() as folder:
@@ -201,7 +201,7 @@ def test_wrong_lines(lab):
 
 
 def test_some_lists_change_and_one_is_wrong(lab):
-    """In one file: as it was, changed, wrong."""
+    """Lists of one file that are as before, changed, or wrong."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("same", "other", "wrong"):
             lab.weir("list", "load", name, "file", write(folder, name, "10.1.0.0/16\n10.2.0.0/16\n"))
@@ -217,7 +217,7 @@ def test_some_lists_change_and_one_is_wrong(lab):
 
 
 def test_check_changes_nothing(lab):
-    """Where weir is in use, and where it is not."""
+    """With weir in use, and without."""
     with tempfile.TemporaryDirectory() as folder:
         write(folder, "list", "10.8.0.0/16\n")
         write(folder, "bad", "10.8.0.0/33\n")
@@ -241,7 +241,7 @@ def test_check_changes_nothing(lab):
 
 
 def test_odd_texts(lab):
-    """Comments and file names with everything in them that a line could stumble over."""
+    """Comments and file names with all characters that need quoting."""
     texts = ['say "no"', "back\\slash", "\\", '"', "# none", "a # b", "Grüße, 你好 🧱", "'single'",
              "two  blanks ", " ", "force", "ttl 10m", "$HOME `id` %s", "x" * 47, ""]
     with tempfile.TemporaryDirectory() as folder:
@@ -265,7 +265,7 @@ def test_odd_texts(lab):
 
 
 class Readers:
-    """Commands that read, again and again until they are stopped."""
+    """Reading commands, repeated until they are stopped."""
 
     def __init__(self, lab, *commands):
         loop = "while :; do " + "".join(f"{command} || echo FAILED: {command}; " for command in
@@ -280,7 +280,7 @@ class Readers:
 
 
 def test_restore_under_a_flood(lab):
-    """Each of the settings blocks the source in another way: no packet may fall between them."""
+    """Each of the settings blocks the source in another way: no packet may pass between them."""
     restores = 20
     ways = (f"block add {BLOCKED}\nallow add 192.0.2.77\n",
             "list load l file {folder}/list\nlimit set rate 1000mpps\n",
@@ -311,7 +311,7 @@ def test_restore_under_a_flood(lab):
               blocked.packets - lost <= stats.dropped() <= blocked.packets,
               "each way of blocking had its part", f"{dropped}, {lost} lost before")
         check(neutral.packets - lost <= arrived <= neutral.packets and stats["under-limit"],
-              "who is in none of them always passes", f"{neutral}, {arrived} arrived")
+              "a source in none of them always passes", f"{neutral}, {arrived} arrived")
         bad = [line for line in said if "FAILED" in line or line.startswith("weir:")]
         check(not bad and said, "commands that read never fail meanwhile",
               f"{len(bad)} failed: {bad[:2]}" if bad else f"{len(said)} lines read")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What runs as a service: without root, hardened, and with settings that may be broken."""
+"""weir as a service: without root, with few capabilities and system calls, and with a broken policy
+file at boot."""
 import os
 import pathlib
 import re
@@ -30,7 +31,7 @@ def have_group():
 
 
 class Service:
-    """Runs weir as weir.service does: its own user, three capabilities and no more."""
+    """Runs weir as weir.service does: as its own user, with three capabilities."""
 
     def __init__(self, lab, folder, caps=CAPS, gid=GID):
         os.chmod(folder, 0o755)
@@ -104,13 +105,13 @@ def test_without_root(lab):
         check(done.status == 1, "attach needs root", done)
         stranger = Service(lab, folder, gid=65534)
         done = stranger("show", "status", expect=None)
-        check(done.status == 1 and "root" in done.err, "who is not in the group sees nothing", done)
+        check(done.status == 1 and "root" in done.err, "a user outside the group is refused", done)
     lab.weir("detach", "all")
     check(not PINS.exists(), "detach all removes what the service pinned", "nothing left")
 
 
 def members_of(group):
-    """The system calls of a group of systemd's, with the groups in it."""
+    """The system calls of one of systemd's groups, with those of the groups in it."""
     found = set()
     for word in run("systemd-analyze", "syscall-filter", "--no-pager", group).out.split("\n"):
         word = word.strip()
@@ -122,7 +123,7 @@ def members_of(group):
 
 
 def calls_allowed():
-    """By the SystemCallFilter= lines of weir.service, in their order."""
+    """The system calls that the SystemCallFilter= lines of weir.service allow."""
     allowed = members_of("@default")
     for line in re.findall("^SystemCallFilter=(.*)$", (SYSTEMD / "weir.service.in").read_text(), re.M):
         for word in line.lstrip("~").split():
@@ -132,7 +133,7 @@ def calls_allowed():
 
 
 def test_system_calls(lab):
-    """No systemd runs here to enforce the filter: what the daemon calls is held against it."""
+    """No systemd runs here to enforce the filter: the daemon's calls are compared with it."""
     if not shutil.which("systemd-analyze"):
         skip("the unit's filter of system calls", "systemd-analyze is not installed")
         return
@@ -168,7 +169,7 @@ def test_system_calls(lab):
 
 
 def test_daemon_without_root(lab):
-    """It bans, writes what it keeps, and reloads: with three capabilities."""
+    """With three capabilities the daemon bans, saves its state, and reloads."""
     have_group()
     os.chmod(BPFFS, 0o711)
     os.makedirs("/run/weir", exist_ok=True)

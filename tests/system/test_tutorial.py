@@ -15,12 +15,12 @@ FOLDERS = ("/var/lib", "/etc/weir", "/run/weir")
 
 
 def blocks():
-    """The commands that run anywhere; what needs packages or a boot is indented instead."""
+    """The commands that run anywhere. Those that need packages or a boot are only indented."""
     return re.findall(r"```sh\n(.*?)```", TUTORIAL.read_text(), re.DOTALL)
 
 
 class Newcomer:
-    """Types what the tutorial says. systemd is not here: its daemon is started by hand."""
+    """Types the commands of the tutorial. Without systemd here, the daemon is started by hand."""
 
     def __init__(self, lab):
         self.lab, self.daemon = lab, None
@@ -30,7 +30,7 @@ class Newcomer:
             run("mount", "-t", "tmpfs", "tmpfs", folder)
 
     def leave(self):
-        """The machine's own folders are as they were."""
+        """Leaves the machine's own folders as they were."""
         for folder in FOLDERS:
             run("umount", "--lazy", folder)
         for folder in self.made:
@@ -52,7 +52,7 @@ class Newcomer:
                                  env={"PATH": f"{BUILD}:{os.environ['PATH']}"})
 
     def run(self, line):
-        """What it printed. Whoever reads only the beginning of a pipe breaks it: no failure."""
+        """Returns what it printed. A pipe of which only the beginning is read is no failure."""
         if line.startswith("systemctl "):
             check(self.systemctl(line.split()[1]), line, "done by hand")
             return ""
@@ -88,14 +88,14 @@ def follow(lab, newcomer):
         elif line == "weir block test 198.51.100.7":
             check("by" in said[line], "the list blocks it", said[line].strip())
     check("would drop" in said["weir show stats"] and FLOODER in said["weir show sources"],
-          "monitor mode shows what would drop, and whose", FLOODER)
+          "monitor mode shows what would drop, and from which source", FLOODER)
     check("weir" in said[lines[next(i for i, line in enumerate(lines) if "title" in line)]],
           "the page comes", "its title")
     check(not PINS.exists() and lab.prog_id("eth0") is None, "in the end nothing is left", "nothing")
 
 
 def test_memory(lab):
-    """README says how much memory weir takes beside the table of sources."""
+    """The memory that weir takes beside the table of sources is what the text says."""
     lab.attach()
     lab.weir("limit", "set", "rate", "1000pps")
     taken = sum(json.loads(run("bpftool", "-j", "map", "show", "pinned", path).out)["bytes_memlock"]

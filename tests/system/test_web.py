@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The daemon's HTTP server and its page: what it answers, to whom, and what a browser shows."""
+"""The daemon's HTTP server: its answers agree with the commands, it refuses what it must, and in a
+real browser the page shows what is counted."""
 import contextlib
 import http.client
 import json
@@ -25,7 +26,7 @@ http:
   address: {address}
   port: {port}
 """
-# What the API says, and the command that says the same.
+# Parts of the API, and the commands with the same answer.
 COMMANDS = {"status": "show status", "stats": "show stats", "sources": "show sources top 20",
             "networks": "show networks top 20", "limits": "limit show", "budgets": "budget show",
             "lists": "list show", "bans": "show bans", "judgements": "ban-log last 50"}
@@ -79,7 +80,7 @@ class Server:
 
 
 def settle(lab):
-    """Some of everything, and no more packets: two answers may then be compared."""
+    """Makes settings and counters of all kinds. No packets follow, so answers can be compared."""
     lab.weir("limit", "set", "rate", "100pps", "burst", 10)
     lab.weir("budget", "set", "game", "dport", "9", "rate", "200pps")
     lab.weir("block", "add", "203.0.113.0/25", "ttl", "1h", "comment", "<b>\"quoted\" & marked</b>")
@@ -92,7 +93,7 @@ def settle(lab):
 
 
 def without_clock(value):
-    """JSON without what changes by itself."""
+    """JSON without the values that change by themselves."""
     if isinstance(value, dict):
         return {name: without_clock(each) for name, each in value.items()
                 if name not in ("ttl_seconds", "seconds_ago", "used", "pressed")}
@@ -133,7 +134,7 @@ def compare_metrics(lab, server):
     _, headers, text = server.ask("/metrics", Accept="application/openmetrics-text;version=1.0.0,"
                                   "text/plain;version=0.0.4;q=0.5")
     check(headers["Content-Type"].startswith("application/openmetrics-text") and
-          text.endswith("# EOF\n"), "who accepts OpenMetrics gets it", headers["Content-Type"])
+          text.endswith("# EOF\n"), "OpenMetrics where it is accepted", headers["Content-Type"])
 
 
 def test_refusals(lab):
@@ -163,7 +164,7 @@ def test_refusals(lab):
 
 
 def many_connections(server):
-    """Who holds connections open does not shut out others for long."""
+    """A client that holds connections open does not shut out others for long."""
     with contextlib.ExitStack() as stack:
         held = 0
         for _ in range(200):
@@ -203,7 +204,7 @@ def test_headers(lab):
 
 
 def test_addresses(lab):
-    """Where it listens, and what is said when it cannot."""
+    """The addresses on which it listens, and the messages where it cannot."""
     lab.near.set("ipv6/conf/lo/disable_ipv6", 0)
     server = Server(lab, address="::1")
     status, _, _ = server.ask("/", host="[::1]:9108")
@@ -259,7 +260,7 @@ def browser_is_missing():
 
 
 def shoot(driver, name):
-    """A picture of the whole page; returns how much wider than the window it is."""
+    """Saves a picture of the whole page. Returns by how much it is wider than the window."""
     width, scheme = SHOTS[name]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
         "features": [{"name": "prefers-color-scheme", "value": scheme}]})
@@ -274,14 +275,14 @@ def shoot(driver, name):
 
 
 def shown(driver):
-    """Packets by reason, as the page has them."""
+    """The packets by reason that the page shows."""
     return driver.execute_script("""
         return Object.fromEntries([...document.querySelectorAll("#reasons td[data-field=packets]")]
             .map(cell => [cell.dataset.reason, [Number(cell.dataset.value), cell.textContent]]));""")
 
 
 def requests_of(driver):
-    """Addresses that the browser asked for."""
+    """The addresses that the browser has requested."""
     asked = set()
     for entry in driver.get_log("performance"):
         message = json.loads(entry["message"])["message"]
@@ -291,7 +292,7 @@ def requests_of(driver):
 
 
 def compare_page(lab, driver):
-    """Under the flood: the page is at most a few seconds behind, never ahead."""
+    """Under a flood the page is at most a few seconds late, and never ahead."""
     before = lab.stats()
     time.sleep(3)
     page = shown(driver)
