@@ -5,6 +5,8 @@ DESTDIR ?=
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 MAN := $(patsubst packaging/man/%.scd,$(B)/man/%,$(wildcard packaging/man/*.scd))
+# Documents, with their pictures and examples: links between them hold where they are installed.
+PAGES := README.md DESIGN.md $(wildcard docs/*.md docs/*.svg docs/*.png examples/*.yaml examples/*/*)
 UNITS_OF_SYSTEMD := $(patsubst packaging/systemd/%.in,$(B)/systemd/%,$(wildcard packaging/systemd/*.in))
 
 man: $(MAN)
@@ -25,10 +27,8 @@ define INSTALLED
 644 packaging/bash-completion/weir $(PREFIX)/share/bash-completion/completions/weir
 $(foreach page,$(MAN),644 $(page) $(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))
 )$(foreach unit,$(UNITS_OF_SYSTEMD),644 $(unit) $(UNITDIR)/$(notdir $(unit))
+)$(foreach page,$(PAGES),644 $(page) $(PREFIX)/share/doc/weir/$(page)
 )644 packaging/systemd/sysusers.conf $(PREFIX)/lib/sysusers.d/weir.conf
-644 packaging/systemd/weir.yaml $(PREFIX)/share/doc/weir/examples/weir.yaml
-644 README.md $(PREFIX)/share/doc/weir/README.md
-644 DESIGN.md $(PREFIX)/share/doc/weir/DESIGN.md
 endef
 export INSTALLED
 
@@ -38,8 +38,8 @@ install: all man $(UNITS_OF_SYSTEMD)
 
 uninstall:
 	$(Q)echo "$$INSTALLED" | while read -r mode file to; do rm -f "$(DESTDIR)$$to"; done
-	$(Q)rmdir --ignore-fail-on-non-empty -p $(DESTDIR)$(PREFIX)/share/doc/weir/examples \
-		$(DESTDIR)$(PREFIX)/libexec/weir 2>/dev/null || true
+	$(Q)rmdir --ignore-fail-on-non-empty -p $(addprefix $(DESTDIR)$(PREFIX)/,$(sort \
+		$(addprefix share/doc/weir/,$(dir $(PAGES))) libexec/weir)) 2>/dev/null || true
 
 deb: setup
 	$(Q)scripts/setup package
