@@ -23,8 +23,8 @@ def table(head, rows):
 
 def about(name, data):
     said = data["about"]
-    return (f"*{name}: {said['machine']}; Linux {said['kernel']}; {said['compiler']}; "
-            f"commit {said['commit']}, {said['when'][:10]}.*\n\n")
+    return textwrap.fill(f"*{name}: {said['machine']}; Linux {said['kernel']}; {said['compiler']}; "
+                         f"commit {said['commit']}, {said['when'][:10]}.*", COLUMNS) + "\n\n"
 
 
 def cost(data):
