@@ -15,6 +15,7 @@ import platform
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from dataclasses import dataclass
 
@@ -301,7 +302,8 @@ def table(report):
         if not runs:    # not played
             continue
         calm = next(iter(runs.values()))["users"]
-        lines += ["", f"{scenario.number}. {scenario.name}: {scenario.about}",
+        lines += ["", textwrap.fill(f"{scenario.number}. {scenario.name}: {scenario.about}", 100,
+                                    subsequent_indent="   "),
                   "  calm: " + ", ".join(f"{name} {group['calm']:.0f}/s"
                                          for name, group in calm.items())]
         played = report.get("played", {}).get(scenario.number)
