@@ -37,8 +37,8 @@ def test_lists(lab):
           "a broken one is refused with its line, and the old generation stays",
           daemon.says("stays")[:1])
     by_hand.write_text("0.0.0.0/0\n")
-    check(wait_for(lambda: daemon.says("stays as it was: .*everybody"), 8),
-          "the guards hold for the daemon too", daemon.says("everybody")[:1])
+    check(wait_for(lambda: daemon.says("stays as it was: .*every address"), 8),
+          "the guards hold for the daemon too", daemon.says("every address")[:1])
     by_hand.write_text("203.0.113.32/28\n")
     check(wait_for(lambda: blocked("203.0.113.32/28"), 8) and not blocked("203.0.113.0/28"),
           "and a good one afterwards is loaded", daemon.says("list hand: "))

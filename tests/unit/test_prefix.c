@@ -98,7 +98,7 @@ static void test_refused(struct check *check)
 		{ "12345::", "\"12345::\": not an IPv6 address" },
 		{ "::ffff:1.2.3.04", "\"::ffff:1.2.3.04\": not an IPv6 address" },
 		{ "1:2:3:4:5:6:7:8:9", "\"1:2:3:4:5:6:7:8:9\": not an IPv6 address" },
-		{ "fe80::1%eth0", "\"fe80::1%eth0\": a zone (%...) is no part of an address here" },
+		{ "fe80::1%eth0", "\"fe80::1%eth0\": an address with a zone (%...) is not supported here" },
 		{ "1.2.3.4\x1b[2J", "\"1.2.3.4\\x1b[2J\": something follows the address" },
 		{ "0000000000000000000000000000000000000000000000000000000000000000::",
 		  "\"0000000000000000000000000000000000000000000...\": not an IPv6 address" },

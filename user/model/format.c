@@ -40,7 +40,7 @@ void format_duration(uint64_t seconds, char text[FORMAT_LEN])
 		 units[unit].unit);
 }
 
-/* Appends to @text, with a space between words. */
+/* Appends @words to @text, with a space between the two. */
 static void add_words(char *text, size_t size, const char *words)
 {
 	size_t used = strlen(text);
@@ -86,7 +86,7 @@ void format_end(const struct weir_prefix *end, char text[PREFIX_STRLEN])
 		prefix_format(&prefix, text);
 }
 
-/* @end: "from" or "to". */
+/* Appends the prefix and the class. @end: "from" for a source, "to" for a destination. */
 static void add_match(const struct weir_limit_spec *spec, const char *end, char *text, size_t size)
 {
 	char word[FORMAT_LEN + 40], value[FORMAT_LEN];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* One way to write each kind of value, for tables and for `save` alike. */
+/*
+ * Values as text. Each kind of value has one form, in tables, messages and `save`; the words
+ * parse back to the same value (model/parse.h). Text that does not fit is cut.
+ */
 #ifndef WEIR_MODEL_FORMAT_H
 #define WEIR_MODEL_FORMAT_H
 
@@ -9,27 +12,27 @@
 
 #include "user/model/prefix.h"
 
-#define FORMAT_LEN 96
+#define FORMAT_LEN	96	/* bytes of every text below that has no @size, NUL included */
 
-/* "1000pps", "100/min", "20/h" */
+/* "1000pps", "100/min" or "20/h": @packets in @per_s (1, 60 or 3600) seconds. */
 void format_packet_rate(uint64_t packets, uint32_t per_s, char text[FORMAT_LEN]);
-/* "50mbit": the largest unit that is exact */
+/* "50mbit", in the largest unit that is exact; bits, or bits per second. */
 void format_bits(uint64_t bits, char text[FORMAT_LEN]);
-/* "all", "proto tcp", "syn dport 443", "fragment": the words that select the class */
+/* The words that select the class of packets: "all", "proto tcp", "syn dport 443", "fragment". */
 void format_class(const struct weir_limit_spec *spec, char text[FORMAT_LEN]);
-/* "10m", "90s": the largest unit that is exact; what a duration parses from */
+/* "10m" or "90s", in the largest unit that is exact. */
 void format_duration(uint64_t seconds, char text[FORMAT_LEN]);
-/* The words of `limit set` that make this limit. */
+/* The words behind `limit set` that make this limit. */
 void format_limit(const struct weir_limit_spec *spec, const struct weir_limit *limit, char *text,
 		  size_t size);
-/* The words of `budget set` behind the name. */
+/* The words behind `budget set NAME` that make this budget. */
 void format_budget(const struct weir_limit_spec *spec, char *text, size_t size);
-/* The words of `syn protect` that make this rule. */
+/* The words behind `syn protect` that make this rule. */
 void format_syn(const struct weir_syn_rule *rule, char *text, size_t size);
-/* "any", or the prefix that a limit is from or a budget to. */
+/* The source prefix of a limit or the destination prefix of a budget; "any" for both families. */
 void format_end(const struct weir_prefix *end, char text[PREFIX_STRLEN]);
 
-/* False of text that JSON cannot hold. */
+/* Whether the text is valid UTF-8; JSON can hold no other. */
 bool is_utf8(const char *text);
 
 #endif

@@ -19,7 +19,7 @@ int guard_prefix(const struct prefix *prefix, const struct settings *settings,
 	char text[PREFIX_STRLEN], what[PREFIX_STRLEN + 80];
 
 	if (prefix->length == 0 || (prefix_is_v4(prefix) && prefix->length == 96))
-		return refuse(err, prefix, "is everybody");
+		return refuse(err, prefix, "is every address");
 	for (size_t i = 0; i < prefixes_count(own); i++) {
 		struct prefix address = prefixes_at(own, i);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What must not be blocked by mistake. */
+/* Prefixes that must not be blocked by mistake. */
 #ifndef WEIR_MODEL_GUARD_H
 #define WEIR_MODEL_GUARD_H
 
@@ -7,8 +7,9 @@
 #include "user/model/settings.h"
 
 /*
- * -EPERM with @err where blocking @prefix needs `force`: it is everything, or covers an
- * address in @own or an entry of the allow list.
+ * Returns 0 when @prefix may be blocked, or -EPERM with @err when that needs the word `force`:
+ * it is all of IPv4 or IPv6, or covers an address in @own (this host's) or an entry of the
+ * allow list in @settings.
  */
 int guard_prefix(const struct prefix *prefix, const struct settings *settings,
 		 const struct prefixes *own, char *err);

@@ -10,19 +10,20 @@
 #include "user/model/units.h"
 
 #define RATE_MAX	1000000000ULL		/* packets per second */
-#define BITS_MAX	1000000000000ULL	/* per second */
-#define BURST_MAX	1000000000ULL
+#define BITS_MAX	1000000000000ULL	/* of a burst, or per second */
+#define BURST_MAX	1000000000ULL		/* packets */
+#define DURATION_MAX	(3650 * 86400ULL)	/* seconds */
 
 struct unit {
 	const char *suffix;
 	uint64_t factor;
-	uint32_t per_s;
+	uint32_t per_s;		/* the seconds in which that many packets pass; 0: no rate of packets */
 };
 
 /*
- * The digits at the start of @word, times the factor of the unit behind them.
- * Returns the unit, or NULL when there are no digits, no such unit, or more
- * than 64 bits. A number has no sign, no point and no space.
+ * Reads the digits at the start of @word and sets @number to them times the factor of the unit
+ * that follows. Returns the unit, or NULL when there are no digits, when the rest of the word is
+ * none of the units, or when the number takes more than 64 bits.
  */
 static const struct unit *digits_and_unit(const char *word, const struct unit *units,
 					  uint64_t *number)
@@ -60,8 +61,8 @@ int parse_rate(const char *word, struct rate *rate, char *err)
 	unit = digits_and_unit(word, packets, &number);
 	if (unit) {
 		if (number == 0)
-			return fail(err, EINVAL, "rate \"%s\": zero would pass nothing; use "
-				    "`weir block`", word);
+			return fail(err, EINVAL, "rate \"%s\": a rate of zero would pass nothing; use "
+				    "`weir block` for that", word);
 		if (number / unit->per_s > RATE_MAX)
 			return fail(err, EINVAL, "rate \"%s\": at most 1000mpps", word);
 		rate->packets = number;
@@ -114,7 +115,7 @@ int parse_duration(const char *word, uint64_t *ns, char *err)
 
 	if (!digits_and_unit(word, units, &seconds))
 		return fail(err, EINVAL, "\"%s\": not a duration such as 30s, 10m, 2h or 7d", word);
-	if (seconds < 1 || seconds > 3650 * 86400ULL)
+	if (seconds < 1 || seconds > DURATION_MAX)
 		return fail(err, EINVAL, "duration \"%s\": from 1s to 3650d", word);
 	*ns = seconds * NS_PER_S;
 	return 0;
@@ -215,6 +216,6 @@ int parse_address(const char *word, struct prefix *address, char *err)
 {
 	if (parse_prefix(word, address, err))
 		return -EINVAL;
-	return address->length == 128 ? 0 : fail(err, EINVAL, "\"%s\": an address is wanted, "
-						 "not a prefix", word);
+	return address->length == 128 ? 0 : fail(err, EINVAL, "\"%s\": this must be an "
+						 "address, not a prefix", word);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The words of the command line: one parser for each kind of value. */
+/* Values from words of the command line and of weir.yaml: one parser for each kind. */
 #ifndef WEIR_MODEL_PARSE_H
 #define WEIR_MODEL_PARSE_H
 
@@ -8,41 +8,46 @@
 
 #include "user/model/prefix.h"
 
-/*
- * A rate as it was spelt: packets in a unit of time, or bits per second.
- * `1000pps`, `10kpps`, `1mpps`, `100/s`, `100/min`, `20/h`; `500kbit`, `50mbit`, `1gbit`.
- */
+/* A rate in the unit in which it was given: packets in some seconds, or bits per second. */
 struct rate {
 	uint64_t packets;	/* in per_s seconds; 0: this is a bit rate */
 	uint32_t per_s;		/* 1, 60 or 3600 */
-	uint64_t bits_per_s;
+	uint64_t bits_per_s;	/* 0: this is a packet rate */
 };
 
-/* A burst: packets (`100`) or bits (`512kbit`). */
+/* A burst in packets or in bits; the other is 0. */
 struct burst {
 	uint64_t packets;
 	uint64_t bits;
 };
 
-/* All return 0, or -EINVAL with the reason in @err (ERR_LEN bytes). */
+/*
+ * All parsers return 0, or -EINVAL with the reason in @err. They read the whole word; numbers
+ * have no sign, no decimal point and no spaces, and units are in lower case.
+ */
+
+/* `1000pps`, `10kpps`, `1mpps`, `100/s`, `100/min`, `20/h`; `500kbit`, `50mbit`, `1gbit`. */
 int parse_rate(const char *word, struct rate *rate, char *err);
+/* `100` packets, or `512kbit`, `1mbit`. */
 int parse_burst(const char *word, struct burst *burst, char *err);
-/* `30s`, `10m`, `2h`, `7d`; nanoseconds, at least one second, at most ten years. */
+/* `30s`, `10m`, `2h`, `7d`, into nanoseconds: from one second to ten years. */
 int parse_duration(const char *word, uint64_t *ns, char *err);
-/* `53` or `1000-2000`; both bounds included, 1..65535. */
+/* `53` or `1000-2000`: ports 1..65535 in host byte order; the range includes both. */
 int parse_ports(const char *word, uint16_t *first, uint16_t *last, char *err);
-/* `tcp`, `udp`, `icmp`, other names below, or a number 0..255; `any` sets *any. */
+/*
+ * `tcp`, `udp`, `icmp` or another name that proto_name() returns, or a number 0..255. Both
+ * protocols of ICMP become IPPROTO_ICMP. `any` sets @any, and @proto to 0.
+ */
 int parse_proto(const char *word, uint8_t *proto, bool *any, char *err);
-/* A plain decimal number in [least, most]; @what names it in the message. */
+/* A decimal number from @least to @most; @what names it in the message. */
 int parse_number(const char *word, const char *what, uint64_t least, uint64_t most,
 		 uint64_t *number, char *err);
-/* A source prefix; host bits are an error here: they are most often a typo. */
+/* A prefix. Bits behind the length are an error here, because they are most often a typo. */
 int parse_prefix(const char *word, struct prefix *prefix, char *err);
-
-/* One address; its length is 128. */
+/* A single address of either family; its length becomes 128. */
 int parse_address(const char *word, struct prefix *address, char *err);
 
-/* The name of a protocol number, or NULL. IPPROTO_ICMPV6 is "icmp" too. */
+/* The name of an IP protocol number, or NULL. IPPROTO_ICMPV6 is "icmp", too. */
 const char *proto_name(uint8_t proto);
 
 #endif

@@ -6,6 +6,7 @@
 
 enum block_type { BLOCK_INTERFACE = 1, BLOCK_PACKET = 6, BLOCK_SECTION = 0x0A0D0D0A };
 
+/* Codes of options; those from 2 on have another meaning in each type of block. */
 enum option {
 	OPT_END = 0,
 	OPT_COMMENT = 1,
@@ -24,7 +25,7 @@ enum option {
 #define VERDICT_XDP		2
 #define BLOCK_MAX		(PCAPNG_CAPTURED_MAX + 2 * PCAPNG_TEXT_MAX + 128)
 
-/* A block is made whole and then written. */
+/* A block is assembled here first, because its length precedes its content. */
 struct block {
 	uint32_t used;
 	uint8_t bytes[BLOCK_MAX];
@@ -46,6 +47,7 @@ static void put32(struct block *block, uint32_t value)
 	put(block, &value, sizeof(value));
 }
 
+/* Fields are aligned to 32 bits. */
 static void pad(struct block *block)
 {
 	while (block->used % 4)
@@ -68,7 +70,7 @@ static void put_text(struct block *block, enum option option, const char *text)
 		put_option(block, option, text, size);
 }
 
-/* The length stands at both ends. */
+/* A block has its length in bytes at both ends; finish() writes them. */
 static void begin(struct block *block, enum block_type type)
 {
 	block->used = 0;

@@ -12,22 +12,25 @@
 
 #define BURST_TICKS_MAX	(30 * 86400 * WEIR_TICKS_PER_S)
 #define FRAME_BYTES	1514	/* a full Ethernet frame without FCS */
+#define BURST_BITS	(65536 * 8)	/* the least default burst of a bit rate */
 /*
- * The coarse clock stands still for up to 10 ms (CONFIG_HZ=100). A source that keeps
- * to its rate then seems to owe that much, and must still be below half its burst.
+ * The coarse clock advances only every 10 ms with CONFIG_HZ=100. A source that keeps to its rate
+ * then appears to owe up to 10 ms, which must still be below half of its burst: only limits with a
+ * burst of 20 ms or more use that clock.
  */
 #define COARSE_TICKS	(WEIR_TICKS_PER_S / 50)
 
 /* ---- from rates to ticks ---- */
 
+/* Sets bursts of 0 to their default. Returns 0, or -EINVAL with @err. */
 static int fill_bursts(struct weir_limit_spec *spec, char *err)
 {
 	if (spec->rate_packets && !spec->burst_packets)
 		spec->burst_packets = spec->rate_packets >= 20 ? spec->rate_packets / 10 : 2;
 	if (spec->rate_bits_per_s && !spec->burst_bits) {
 		spec->burst_bits = spec->rate_bits_per_s / 10;
-		if (spec->burst_bits < 65536 * 8)
-			spec->burst_bits = 65536 * 8;
+		if (spec->burst_bits < BURST_BITS)
+			spec->burst_bits = BURST_BITS;
 	}
 	if (spec->burst_packets && !spec->rate_packets)
 		return fail(err, EINVAL, "burst %llu: a burst of packets needs a rate of packets",
@@ -36,11 +39,17 @@ static int fill_bursts(struct weir_limit_spec *spec, char *err)
 		return fail(err, EINVAL, "burst %llubit: a burst of bits needs a rate of bits",
 			    (unsigned long long)spec->burst_bits);
 	if (spec->burst_bits && spec->burst_bits < FRAME_BYTES * 8)
-		return fail(err, EINVAL, "burst %llubit: no full frame would ever pass; at least %dbit",
+		return fail(err, EINVAL, "burst %llubit: no full frame would ever pass; it must be at "
+			    "least %dbit",
 			    (unsigned long long)spec->burst_bits, FRAME_BYTES * 8);
 	return 0;
 }
 
+/*
+ * Sets the costs and bursts in ticks. Returns 0, or -ERANGE with @err. The cost of a packet is
+ * rounded to the nearest tick: half a tick is 3 % of it at 1000 Mpps, and less at lower rates. The
+ * cost of a byte is rounded down to 2^-WEIR_BYTE_COST_SHIFT ticks.
+ */
 static int fill_ticks(struct weir_limit *limit, const struct weir_limit_spec *spec, char *err)
 {
 	unsigned __int128 burst, byte_burst;
@@ -69,9 +78,10 @@ static int fill_ticks(struct weir_limit *limit, const struct weir_limit_spec *sp
 }
 
 /*
- * Those without a bucket may owe up to half the old burst, and the gate counts
- * it in ticks of the old rate. Where that is more under the new rate or burst,
- * nobody is taken to owe less until it has drained.
+ * The floor of a limit that is changed. Sources without a bucket may owe up to half of the old
+ * burst, which the gate holds in ticks of the old rate. Where the same packets cost more ticks
+ * under the new rate, or half of the new burst is less, every source is assumed to owe that debt
+ * until it has drained. Returns the time in ticks at which it has; 0: no debt is assumed.
  */
 static uint64_t floor_after(const struct weir_limit *was, const struct weir_limit *is, uint64_t now)
 {
@@ -133,9 +143,8 @@ int policy_set(struct weir_policy *policy, const struct weir_limit_spec *wanted,
 /* ---- budgets ---- */
 
 /*
- * The clock of budgets is coarse, and first-seen sources may use a quarter of the
- * burst: that quarter must last from one step of the clock to the next, and
- * hold a packet.
+ * Budgets use the coarse clock, and first-seen sources may spend a quarter of the burst. That
+ * quarter must last from one step of the clock to the next (10 ms) and hold a packet.
  */
 #define BUDGET_BURST_TICKS	(WEIR_TICKS_PER_S / 25)
 #define BUDGET_BURST_PACKETS	8
@@ -148,10 +157,10 @@ static int check_budget_burst(const struct weir_limit *limit, const struct weir_
 	    (limit->byte_cost && limit->byte_burst < BUDGET_BURST_TICKS))
 		return fail(err, EINVAL, "the burst of a budget must be at least 40 ms of its rate");
 	if (spec->rate_packets && spec->burst_packets < BUDGET_BURST_PACKETS)
-		return fail(err, EINVAL, "burst %llu: of a budget, at least %d packets",
+		return fail(err, EINVAL, "burst %llu: the burst of a budget must be at least %d packets",
 			    (unsigned long long)spec->burst_packets, BUDGET_BURST_PACKETS);
 	if (spec->rate_bits_per_s && spec->burst_bits < BUDGET_BURST_BITS)
-		return fail(err, EINVAL, "burst %llubit: of a budget, at least %dbit",
+		return fail(err, EINVAL, "burst %llubit: the burst of a budget must be at least %dbit",
 			    (unsigned long long)spec->burst_bits, BUDGET_BURST_BITS);
 	return 0;
 }
@@ -164,7 +173,10 @@ uint32_t budget_find(const struct weir_policy *policy, const char *name)
 	return 0;
 }
 
-/* Another budget for the very same packets: one of the two would never be asked. */
+/*
+ * The index of a budget, other than @but, for exactly the same packets, or 0. Of two such budgets
+ * the data path would only ever use one.
+ */
 static uint32_t same_budget(const struct weir_policy *policy, const struct weir_limit_spec *spec,
 			    uint32_t but)
 {
@@ -238,7 +250,7 @@ void budgets_replace(struct weir_policy *policy, const struct weir_policy *wante
 		if (!wanted->budget_spec[i].limit.used)
 			continue;
 		if (!slot)
-			slot = free_budget(policy);	/* there is one: they have as many */
+			slot = free_budget(policy);	/* never 0: @wanted has no more budgets than slots */
 		policy->budget[slot] = wanted->budget[i];
 		policy->budget_spec[slot] = wanted->budget_spec[i];
 	}

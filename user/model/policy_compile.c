@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* From limits and budgets to the tables of the data path. */
+/*
+ * From limits and budgets to the tables of the data path.
+ *
+ * A pattern is a distinct class of packets that some spec selects, whatever its prefix: "syn dport
+ * 443". There may be overlapping ones. A packet class is a set of packets that match exactly the
+ * same patterns, so that the limits treat them alike; class_of_port and its siblings give every
+ * packet its class by one or two loads. A row of limit_of has, for the packets from one source
+ * prefix, the limit of each class; budget_of has the budget of each class, a row for each
+ * destination.
+ */
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -10,33 +19,31 @@
 #include "user/model/prefix.h"
 #include "user/model/syn_rules.h"
 
-/* ---- classes and rows ---- */
-
-/* One distinct class of the specs, and the packet classes in which it matches. */
-struct pattern {
-	const struct weir_limit_spec *spec;
-};
-
 #define PATTERNS_MAX	(WEIR_LIMITS + WEIR_BUDGETS)
+#define PORTS		65536
+#define ROW_FREE	255	/* prefixlen of a row that no limit uses */
 
 struct compile {
 	struct weir_policy *policy;
-	struct pattern pattern[PATTERNS_MAX];
+	const struct weir_limit_spec *pattern[PATTERNS_MAX];	/* the first spec that has it */
 	uint32_t patterns;
-	uint16_t pattern_of[WEIR_LIMITS];	/* of each limit */
+	uint16_t pattern_of[WEIR_LIMITS];	/* by limit: index of its pattern */
 	uint16_t pattern_of_budget[WEIR_BUDGETS];
-	/* of each packet class: the patterns that match, a bit each */
+	/* by packet class: a bit for each pattern that matches */
 	uint64_t matched[WEIR_CLASSES][PATTERNS_MAX / 64];
 };
 
+/* ---- packet classes ---- */
+
+/* The index of the spec's pattern, a new one if no earlier spec has the same. */
 static uint16_t pattern_for(struct compile *c, const struct weir_limit_spec *spec)
 {
 	uint32_t n = 0;
 
-	while (n < c->patterns && !match_same_class(c->pattern[n].spec, spec))
+	while (n < c->patterns && !match_same_class(c->pattern[n], spec))
 		n++;
 	if (n == c->patterns)
-		c->pattern[c->patterns++].spec = spec;
+		c->pattern[c->patterns++] = spec;
 	return n;
 }
 
@@ -57,14 +64,17 @@ static bool class_matches(const struct compile *c, uint32_t class, uint32_t patt
 	return c->matched[class][pattern / 64] >> pattern % 64 & 1;
 }
 
-/* The class of such packets, a new one if no class has the same patterns. */
+/*
+ * The class of such packets, a new one if no class matches the same patterns. Returns the class,
+ * or -ENOSPC with @err.
+ */
 static int class_for(struct compile *c, const struct packet_kind *kind, char *err)
 {
 	struct weir_policy *policy = c->policy;
 	uint64_t bits[PATTERNS_MAX / 64] = { 0 };
 
 	for (uint32_t n = 0; n < c->patterns; n++)
-		if (match_has(c->pattern[n].spec, kind))
+		if (match_has(c->pattern[n], kind))
 			bits[n / 64] |= 1ULL << n % 64;
 	for (uint32_t i = 0; i < policy->classes; i++)
 		if (!memcmp(c->matched[i], bits, sizeof(bits)))
@@ -76,25 +86,29 @@ static int class_for(struct compile *c, const struct packet_kind *kind, char *er
 	return policy->classes++;
 }
 
+/*
+ * Fills the table of one kind of packet by destination port. A class can only change at a port
+ * where some range begins or has just ended. Returns 0, or a negative errno with @err.
+ */
 static int class_ports(struct compile *c, enum weir_port_kind table, char *err)
 {
 	struct packet_kind kind = {
 		.proto = table == WEIR_PORT_UDP ? IPPROTO_UDP : IPPROTO_TCP,
 		.what = table == WEIR_PORT_SYN ? WEIR_SYN : WEIR_ANY_PACKET,
 	};
-	uint8_t *starts = calloc(65537, 1);	/* a class may start at this port */
+	uint8_t *starts = calloc(PORTS + 1, 1);	/* another class may start at this port */
 	int class = 0;
 
 	if (!starts)
 		return fail(err, ENOMEM, "out of memory");
 	starts[0] = 1;
 	for (uint32_t n = 0; n < c->patterns; n++) {
-		if (!c->pattern[n].spec->dport_first)
+		if (!c->pattern[n]->dport_first)
 			continue;
-		starts[c->pattern[n].spec->dport_first] = 1;
-		starts[c->pattern[n].spec->dport_last + 1] = 1;
+		starts[c->pattern[n]->dport_first] = 1;
+		starts[c->pattern[n]->dport_last + 1] = 1;
 	}
-	for (uint32_t port = 0; port < 65536 && class >= 0; port++) {
+	for (uint32_t port = 0; port < PORTS && class >= 0; port++) {
 		kind.dport = port;
 		if (starts[port])
 			class = class_for(c, &kind, err);
@@ -104,6 +118,7 @@ static int class_ports(struct compile *c, enum weir_port_kind table, char *err)
 	return class < 0 ? class : 0;
 }
 
+/* The same by protocol number, for packets of kind @what. ICMPv6 has the class of ICMP. */
 static int class_protos(struct compile *c, uint8_t what, uint16_t *table, char *err)
 {
 	for (uint32_t proto = 0; proto < 256; proto++) {
@@ -120,8 +135,10 @@ static int class_protos(struct compile *c, uint8_t what, uint16_t *table, char *
 	return 0;
 }
 
-/* Scope 0 is everybody. Returns the row, or WEIR_SCOPES when there is none. */
-static uint32_t scope_of(const struct weir_policy *policy, const struct weir_prefix *from)
+/* ---- rows of source prefixes ---- */
+
+/* The row of a source prefix, or WEIR_SCOPES when it has none. Row 0 is that of any source. */
+static uint32_t row_of(const struct weir_policy *policy, const struct weir_prefix *from)
 {
 	uint32_t row = 0;
 
@@ -130,10 +147,11 @@ static uint32_t scope_of(const struct weir_policy *policy, const struct weir_pre
 	return row < policy->scopes ? row : WEIR_SCOPES;
 }
 
-#define SCOPE_FREE	255	/* prefixlen of a row that is not in use */
-
-/* Drops the rows that no limit names any more, and gives each new source one. */
-static int assign_scopes(struct weir_policy *policy, char *err)
+/*
+ * Frees the rows that no limit uses any more, then gives each new source prefix a row. All others
+ * keep theirs. Returns 0, or -ENOSPC with @err.
+ */
+static int assign_rows(struct weir_policy *policy, char *err)
 {
 	uint8_t used[WEIR_SCOPES] = { 1 };
 	uint32_t row;
@@ -141,21 +159,21 @@ static int assign_scopes(struct weir_policy *policy, char *err)
 	if (!policy->scopes)
 		policy->scopes = 1;
 	for (uint32_t i = 1; i < WEIR_LIMITS; i++) {
-		row = policy->spec[i].used ? scope_of(policy, &policy->spec[i].from) : WEIR_SCOPES;
+		row = policy->spec[i].used ? row_of(policy, &policy->spec[i].from) : WEIR_SCOPES;
 		if (row < WEIR_SCOPES)
 			used[row] = 1;
 	}
 	for (row = 0; row < policy->scopes; row++)
 		if (!used[row])
-			policy->scope[row].prefixlen = SCOPE_FREE;
+			policy->scope[row].prefixlen = ROW_FREE;
 	for (uint32_t i = 1; i < WEIR_LIMITS; i++) {
-		if (!policy->spec[i].used || scope_of(policy, &policy->spec[i].from) < WEIR_SCOPES)
+		if (!policy->spec[i].used || row_of(policy, &policy->spec[i].from) < WEIR_SCOPES)
 			continue;
 		for (row = 1; row < policy->scopes; row++)
-			if (policy->scope[row].prefixlen == SCOPE_FREE)
+			if (policy->scope[row].prefixlen == ROW_FREE)
 				break;
 		if (row == WEIR_SCOPES)
-			return fail(err, ENOSPC, "limits for more than %u source prefixes",
+			return fail(err, ENOSPC, "there are limits for more than %u source prefixes",
 				    WEIR_SCOPES - 1);
 		if (row == policy->scopes)
 			policy->scopes++;
@@ -173,13 +191,13 @@ static bool covers(const struct weir_prefix *a, const struct weir_prefix *b)
 	return prefix_covers(&x, &y);
 }
 
-/* The row of the longest scope that covers @row's, itself excluded. */
+/* The row of the longest source prefix that covers that of @row and is shorter; 0 covers all. */
 static uint32_t parent_of(const struct weir_policy *policy, uint32_t row)
 {
 	uint32_t best = 0;
 
 	for (uint32_t i = 1; i < policy->scopes; i++) {
-		if (i == row || policy->scope[i].prefixlen == SCOPE_FREE ||
+		if (i == row || policy->scope[i].prefixlen == ROW_FREE ||
 		    policy->scope[i].prefixlen >= policy->scope[row].prefixlen)
 			continue;
 		if (policy->scope[i].prefixlen > policy->scope[best].prefixlen &&
@@ -189,11 +207,14 @@ static uint32_t parent_of(const struct weir_policy *policy, uint32_t row)
 	return best;
 }
 
-/* Where a limit of this row is for the class, it stands before the inherited. */
+/*
+ * Sets the row's limit of each class to the most specific limit of its own source prefix. Where
+ * that has none for the class, the limit stays that the row inherited.
+ */
 static void fill_row(struct compile *c, uint32_t row, const uint32_t *limits, uint32_t count)
 {
 	struct weir_policy *policy = c->policy;
-	uint16_t own[WEIR_CLASSES] = { 0 };
+	uint16_t best[WEIR_CLASSES] = { 0 };
 
 	for (uint32_t n = 0; n < count; n++) {
 		uint32_t pattern = c->pattern_of[limits[n]];
@@ -203,14 +224,14 @@ static void fill_row(struct compile *c, uint32_t row, const uint32_t *limits, ui
 		for (uint32_t class = 0; class < policy->classes; class++) {
 			if (!class_matches(c, class, pattern))
 				continue;
-			if (!own[class] || match_order(&policy->spec[limits[n]],
-							   &policy->spec[own[class]]) < 0)
-				own[class] = limits[n];
+			if (!best[class] || match_order(&policy->spec[limits[n]],
+							&policy->spec[best[class]]) < 0)
+				best[class] = limits[n];
 		}
 	}
 	for (uint32_t class = 0; class < policy->classes; class++)
-		if (own[class])
-			policy->limit_of[row][class] = own[class];
+		if (best[class])
+			policy->limit_of[row][class] = best[class];
 }
 
 static int by_prefixlen(const void *a, const void *b, void *policy)
@@ -220,7 +241,10 @@ static int by_prefixlen(const void *a, const void *b, void *policy)
 	return (int)scope[*(const uint32_t *)a].prefixlen - (int)scope[*(const uint32_t *)b].prefixlen;
 }
 
-/* Shorter prefixes first, so that each row can start as its parent's. */
+/*
+ * A row starts as a copy of its parent, that of the next shorter prefix that covers it; so rows of
+ * shorter prefixes are filled first.
+ */
 static void fill_rows(struct compile *c)
 {
 	struct weir_policy *policy = c->policy;
@@ -230,7 +254,7 @@ static void fill_rows(struct compile *c)
 		if (policy->spec[i].used)
 			limits[count++] = i;
 	for (uint32_t row = 0; row < policy->scopes; row++)
-		if (policy->scope[row].prefixlen != SCOPE_FREE)
+		if (policy->scope[row].prefixlen != ROW_FREE)
 			order[rows++] = row;
 	qsort_r(order, rows, sizeof(*order), by_prefixlen, policy);
 	memset(policy->limit_of, 0, sizeof(policy->limit_of));
@@ -255,7 +279,10 @@ static int longer_first(const void *a, const void *b)
 	return (int)y->prefixlen - (int)x->prefixlen;
 }
 
-/* Each destination once, the longest first; returns how many, -ENOSPC with @err. */
+/*
+ * Sets @to to each destination once, the longest first, without "any". Returns how many there
+ * are, or -ENOSPC with @err.
+ */
 static int collect_destinations(const struct weir_policy *policy,
 				const struct weir_prefix *to[WEIR_BUDGETS], char *err)
 {
@@ -273,17 +300,17 @@ static int collect_destinations(const struct weir_policy *policy,
 			to[count++] = &spec->from;
 	}
 	if (count >= WEIR_DESTINATIONS)
-		return fail(err, ENOSPC, "budgets for more than %d destinations",
+		return fail(err, ENOSPC, "there are budgets for more than %d destinations",
 			    WEIR_DESTINATIONS - 1);
 	qsort(to, count, sizeof(*to), longer_first);
 	return count;
 }
 
-/* The budgets of this destination before what the row has already. */
+/* As fill_row(), for the budgets of one destination. */
 static void fill_budget_row(struct compile *c, uint32_t row, const struct weir_prefix *to)
 {
 	struct weir_policy *policy = c->policy;
-	uint8_t own[WEIR_CLASSES] = { 0 };
+	uint8_t best[WEIR_CLASSES] = { 0 };
 
 	for (uint32_t i = 1; i < WEIR_BUDGETS; i++) {
 		const struct weir_limit_spec *spec = &policy->budget_spec[i].limit;
@@ -292,19 +319,23 @@ static void fill_budget_row(struct compile *c, uint32_t row, const struct weir_p
 			continue;
 		for (uint32_t class = 0; class < policy->classes; class++)
 			if (class_matches(c, class, c->pattern_of_budget[i]) &&
-			    (!own[class] ||
-			     match_order(spec, &policy->budget_spec[own[class]].limit) < 0))
-				own[class] = i;
+			    (!best[class] ||
+			     match_order(spec, &policy->budget_spec[best[class]].limit) < 0))
+				best[class] = i;
 	}
 	for (uint32_t class = 0; class < policy->classes; class++)
-		if (own[class])
-			policy->budget_of[row][class] = own[class];
+		if (best[class])
+			policy->budget_of[row][class] = best[class];
 }
 
-/* The shortest first, so that each row can start as that of the next shorter which covers it. */
+/*
+ * Fills the table of destinations, which the data path searches in order: the first that covers an
+ * address must be the longest. As in fill_rows(), a row starts as a copy of its parent. Returns 0,
+ * or -ENOSPC with @err.
+ */
 static int fill_destinations(struct compile *c, char *err)
 {
-	static const struct weir_prefix everywhere;
+	static const struct weir_prefix any;
 	const struct weir_prefix *to[WEIR_BUDGETS];
 	struct weir_policy *policy = c->policy;
 	int count = collect_destinations(policy, to, err);
@@ -317,7 +348,7 @@ static int fill_destinations(struct compile *c, char *err)
 	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
 		policy->budgets += policy->budget_spec[i].limit.used;
 	policy->destinations = count + 1;
-	fill_budget_row(c, 0, &everywhere);
+	fill_budget_row(c, 0, &any);
 	for (int n = count - 1; n >= 0; n--) {
 		struct prefix prefix, mask = { .hi = ~0ULL, .lo = ~0ULL };
 		int parent = n + 1;
@@ -369,7 +400,7 @@ int policy_compile(struct weir_policy *policy, char *err)
 		return fail(err, ENOMEM, "out of memory");
 	c->policy = policy;
 	policy->classes = 0;
-	rc = assign_scopes(policy, err);
+	rc = assign_rows(policy, err);
 	if (rc)
 		goto out_free;
 	collect_patterns(c);
@@ -398,7 +429,7 @@ uint32_t policy_lookup(const struct weir_policy *policy, const struct prefix *so
 
 	prefix_to_key(source, &key);
 	for (uint32_t i = 1; i < policy->scopes; i++)
-		if (policy->scope[i].prefixlen != SCOPE_FREE && covers(&policy->scope[i], &key) &&
+		if (policy->scope[i].prefixlen != ROW_FREE && covers(&policy->scope[i], &key) &&
 		    policy->scope[i].prefixlen > policy->scope[row].prefixlen)
 			row = i;
 	return policy->limit_of[row][class_of(policy, kind)];

@@ -29,9 +29,9 @@ bool match_has(const struct weir_limit_spec *spec, const struct packet_kind *kin
 }
 
 /*
- * The more particular class first: what the packet does (syn, fragment) before
- * where it goes, the narrower range of ports before the wider, and a protocol
- * before any. Of two ranges as narrow, the lower one.
+ * The order, most specific first: syn and fragment before any packet, then the narrower range of
+ * ports before the wider, then one protocol before any. Ties, in which no class is more specific,
+ * are broken by the lower first port, so that the order does not depend on slots.
  */
 int match_order(const struct weir_limit_spec *a, const struct weir_limit_spec *b)
 {

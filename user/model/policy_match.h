@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the words of a limit or a budget select, and which of two is the more particular. Pure. */
+/* Which packets the spec of a limit or a budget selects, and which of two specs is more specific. */
 #ifndef WEIR_MODEL_POLICY_MATCH_H
 #define WEIR_MODEL_POLICY_MATCH_H
 
 #include "user/model/policy.h"
 
+/* Whether both select the same packets, apart from their prefixes. */
 bool match_same_class(const struct weir_limit_spec *a, const struct weir_limit_spec *b);
+/* Whether both keys are the same prefix. */
 bool match_same_prefix(const struct weir_prefix *a, const struct weir_prefix *b);
+/* Whether the spec selects such packets; its prefix is not looked at. */
 bool match_has(const struct weir_limit_spec *spec, const struct packet_kind *kind);
-/* Below 0: @a comes first. */
+/*
+ * Compares the classes of two specs, as memcmp() does. Where both select a packet, the one that
+ * comes first, the more specific one, decides about it. 0 only when match_same_class().
+ */
 int match_order(const struct weir_limit_spec *a, const struct weir_limit_spec *b);
 
 #endif

@@ -25,7 +25,7 @@ void prefix_from_key(const struct weir_prefix *key, struct prefix *prefix)
 	*prefix = (struct prefix){ be64toh(hi), be64toh(lo), key->prefixlen };
 }
 
-/* A word with the first @bits set; 0 and less is none, 64 and more is all. */
+/* A word with the first @bits bits set: none of them for 0 and less, all for 64 and more. */
 static uint64_t leading(int bits)
 {
 	return bits <= 0 ? 0 : bits >= 64 ? ~0ULL : ~0ULL << (64 - bits);
@@ -64,8 +64,8 @@ static bool is_digit(char c)
 }
 
 /*
- * The decimal number at @*at, of at most three digits: enough for all that has
- * a name here. Returns how many digits stand there, 4 for too many.
+ * Reads the decimal number at @*at and moves @*at behind it. Octets and prefix lengths have at
+ * most three digits. Returns the number of digits; 4 when there are more than three.
  */
 static size_t scan_number(const char **at, const char *end, uint32_t *number)
 {
@@ -79,7 +79,7 @@ static size_t scan_number(const char **at, const char *end, uint32_t *number)
 	return *at - first;
 }
 
-/* Four octets at @*at. Returns the reason why not, or NULL. */
+/* Reads four octets at @*at. Returns NULL, or the reason why the text is not an address. */
 static const char *scan_v4(const char **at, const char *end, uint32_t *addr)
 {
 	uint32_t octet;
@@ -104,7 +104,7 @@ static const char *scan_v4(const char **at, const char *end, uint32_t *addr)
 	return NULL;
 }
 
-/* As scan_v4(); the address ends at the first '/' or at @end. */
+/* As scan_v4(), for IPv6. The address ends at the first '/' or at @end. */
 static const char *scan_v6(const char **at, const char *end, struct prefix *prefix)
 {
 	const char *slash = memchr(*at, '/', end - *at);
@@ -113,7 +113,7 @@ static const char *scan_v6(const char **at, const char *end, struct prefix *pref
 	struct weir_prefix key;
 
 	if (memchr(*at, '%', len))
-		return "a zone (%...) is no part of an address here";
+		return "an address with a zone (%...) is not supported here";
 	if (len >= sizeof(text))
 		return "not an IPv6 address";
 	memcpy(text, *at, len);
@@ -126,7 +126,10 @@ static const char *scan_v6(const char **at, const char *end, struct prefix *pref
 	return NULL;
 }
 
-/* What follows an address: nothing, or a slash and the length up to @most. */
+/*
+ * Reads what follows an address: nothing, or a slash and a length of at most @most. Returns NULL,
+ * or the reason why the text is not a length.
+ */
 static const char *scan_length(const char *at, const char *end, uint32_t most, uint32_t *length)
 {
 	const char *first;
@@ -183,7 +186,7 @@ int prefix_parse(const char *text, struct prefix *prefix, bool *host_bits, char 
 	return fail(err, EINVAL, "%s: %s", quoted, why);
 }
 
-/* Writes @number and returns where it ends; no NUL. */
+/* Writes @number, at most 255, without a NUL. Returns where the text ends. */
 static char *put_number(char *at, uint32_t number)
 {
 	if (number >= 100)
@@ -194,6 +197,7 @@ static char *put_number(char *at, uint32_t number)
 	return at;
 }
 
+/* As put_number(), for an address without its length; IPv6 as inet_ntop() writes it. */
 static char *put_address(char *at, const struct prefix *prefix)
 {
 	struct weir_prefix key;
@@ -230,7 +234,7 @@ void prefix_format_short(const struct prefix *prefix, char text[PREFIX_STRLEN])
 void prefix_quote(const char *text, size_t len, char quoted[PREFIX_QUOTE])
 {
 	static const char hex[] = "0123456789abcdef";
-	/* what ends it: "..." and a quote and NUL, or one byte escaped before them */
+	/* Behind @last must fit: one escaped byte (4), then `..."` and a NUL. */
 	char *at = quoted, *last = quoted + PREFIX_QUOTE - sizeof("...\"") - 4;
 	size_t i;
 

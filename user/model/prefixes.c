@@ -5,7 +5,10 @@
 
 #include "user/model/prefixes.h"
 
-/* Room for @more prefixes of a family; doubling keeps the cost of an addition constant. */
+/*
+ * Makes room for @more prefixes of a family. Doubling the room keeps the mean cost of an addition
+ * constant.
+ */
 static int reserve(struct prefixes *set, enum prefix_family family, size_t more)
 {
 	size_t *room = family == PREFIX_V4 ? &set->v4_room : &set->v6_room;
@@ -29,7 +32,7 @@ static int reserve(struct prefixes *set, enum prefix_family family, size_t more)
 	return 0;
 }
 
-/* Inverse of prefixes_get(). */
+/* Stores @prefix at @index, from where prefixes_get() reads it. */
 static void put(struct prefixes *set, enum prefix_family family, size_t index,
 		const struct prefix *prefix)
 {
@@ -70,17 +73,19 @@ void prefixes_free(struct prefixes *set)
 }
 
 /*
- * Radix sort, least digit first: 40 bits in four digits, so that the result
- * ends up where it began.
+ * Radix sort, least significant digit first (Knuth, TAOCP 3, 5.2.5). The 40 bits of a prefix are
+ * four digits; as that is an even number of passes, the result ends up in the first array. It is
+ * linear in the number of prefixes.
  */
-#define RADIX_BITS   10
-#define RADIX_DIGITS 4
+#define RADIX_BITS	10
+#define RADIX_DIGITS	4
 
 static size_t digit_of(uint64_t word, int digit)
 {
 	return word >> digit * RADIX_BITS & ((1 << RADIX_BITS) - 1);
 }
 
+/* Returns 0 or -ENOMEM; the array is then as it was. */
 static int sort_v4(uint64_t *word, size_t count)
 {
 	size_t place[RADIX_DIGITS][1 << RADIX_BITS] = { 0 };
@@ -136,7 +141,7 @@ static void set_count(struct prefixes *set, enum prefix_family family, size_t co
 		set->v6_count = count;
 }
 
-/* Drops neighbours that are equal. */
+/* Removes equal neighbours of a sorted family. Returns how many. */
 static size_t dedupe(struct prefixes *set, enum prefix_family family)
 {
 	size_t count = prefixes_in(set, family), kept = 0;
@@ -167,7 +172,7 @@ int prefixes_sort(struct prefixes *set, size_t *duplicates)
 	return 0;
 }
 
-/* Whether two disjoint prefixes are the halves of one; @b becomes that one. */
+/* Whether two disjoint prefixes are the halves of a whole one, which @b then becomes. */
 static bool join(const struct prefix *a, struct prefix *b)
 {
 	struct prefix whole = *b;
@@ -183,8 +188,8 @@ static bool join(const struct prefix *a, struct prefix *b)
 }
 
 /*
- * In order, a prefix either stands in the last one kept, or is disjoint from
- * all that were; and only the last one kept can be its other half.
+ * In sorted order, a prefix either lies in the last one kept or is disjoint from all that were
+ * kept, and only the last one kept can be its other half.
  */
 static void merge(struct prefixes *set, enum prefix_family family)
 {
@@ -234,7 +239,7 @@ bool prefixes_are_disjoint(const struct prefixes *set)
 	return true;
 }
 
-/* How many of a sorted set come before @prefix. */
+/* How many prefixes of a sorted family come before @prefix. */
 static size_t rank(const struct prefixes *set, enum prefix_family family,
 		   const struct prefix *prefix)
 {
@@ -265,8 +270,8 @@ bool prefixes_has(const struct prefixes *set, const struct prefix *prefix)
 }
 
 /*
- * In a merged set, what overlaps @prefix is the one before it if that covers
- * it, or the one from it on if it covers that.
+ * Prefixes overlap only where one covers the other. In a merged set, the prefix before the place
+ * of @prefix is the only one that can cover it, and those that it covers begin at its place.
  */
 bool prefixes_overlap(const struct prefixes *set, const struct prefix *prefix, struct prefix *which)
 {
@@ -290,7 +295,7 @@ out_found:
 	return true;
 }
 
-/* Halves were joined, so only one prefix can hold all of @prefix. */
+/* In a merged set halves were joined, so a single prefix must hold all of @prefix. */
 bool prefixes_cover(const struct prefixes *set, const struct prefix *prefix)
 {
 	struct prefix found;
@@ -346,7 +351,7 @@ void prefixes_pack(const struct prefixes *set, uint64_t *words)
 	}
 }
 
-/* A prefix of words that may be anything; false when no prefix has them. */
+/* Reads a prefix from words that may be anything. Returns false when no prefix packs to them. */
 static bool unpack_v4(uint64_t word, struct prefix *prefix)
 {
 	if (word >> 40 || (word & 255) > 32)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Sets of prefixes. */
+/*
+ * Sets of prefixes. A set keeps the families apart: as an entry of a list, ::/0 means all of IPv6
+ * and does not cover IPv4.
+ */
 #ifndef WEIR_MODEL_PREFIXES_H
 #define WEIR_MODEL_PREFIXES_H
 
@@ -10,11 +13,11 @@
 #include "user/model/prefix.h"
 
 /*
- * A set. Zeroed is empty. Some functions want it sorted (prefixes_sort) or
- * merged (prefixes_merge, which sorts): their comments say so.
+ * A set, empty when zeroed. Some functions require it to be sorted (by prefixes_sort) or merged
+ * (by prefixes_merge, which also sorts); their comments say so.
  */
 struct prefixes {
-	uint64_t *v4; /* address << 8 | length: its order is prefix_cmp's */
+	uint64_t *v4;		/* address << 8 | length, which sorts as prefix_cmp() does */
 	struct prefix *v6;
 	size_t v4_count, v4_room;
 	size_t v6_count, v6_room;
@@ -32,6 +35,7 @@ static inline size_t prefixes_count(const struct prefixes *set)
 	return set->v4_count + set->v6_count;
 }
 
+/* The prefix at @index, below prefixes_in(), of one family. */
 static inline struct prefix prefixes_get(const struct prefixes *set, enum prefix_family family,
 					 size_t index)
 {
@@ -40,7 +44,7 @@ static inline struct prefix prefixes_get(const struct prefixes *set, enum prefix
 	return set->v6[index];
 }
 
-/* All of a set by one index: first IPv4, then IPv6. */
+/* The prefix at @index, below prefixes_count(): first those of IPv4, then those of IPv6. */
 static inline struct prefix prefixes_at(const struct prefixes *set, size_t index)
 {
 	if (index < set->v4_count)
@@ -48,46 +52,55 @@ static inline struct prefix prefixes_at(const struct prefixes *set, size_t index
 	return prefixes_get(set, PREFIX_V6, index - set->v4_count);
 }
 
-/* All these return 0 or -ENOMEM; the set is then as it was. */
+/* These four return 0, or -ENOMEM and leave the set as it was. */
 int prefixes_add(struct prefixes *set, const struct prefix *prefix);
 int prefixes_append(struct prefixes *set, const struct prefixes *more);
-/* Sorts and drops what stands there twice; @duplicates (may be NULL): how many that were. */
+/* Sorts and removes duplicates; @duplicates (may be NULL) is set to the number removed. */
 int prefixes_sort(struct prefixes *set, size_t *duplicates);
 /*
- * The union: what another prefix covers goes, and two halves become one whole.
- * The result is sorted, no prefix in it covers another, and it is the smallest
- * set of prefixes for these addresses.
+ * Removes prefixes that another one covers, and replaces two halves by their whole. The result is
+ * sorted, no prefix in it covers another, and it is the smallest set of prefixes that holds
+ * exactly these addresses.
  */
 int prefixes_merge(struct prefixes *set);
+
+/* Frees the memory; the set is then empty. */
 void prefixes_free(struct prefixes *set);
 
 /* Whether the set is sorted and no prefix in it covers another. */
 bool prefixes_are_disjoint(const struct prefixes *set);
 
-/* Of a sorted set: whether it holds this very prefix. */
+/* Whether a sorted set holds exactly this prefix. */
 bool prefixes_has(const struct prefixes *set, const struct prefix *prefix);
-/* Of a merged set: whether it holds every address of @prefix. */
+/* Whether a merged set holds every address of @prefix. */
 bool prefixes_cover(const struct prefixes *set, const struct prefix *prefix);
-/* Of a merged set: whether it holds any address of @prefix; @which (may be NULL): one that does. */
+/*
+ * Whether a merged set holds any address of @prefix; if so, @which (may be NULL) is set to a
+ * prefix of the set that holds one.
+ */
 bool prefixes_overlap(const struct prefixes *set, const struct prefix *prefix,
 		      struct prefix *which);
 
 /*
- * From one sorted set to another: adds to @added and @removed (either may be
- * NULL), in order. Returns 0 or -ENOMEM.
+ * Compares two sorted sets: appends to @added the prefixes that only @to has, to @removed those
+ * that only @from has, in order. Either may be NULL. Returns 0 or -ENOMEM.
  */
 int prefixes_diff(const struct prefixes *from, const struct prefixes *to, struct prefixes *added,
 		  struct prefixes *removed);
 
 /*
- * A sorted set in words, to be kept in an array map: IPv4 one word each
- * (address << 8 | length), then IPv6 three (hi, lo, length). The counts are the
- * caller's to keep.
+ * A sorted set as words in host byte order, which an array map keeps: one word for each prefix of
+ * IPv4 (address << 8 | length), then three for each of IPv6 (hi, lo, length). The caller keeps
+ * both counts.
  */
-#define PREFIXES_V6_WORDS 3
+#define PREFIXES_V6_WORDS	3
+/* How many words prefixes_pack() writes. */
 size_t prefixes_words(const struct prefixes *set);
 void prefixes_pack(const struct prefixes *set, uint64_t *words);
-/* Adds to @set. -EINVAL for words that no sorted set packs to: @set is then as it was. */
+/*
+ * Appends the packed prefixes to @set. Returns 0, -ENOMEM, or -EINVAL for words that
+ * prefixes_pack() cannot have written; on failure @set is as it was.
+ */
 int prefixes_unpack(struct prefixes *set, const uint64_t *words, size_t v4_count, size_t v6_count);
 
 #endif

@@ -15,7 +15,10 @@ uint32_t syn_find(const struct weir_policy *policy, uint16_t first, uint16_t las
 	return 0;
 }
 
-/* A port has one rule: the data path finds it by one load. */
+/*
+ * The index of a rule, other than @but, that shares a port with @rule, or 0. A port can have only
+ * one rule, because the data path finds it by a single load from a table.
+ */
 static uint32_t rival_of(const struct weir_policy *policy, const struct weir_syn_rule *rule,
 			 uint32_t but)
 {
@@ -26,6 +29,7 @@ static uint32_t rival_of(const struct weir_policy *policy, const struct weir_syn
 	return 0;
 }
 
+/* Sets the destination and its mask as numbers in host byte order, as the data path compares. */
 static void fill_numbers(struct weir_syn_rule *rule)
 {
 	struct prefix to, mask = { .hi = ~0ULL, .lo = ~0ULL };
@@ -46,7 +50,7 @@ int syn_set(struct weir_policy *policy, const struct weir_syn_rule *wanted, char
 
 	rival = rival_of(policy, &rule, index);
 	if (rival)
-		return fail(err, EEXIST, "ports %u-%u are protected already, and share some of "
+		return fail(err, EEXIST, "ports %u-%u are protected already and overlap with "
 			    "these; `weir syn del dport %u-%u` first", policy->syn_rule[rival].first,
 			    policy->syn_rule[rival].last, policy->syn_rule[rival].first,
 			    policy->syn_rule[rival].last);

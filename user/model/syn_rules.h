@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Services whose SYNs are answered by cookies (bpf/syn.h): the rules. Pure. */
+/*
+ * The cookie rules of a policy: for which ports and which destination SYNs are answered with SYN
+ * cookies (bpf/syn.h). Ports are in host byte order. Index 0 means "no rule".
+ */
 #ifndef WEIR_MODEL_SYN_RULES_H
 #define WEIR_MODEL_SYN_RULES_H
 
@@ -8,14 +11,15 @@
 #include "bpf/weir.h"
 
 /*
- * Adds @rule, or changes that of the same ports and destination. -EEXIST where
- * it shares ports with another; 1 changed, 0 not, -ENOSPC; with @err.
+ * Adds @rule, or replaces the rule of exactly these ports. Returns 1 when the policy changed, 0
+ * when it already was so, -EEXIST when another rule has some of these ports, or -ENOSPC; failures
+ * with @err.
  */
 int syn_set(struct weir_policy *policy, const struct weir_syn_rule *rule, char *err);
-/* The index of the rule of exactly these ports, 0: there is none. */
+/* The index of the rule of exactly these ports, or 0. */
 uint32_t syn_find(const struct weir_policy *policy, uint16_t first, uint16_t last);
 void syn_remove(struct weir_policy *policy, uint32_t index);
-/* Fills in what the data path looks up. */
+/* Fills the table by port (syn_rule_of) that the data path reads. */
 void syn_compile(struct weir_policy *policy);
 
 #endif

@@ -5,9 +5,12 @@
 
 #include "user/model/table.h"
 
-#define INDENT	4	/* of a cell that fits no column */
+#define INDENT	4	/* of a cell that does not fit at its own column */
 
-/* Columns that @text takes on a terminal: UTF-8 characters, not bytes. */
+/*
+ * The columns that @text takes on a terminal: characters of UTF-8, not bytes. Wide and combining
+ * characters count as one.
+ */
 static int width_of(const char *text)
 {
 	int width = 0;
@@ -18,8 +21,8 @@ static int width_of(const char *text)
 }
 
 /*
- * @at: how much of the line is printed already; @start: where the column
- * begins. Returns how much of the line is printed then.
+ * @at: how many columns of the line are printed already. @start: where the cell's column begins.
+ * Returns how many columns are printed then.
  */
 static int print_cell(const struct column *column, const char *text, int at, int start)
 {
@@ -71,7 +74,7 @@ const char *table_count(uint64_t count, char text[FORMAT_LEN])
 	return text;
 }
 
-/* Up to the next blank that stands in no bracket. */
+/* The bytes up to the next blank that is not in square brackets. */
 static size_t token_length(const char *text)
 {
 	int depth = 0;

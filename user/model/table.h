@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Text in columns, for a terminal of 80. A cell that is too long for its column
- * has the rest of its line to itself, and the next one goes on below, in its
- * own column: nothing is cut, and figures stay under each other.
+ * Text in columns, for a terminal of 80 columns, written to stdout. Behind a cell that is too
+ * long for its column, the row continues on the next line, in the column of the next cell: no
+ * text is cut, and figures stay below each other.
  */
 #ifndef WEIR_MODEL_TABLE_H
 #define WEIR_MODEL_TABLE_H
@@ -12,24 +12,27 @@
 
 #include "user/model/format.h"
 
-#define TABLE_WIDTH	80
+#define TABLE_WIDTH	80	/* columns of the terminal */
 
 struct column {
 	const char *head;
-	int width;		/* the last column may have 0: what is left */
-	bool right;		/* figures */
+	int width;		/* 0, only in the last column: the rest of the line */
+	bool right;		/* aligned to the right, as figures are */
 };
 
-/* A table of columns ends with an empty one; rows have one `const char *` for each. */
+/*
+ * An array of columns ends with an empty one. A row takes one `const char *` in UTF-8 for each
+ * column; an empty text leaves its cell blank.
+ */
 void table_head(const struct column *columns);
 void table_row(const struct column *columns, ...);
 
-/* A figure for a cell. */
+/* Writes @count in decimal for a cell; returns @text. */
 const char *table_count(uint64_t count, char text[FORMAT_LEN]);
 
 /*
- * @text, where @at columns of the line are printed already, broken between words
- * at 80 columns and going on at @indent; what stands in brackets stays together.
+ * Prints @text to a line of which @at columns are printed already, breaks it between words at
+ * TABLE_WIDTH and continues at column @indent. A text in square brackets is not broken.
  */
 void print_wrapped(FILE *to, const char *text, int at, int indent);
 
