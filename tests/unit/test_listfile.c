@@ -198,73 +198,73 @@ static void test_good(struct check *check)
 static const struct {
 	const char *data, *err;
 } bad[] = {
-	{ "192.0.2.1\nfoo\n", "x:2: \"foo\" is no address or prefix (neither IPv4 nor IPv6)" },
+	{ "192.0.2.1\nfoo\n", "x:2: \"foo\" is not an address or a prefix (neither IPv4 nor IPv6)" },
 	{ "192.0.2.1\n10.0.0.0/33\n",
-	  "x:2: \"10.0.0.0/33\" is no address or prefix (IPv4 prefix length is 0..32)" },
-	{ "192.0.2.1 192.0.2.2\n", "x:1: \"192.0.2.1 192.0.2.2\" is no address or prefix "
-				   "(something follows that is no comment)" },
-	{ "192.0.2.1\n192.0.2.2\t7\n", "x:2: \"192.0.2.2\\t7\" is no address or prefix "
-				       "(something follows that is no comment)" },
+	  "x:2: \"10.0.0.0/33\" is not an address or a prefix (IPv4 prefix length is 0..32)" },
+	{ "192.0.2.1 192.0.2.2\n", "x:1: \"192.0.2.1 192.0.2.2\" is not an address or a prefix "
+				   "(something follows that is not a comment)" },
+	{ "192.0.2.1\n192.0.2.2\t7\n", "x:2: \"192.0.2.2\\t7\" is not an address or a prefix "
+				       "(something follows that is not a comment)" },
 	{ "192.0.2.1-192.0.2.9\n",
-	  "x:1: \"192.0.2.1-192.0.2.9\" is no address or prefix (a range, not a prefix)" },
-	{ "192.0.2.1\t3\n192.0.2.2\t7x\n", "x:2: \"192.0.2.2\\t7x\" is no address or prefix "
-					   "(something follows that is no comment)" },
-	{ "\x1b[31m\n", "x:1: \"\\x1b[31m\" is no address or prefix (neither IPv4 nor IPv6)" },
+	  "x:1: \"192.0.2.1-192.0.2.9\" is not an address or a prefix (a range, not a prefix)" },
+	{ "192.0.2.1\t3\n192.0.2.2\t7x\n", "x:2: \"192.0.2.2\\t7x\" is not an address or a prefix "
+					   "(something follows that is not a comment)" },
+	{ "\x1b[31m\n", "x:1: \"\\x1b[31m\" is not an address or a prefix (neither IPv4 nor IPv6)" },
 	{ "192.0.2.\xf0\x9f",
-	  "x:1: \"192.0.2.\\xf0\\x9f\" is no address or prefix (an IPv4 address has four octets)" },
+	  "x:1: \"192.0.2.\\xf0\\x9f\" is not an address or a prefix (an IPv4 address has four octets)" },
 	{ "<!DOCTYPE html>\n<title>503</title>\n",
-	  "x:1: \"<!DOCTYPE\" is no address or prefix (this is a web page or XML, not a list)" },
-	{ "\x1f\x8b\x08\n", "x:1: \"\\x1f\\x8b\\x08\" is no address or prefix (the file is "
+	  "x:1: \"<!DOCTYPE\" is not an address or a prefix (this is a web page or XML, not a list)" },
+	{ "\x1f\x8b\x08\n", "x:1: \"\\x1f\\x8b\\x08\" is not an address or a prefix (the file is "
 			    "compressed; unpack it first)" },
 	{ "\xff\xfe"
 	  "1.\n",
-	  "x:1: \"\\xff\\xfe1.\" is no address or prefix (the file is UTF-16; convert it to "
+	  "x:1: \"\\xff\\xfe1.\" is not an address or a prefix (the file is UTF-16; convert it to "
 	  "UTF-8)" },
 	{ "Name: h\nType: hash:ip\n",
-	  "x:1: \"Name:\" is no address or prefix (this is from ipset list; use ipset save)" },
+	  "x:1: \"Name:\" is not an address or a prefix (this is from ipset list; use ipset save)" },
 	{ "{\"cidr\":\"1.2.3.4/33\"}\n",
-	  "x:1: \"1.2.3.4/33\" is no address or prefix (IPv4 prefix length is 0..32)" },
+	  "x:1: \"1.2.3.4/33\" is not an address or a prefix (IPv4 prefix length is 0..32)" },
 	{ "{\"cidr\":\"1.2.3.4\"}\n{\"cidr\":\"1.2",
-	  "x:2: \"{\"cidr\":\"1.2\" is no address or prefix (no JSON object on one line)" },
+	  "x:2: \"{\"cidr\":\"1.2\" is not an address or a prefix (each line must be a JSON object)" },
 	{ "{\"asn\":1234}\n",
-	  "x:1: \"{\"asn\":1234}\" is no address or prefix (an object without \"cidr\")" },
+	  "x:1: \"{\"asn\":1234}\" is not an address or a prefix (an object without \"cidr\")" },
 	{ "{\"nftables\": []}\n", "x:1: JSON of nft is not read; leave out its -j" },
 	{ "add x 192.0.2.1,tcp:80\n",
-	  "x:1: \"192.0.2.1,tcp:80\" is no address or prefix "
+	  "x:1: \"192.0.2.1,tcp:80\" is not an address or a prefix "
 	  "(members with a port, interface or second address are not read)" },
 	{ "add x 192.0.2.0/24 nomatch\n",
 	  "x:1: nomatch makes an exception, which a list of prefixes cannot have" },
 	{ "create x hash:ip netmask 24\nadd x 192.0.2.0\n",
 	  "x:1: a set with a netmask is not read: its members are addresses, but stand for "
 	  "networks" },
-	{ "add x\n", "x:1: \"add x\" is no address or prefix (add wants a set and an entry)" },
+	{ "add x\n", "x:1: \"add x\" is not an address or a prefix (add needs a set and an entry)" },
 	{ "create x list:set size 8\nadd x other\n",
-	  "x:2: \"other\" is no address or prefix (neither IPv4 nor IPv6)" },
+	  "x:2: \"other\" is not an address or a prefix (neither IPv4 nor IPv6)" },
 	{ "add x 1.2.3.4\nswap a b\n",
-	  "x:2: \"swap a b\" is no address or prefix (no line of ipset save)" },
+	  "x:2: \"swap a b\" is not an address or a prefix (not a line of ipset save)" },
 	{ "add x 192.0.2.9-192.0.2.1\n",
-	  "x:1: \"192.0.2.9-192.0.2.1\" is no address or prefix (the range runs backwards)" },
+	  "x:1: \"192.0.2.9-192.0.2.1\" is not an address or a prefix (the range runs backwards)" },
 	{ "add x 192.0.2.9-::1\n",
-	  "x:1: \"192.0.2.9-::1\" is no address or prefix (a range of two families)" },
+	  "x:1: \"192.0.2.9-::1\" is not an address or a prefix (a range of two families)" },
 	{ "add x 192.0.2.0/30-192.0.3.0\n",
-	  "x:1: \"192.0.2.0/30-192.0.3.0\" is no address or prefix "
+	  "x:1: \"192.0.2.0/30-192.0.3.0\" is not an address or a prefix "
 	  "(a range goes from address to address)" },
 	{ "add x ::fffe:ffff:ffff-::1:0:0:0\n",
-	  "x:1: \"::fffe:ffff:ffff-::1:0:0:0\" is no address or prefix "
-	  "(a range of IPv6 around all of IPv4)" },
+	  "x:1: \"::fffe:ffff:ffff-::1:0:0:0\" is not an address or a prefix "
+	  "(a range of IPv6 that contains all of IPv4)" },
 	{ "table inet t {\n\tset a {\n\t\telements = { 192.0.2.1,\n\t\t\tfoo }\n}\n}\n",
-	  "x:4: \"foo\" is no address or prefix (neither IPv4 nor IPv6)" },
+	  "x:4: \"foo\" is not an address or a prefix (neither IPv4 nor IPv6)" },
 	{ "table inet t {\n\tset a {\n\t\telements = { 192.0.2.1,\n",
 	  "x:3: the file ends within the elements: it is cut short" },
 	{ "table inet t {\n\tset a {\n\t\telements =\n",
-	  "x:3: elements stand in braces; was the file cut short?" },
+	  "x:3: elements must be in braces; was the file cut short?" },
 	{ "table inet t {\n\tmap m {\n\t\telements = { 192.0.2.1 : drop }\n\t}\n}\n",
 	  "x:3: maps, and elements of several parts, are not read" },
 	{ "table inet t {\n\tset m {\n\t\telements = { 192.0.2.1 . 80 }\n\t}\n}\n",
 	  "x:3: maps, and elements of several parts, are not read" },
-	{ "elements = { 192.0.2.1 - 192.0.2.3 }", "x:1: a range is written without blanks" },
+	{ "elements = { 192.0.2.1 - 192.0.2.3 }", "x:1: a range must be written without blanks" },
 	{ "elements = { { 192.0.2.1 } }",
-	  "x:1: \"{\" is no address or prefix (no element of a set)" },
+	  "x:1: \"{\" is not an address or a prefix (not an element of a set)" },
 };
 
 static void test_bad(struct check *check)
@@ -451,11 +451,11 @@ static void test_skip_bad(struct check *check)
 		const char *data, *err;
 	} cases[] = {
 		{ "192.0.2.1\nfoo\n192.0.2.2 bar\n192.0.2.3\n",
-		  "x:2: \"foo\" is no address or prefix (neither IPv4 nor IPv6)" },
+		  "x:2: \"foo\" is not an address or a prefix (neither IPv4 nor IPv6)" },
 		{ "192.0.2.1\t1\n192.0.2.256\t1\n\t1\n192.0.2.3\t1\n",
-		  "x:2: \"192.0.2.256\" is no address or prefix (an IPv4 octet is 0..255)" },
+		  "x:2: \"192.0.2.256\" is not an address or a prefix (an IPv4 octet is 0..255)" },
 		{ "{\"cidr\":\"192.0.2.1\"}\n{}\n{\n{\"cidr\":\"192.0.2.3\"}\n",
-		  "x:2: \"{}\" is no address or prefix (an object without \"cidr\")" },
+		  "x:2: \"{}\" is not an address or a prefix (an object without \"cidr\")" },
 		{ "add x 192.0.2.1\nadd x 192.0.2.4 nomatch\nadd x y\nadd x 192.0.2.3\n",
 		  "x:2: nomatch makes an exception, which a list of prefixes cannot have" },
 	};

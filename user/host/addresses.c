@@ -20,6 +20,7 @@ static struct prefix from_v6(const struct in6_addr *addr, uint8_t length)
 	return prefix;
 }
 
+/* The length of a netmask of @size bytes. */
 static uint8_t bits_of(const void *mask, size_t size)
 {
 	const uint8_t *byte = mask;
@@ -30,7 +31,7 @@ static uint8_t bits_of(const void *mask, size_t size)
 	return bits;
 }
 
-/* Loopback addresses are left out: nothing comes in from them, and many lists name them. */
+/* Loopback is left out: its packets never pass the program, and many lists name 127.0.0.0/8. */
 static int add_address(const struct ifaddrs *each, struct prefixes *own,
 		       struct prefixes *own_networks)
 {
@@ -84,7 +85,10 @@ int own_addresses(struct prefixes *own)
 	return rc;
 }
 
-/* Whoever bans its gateway hears no more of what is wrong on the way. */
+/*
+ * Gateways send ICMP errors from their own address. With the gateway banned, this host would no
+ * longer learn of unreachable destinations and of smaller MTUs.
+ */
 static int add_gateways_v4(struct prefixes *own)
 {
 	FILE *file = fopen("/proc/net/route", "re");

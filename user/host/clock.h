@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-/* CLOCK_MONOTONIC, in ns. */
+/* Nanoseconds of CLOCK_MONOTONIC, which bpf_ktime_get_ns() reads too. */
 uint64_t now_ns(void);
 
 #endif

@@ -5,9 +5,9 @@
 
 #include "user/host/log.h"
 
-#define LINE_MOST	1024
+#define LINE_MOST	1024	/* bytes, the newline included */
 
-/* One write for each line, so that lines of several processes do not mix. */
+/* Each line is a single write, so that lines of several threads or processes do not mix. */
 void log_line(int level, const char *format, ...)
 {
 	char line[LINE_MOST];

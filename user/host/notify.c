@@ -20,12 +20,12 @@ void notify(const char *state)
 	if (!length || length >= sizeof(to.sun_path) || (*path != '/' && *path != '@'))
 		return;
 	memcpy(to.sun_path, path, length);
-	if (*path == '@')	/* an abstract address */
+	if (*path == '@')	/* an abstract address begins with a NUL */
 		to.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
-	/* A manager that does not listen is no reason to stop. */
+	/* The service works as well without its manager: a failure to send is ignored. */
 	sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
 	       offsetof(struct sockaddr_un, sun_path) + length);
 	close(fd);

@@ -14,19 +14,20 @@
 #include "user/model/prefixes.h"
 
 #define VARIABLE	"SSH_CONNECTION="
-#define ANCESTORS	64
+#define ANCESTORS	64	/* as far up as parents are looked at */
 
-/* Who connects from this host itself is not on the wire. */
+/* A connection from this host itself does not pass the program. */
 static bool is_loopback(const struct prefix *address)
 {
 	return prefix_is_v4(address) ? (address->lo >> 24 & 0xff) == 127 :
 				       !address->hi && address->lo == 1;
 }
 
+/* Adds the address at the start of @text, if there is one. Returns 0 or -ENOMEM. */
 static int add_peer(struct prefixes *peers, const char *text)
 {
 	char address[INET6_ADDRSTRLEN], err[ERR_LEN];
-	size_t length = strcspn(text, " %");	/* the port, or a zone, follows */
+	size_t length = strcspn(text, " %");	/* a port or a zone may follow */
 	struct prefix prefix;
 
 	if (length >= sizeof(address))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Whose session this is: the far ends of the SSH connections that could be cut off. */
+/* The far ends of the SSH connections to this host, which a block could cut off. */
 #ifndef WEIR_HOST_SSH_H
 #define WEIR_HOST_SSH_H
 
@@ -7,10 +7,10 @@
 #include "user/model/prefixes.h"
 
 /*
- * Adds the peers of this session and of everybody who is logged in from
- * elsewhere: from SSH_CONNECTION, also of the processes above (sudo and su
- * clear the environment), and from utmp (inside tmux and screen the other two
- * name the session that started them). 0 or -ENOMEM; sorted.
+ * Appends to @peers the addresses from which this session and all others are logged in, and sorts
+ * it. They come from SSH_CONNECTION in the environment of this process and of its ancestors (sudo
+ * and su clear the environment), and from utmp (inside tmux and screen, those variables name the
+ * session that started them). Returns 0 or -ENOMEM.
  */
 int ssh_peers(struct prefixes *peers);
 

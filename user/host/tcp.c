@@ -18,12 +18,13 @@
 
 #define TCP_RMEM	"/proc/sys/net/ipv4/tcp_rmem"
 #define RMEM_MAX	"/proc/sys/net/core/rmem_max"
-#define RMEM_DEFAULT	212992	/* where the namespace does not show it */
-#define SCALE_MAX	14
-#define REPLY_SIZE	32768
+#define RMEM_DEFAULT	212992	/* of rmem_max, which only the first namespace shows */
+#define SCALE_MAX	14	/* RFC 7323 */
+#define REPLY_SIZE	32768	/* the most that the kernel puts into one reply */
 
 /* ---- sysctls ---- */
 
+/* Reads up to @most numbers from the start of the file. Returns how many there were. */
 static int read_numbers(const char *path, long *numbers, int most)
 {
 	FILE *file = fopen(path, "re");
@@ -57,6 +58,7 @@ int write_sysctl(const char *path, long number, char *err)
 
 /* ---- listeners ---- */
 
+/* Whether the table of sockets at @path has a listener on any of the rule's ports. */
 static bool listens_in(const char *path, const struct weir_syn_rule *rule)
 {
 	FILE *file = fopen(path, "re");
@@ -101,7 +103,20 @@ const char *forwarding_cause(void)
 
 /* ---- the window ---- */
 
-/* The receive buffer that a listener was given; 0: not said. */
+/* The receive buffer of a TCP socket in bytes: by default, and as far as it may grow. */
+struct receive_memory {
+	long usual, most;
+};
+
+static struct receive_memory read_memory(void)
+{
+	long rmem[3] = { 4096, 131072, 6291456 };	/* the kernel's own, for an unreadable file */
+
+	read_numbers(TCP_RMEM, rmem, 3);
+	return (struct receive_memory){ rmem[1], rmem[2] };
+}
+
+/* The bytes of a listener's receive buffer; 0: the message does not have them. */
 static uint32_t buffer_of(struct nlmsghdr *head)
 {
 	struct inet_diag_msg *socket = NLMSG_DATA(head);
@@ -124,6 +139,7 @@ static bool is_for(struct nlmsghdr *head, const struct weir_syn_rule *rule)
 	return head->nlmsg_type == SOCK_DIAG_BY_FAMILY && port >= rule->first && port <= rule->last;
 }
 
+/* Returns a socket from which the replies are to be read, or -1. */
 static int ask_for_listeners(uint8_t family)
 {
 	struct {
@@ -145,8 +161,11 @@ static int ask_for_listeners(uint8_t family)
 	return -1;
 }
 
-/* Adds to @least and @most the buffers of the rule's listeners; kernels without sock_diag: none. */
-static void see_buffers(uint8_t family, const struct weir_syn_rule *rule, uint32_t *least,
+/*
+ * Lowers @least and raises @most to the receive buffers, in bytes, of the rule's listeners. A
+ * kernel without sock_diag reports none.
+ */
+static void read_buffers(uint8_t family, const struct weir_syn_rule *rule, uint32_t *least,
 			uint32_t *most)
 {
 	_Alignas(struct nlmsghdr) static char reply[REPLY_SIZE];
@@ -171,19 +190,20 @@ static void see_buffers(uint8_t family, const struct weir_syn_rule *rule, uint32
 }
 
 /*
- * As tcp_select_initial_window(). @buffer: of a listener; a fixed one (SO_RCVBUF) bounds
- * the window to half of it. One fixed to the very default cannot be told from that.
+ * The window scale for a listener with that receive buffer, computed as the kernel does in
+ * tcp_select_initial_window() (net/ipv4/tcp_output.c). A buffer that the application has set
+ * (SO_RCVBUF) bounds the window to half of it; one set to exactly the default is taken for the
+ * default, since the two cannot be distinguished.
  */
-static __u8 scale_of(uint32_t buffer)
+static __u8 scale_of(uint32_t buffer, const struct receive_memory *memory)
 {
-	long rmem[3] = { 4096, 131072, 6291456 }, most = read_sysctl(RMEM_MAX), space;
+	long most = read_sysctl(RMEM_MAX), space;
 	int scale = 0;
 
-	read_numbers(TCP_RMEM, rmem, 3);
 	if (most < 0)
 		most = RMEM_DEFAULT;
-	space = rmem[2] > most ? rmem[2] : most;
-	if (buffer != rmem[1] && space > buffer / 2)
+	space = memory->most > most ? memory->most : most;
+	if (buffer != memory->usual && space > buffer / 2)
 		space = buffer / 2;
 	while (space >> (scale + 16) && scale < SCALE_MAX)
 		scale++;
@@ -192,18 +212,17 @@ static __u8 scale_of(uint32_t buffer)
 
 __u8 tcp_window_scale(const struct weir_syn_rule *rule, bool *differ)
 {
-	long rmem[3] = { 4096, 131072, 6291456 };
+	const struct receive_memory memory = read_memory();
 	uint32_t least = UINT32_MAX, most = 0;
 	__u8 scale, other;
 
-	read_numbers(TCP_RMEM, rmem, 3);
-	see_buffers(AF_INET, rule, &least, &most);
-	see_buffers(AF_INET6, rule, &least, &most);
+	read_buffers(AF_INET, rule, &least, &most);
+	read_buffers(AF_INET6, rule, &least, &most);
 	if (!most)
-		least = most = rmem[1];
-	scale = scale_of(least);
-	other = scale_of(most);
+		least = most = memory.usual;
+	scale = scale_of(least, &memory);
+	other = scale_of(most, &memory);
 	*differ = scale != other;
-	/* A fixed buffer larger than the default still has the smaller window. */
+	/* The smallest buffer need not have the smallest scale: a set one counts only by half. */
 	return scale < other ? scale : other;
 }

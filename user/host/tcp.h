@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What this host's TCP is like, in the network namespace of the caller. */
+/*
+ * The settings and listeners of this host's TCP, and whether it forwards, in the network namespace
+ * of the caller.
+ */
 #ifndef WEIR_HOST_TCP_H
 #define WEIR_HOST_TCP_H
 
@@ -11,21 +14,25 @@
 #define SYSCTL_TIMESTAMPS	"/proc/sys/net/ipv4/tcp_timestamps"
 #define SYSCTL_ECN		"/proc/sys/net/ipv4/tcp_ecn"
 
-/* The last number in the file; -1: it cannot be read. */
+/* The last number in the file of a sysctl, which is not negative; -1: it cannot be read. */
 long read_sysctl(const char *path);
-/* 0, or a negative errno with @err. */
+/* Writes @number to the file of a sysctl. Returns 0, or -EIO with @err. */
 int write_sysctl(const char *path, long number, char *err);
 
-/* Whether a socket listens on any of the rule's ports. */
+/* Whether a TCP socket listens on any of the rule's ports. */
 bool tcp_listens(const struct weir_syn_rule *rule);
 
-/* What is forwarded here passes weir too: "net.ipv4.ip_forward", a bridge, or NULL. */
+/*
+ * Why this namespace forwards packets, which pass the program as well: a constant text for a
+ * message, such as "it has a bridge". NULL: it does not forward.
+ */
 const char *forwarding_cause(void);
 
 /*
- * The scale that the kernel will choose for its windows when it makes a connection
- * out of a cookie: of the rule's listeners, the least, which is right for that one and
- * merely small for the others. @differ: they are not all alike.
+ * The window scale (RFC 7323) that the kernel will choose when it makes a connection out of a
+ * cookie, computed from the receive buffers of the rule's listeners. @differ is set to whether they
+ * would get different ones; the smallest is returned then, with which the windows of the other
+ * listeners are smaller than they could be, but never wrong.
  */
 __u8 tcp_window_scale(const struct weir_syn_rule *rule, bool *differ);
 

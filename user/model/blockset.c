@@ -7,13 +7,13 @@
 #include "user/model/error.h"
 #include "user/model/prefixes.h"
 
-/* Lines of which a length is known: what the look-up takes for a set here. */
-struct view {
+/* The lines of a set with their number: the set as bpf/pure/blockset.h looks it up here. */
+struct set_lines {
 	const struct weir_line *lines;
 	size_t count;
 };
 
-static inline const struct weir_line *line_at(const struct view *view, uint32_t index)
+static inline const struct weir_line *line_at(const struct set_lines *view, uint32_t index)
 {
 	return index < view->count ? view->lines + index : NULL;
 }
@@ -21,19 +21,22 @@ static inline const struct weir_line *line_at(const struct view *view, uint32_t 
 #define WEIR_SET_LINE(set, index) line_at(set, index)
 #include "bpf/pure/blockset.h"
 
-#define V6_LENGTHS	129 /* 0..128 */
-#define HALVES_PER_LINE 16
-#define ALL_HOSTS	(0 | 255 << 8) /* of a /24: first, last */
-#define LINES_MAX	(1U << 27)     /* 8 GiB; indices in halves and half lines stay below 2^31 */
+#define V6_LENGTHS	129		/* 0..128 */
+#define HALVES_PER_LINE	16
+#define ALL_HOSTS	(0 | 255 << 8)	/* of a /24: the first and the last */
+#define LINES_MAX	(1U << 27)	/* 8 GiB; indices of halves and half lines stay below 2^31 */
 
 /*
- * Filter bits for a prefix shorter than /32 are one for each /32 in it. From as
- * many /32s on, four for each bit, the filter would be full anyway.
+ * A prefix shorter than /32 sets the filter bits of every /32 in it. From FILTER_FULL such /32s
+ * on, four for each bit of the filter, nearly all bits would be set: then all are.
  */
-#define FILTER_BITS  (WEIR_SET_FILTER_LINES * 512U)
-#define FILTER_TIRED (4ULL * FILTER_BITS)
+#define FILTER_BITS	(WEIR_SET_FILTER_LINES * 512U)
+#define FILTER_FULL	(4ULL * FILTER_BITS)
 
-/* The search tree, and for each length the nodes at which a prefix leaves a marker. */
+/*
+ * The binary search over prefix lengths (Waldvogel et al., SIGCOMM 1997) as a tree, and for each
+ * length the lengths at which its prefixes must leave a marker, to be found by that search.
+ */
 struct tree {
 	uint32_t node[V6_LENGTHS];
 	uint32_t nodes;
@@ -41,20 +44,20 @@ struct tree {
 	uint8_t mark[V6_LENGTHS][WEIR_SET_STEPS]; /* lengths */
 };
 
-/* Where things go. */
+/* Where everything is in the lines. */
 struct layout {
 	const struct prefixes *set;
-	struct weir_line *line; /* NULL while planning */
+	struct weir_line *line;	/* NULL while only the size is computed */
 	struct tree tree;
 	uint64_t seed;
-	size_t content; /* first line of the contents of /24s, one half each */
+	size_t content;	/* first line of the contents of /24s, 32 bits each */
 	size_t bitmap;	/* first line of the bitmaps of /24s, half a line each */
 	size_t bucket;	/* first line of the IPv6 buckets, one line each */
-	size_t buckets; /* a power of two, or none */
-	size_t lines;	/* in all */
+	size_t buckets;	/* a power of two, or 0 */
+	size_t lines;	/* in total */
 };
 
-/* One prefix or marker for the hash table. */
+/* An IPv6 prefix or a marker, as the hash table holds it. */
 struct key {
 	__u64 hi, lo;
 	uint32_t length;
@@ -62,9 +65,10 @@ struct key {
 };
 
 /*
- * The balanced tree over @count ascending lengths; depth 8 for 128 of them.
- * Returns its root. Nodes are numbered from the root on, which gets 0; the
- * ends need no node: 0 is never a child.
+ * Builds the balanced tree over @count ascending lengths, of depth 8 for 128 of them. @above: the
+ * @aboves shorter lengths on the way to it, from which the search goes on only by a marker. Returns
+ * the root. Nodes are numbered from the root of all on, which has number 0 and is never a child,
+ * so that 0 as a child means "none".
  */
 static uint32_t build_tree(struct tree *tree, const uint8_t *length, size_t count,
 			   const uint8_t above[WEIR_SET_STEPS], uint8_t aboves)
@@ -106,9 +110,9 @@ static bool same_key(const struct key *a, const struct key *b)
 }
 
 /*
- * Visits each prefix and each marker, once. Prefixes come in order, so those
- * under one marker come one after another, and comparing with the last marker
- * of that length is enough. Stops when @visit returns false, and returns that.
+ * Calls @visit once for each IPv6 prefix and each marker. Prefixes come in order, so those under
+ * one marker are neighbours, and a comparison with the last marker of that length suffices to
+ * visit it once. Stops when @visit returns false, and returns whether all were visited.
  */
 static bool each_key(const struct layout *layout, bool (*visit)(void *ctx, const struct key *key),
 		     void *ctx)
@@ -143,7 +147,7 @@ static bool count_key(void *count, const struct key *key)
 	return true;
 }
 
-/* Which keys would find a place: buckets by how many of their slots are taken. */
+/* A trial of whether all keys find a slot. @taken: how many slots of each bucket are taken. */
 struct trial {
 	const struct layout *layout;
 	uint8_t *taken;
@@ -172,10 +176,10 @@ static bool try_key(void *ctx, const struct key *key)
 }
 
 /*
- * Finds a table and a seed in which no key is further from home than the
- * look-up goes. It starts with at most five keys to four buckets: then, by
- * simulation, some 3 % of the keys are not at home; from six to four on, tables
- * of a million keys fail with nearly every seed.
+ * Finds a number of buckets and a seed with which every key has a slot within WEIR_SET_PROBES
+ * buckets, as far as the look-up searches. It starts with at most five keys for every four buckets:
+ * in simulations, some 3 % of the keys were then outside their first bucket, whereas from six keys
+ * for every four buckets on, tables of a million keys failed with nearly every seed.
  */
 static int plan_v6(struct layout *layout, char *err)
 {
@@ -241,12 +245,12 @@ static void put_filter_bits(struct weir_line *lines, uint32_t top)
 
 static void put_filter(struct weir_line *lines, const struct prefixes *set)
 {
-	uint64_t wide = 0; /* /32s in prefixes shorter than that */
+	uint64_t wide = 0;	/* how many /32s are in shorter prefixes */
 
 	for (size_t i = 0; i < set->v6_count; i++)
 		if (set->v6[i].length < 32)
 			wide += 1ULL << (32 - set->v6[i].length);
-	if (wide >= FILTER_TIRED) {
+	if (wide >= FILTER_FULL) {
 		memset(lines + WEIR_SET_FILTER_LINE, 0xff,
 		       WEIR_SET_FILTER_LINES * sizeof(*lines));
 		return;
@@ -260,7 +264,7 @@ static void put_filter(struct weir_line *lines, const struct prefixes *set)
 	}
 }
 
-/* Lines are NULL while the plan is made: then this only counts. */
+/* Writes the IPv4 part; while layout->line is NULL, it only counts contents and bitmaps. */
 struct v4_writer {
 	struct layout *layout;
 	size_t contents, bitmaps;
@@ -282,7 +286,7 @@ static void put_content(struct v4_writer *writer, uint32_t net, uint32_t content
 	lines[index / HALVES_PER_LINE].half[index % HALVES_PER_LINE] = content;
 }
 
-/* The hosts of a /24 that holds only parts of it. */
+/* Stores which hosts of a /24 are blocked: a range if they are one, else a bitmap. */
 static void put_hosts(struct v4_writer *writer, uint32_t net, const uint64_t hosts[4])
 {
 	size_t index = writer->layout->bitmap * 2 + writer->bitmaps;
@@ -307,7 +311,7 @@ static void put_hosts(struct v4_writer *writer, uint32_t net, const uint64_t hos
 	writer->bitmaps++;
 }
 
-/* @length: 25..32, so the hosts are a power of two and aligned to it. */
+/* Adds a prefix of @length 25..32: its hosts are a power of two, and aligned to it. */
 static void add_hosts(uint64_t hosts[4], uint32_t host, uint32_t length)
 {
 	uint32_t count = 1U << (32 - length);
@@ -349,7 +353,7 @@ static int plan(struct layout *layout, char *err)
 	int rc;
 
 	if (!prefixes_are_disjoint(layout->set))
-		return fail(err, EINVAL, "a block set wants merged prefixes");
+		return fail(err, EINVAL, "the prefixes of a block set must be merged");
 	put_v4(&writer, layout->set);
 	rc = plan_v6(layout, err);
 	if (rc)
@@ -392,7 +396,7 @@ int blockset_compile(const struct prefixes *set, uint64_t seed, uint64_t generat
 		return rc;
 	err[0] = '\0';
 	layout.line = alloc(ctx, layout.lines);
-	if (!layout.line && err[0]) /* the reason is there */
+	if (!layout.line && err[0])	/* @alloc has written the reason */
 		return -ENOMEM;
 	if (!layout.line)
 		return fail(err, ENOMEM, "no memory for a block set of %zu MiB",
@@ -406,7 +410,7 @@ int blockset_compile(const struct prefixes *set, uint64_t seed, uint64_t generat
 
 bool blockset_has(const struct weir_line *lines, size_t count, const struct prefix *address)
 {
-	struct view view = { lines, count };
+	struct set_lines view = { lines, count };
 
 	if (prefix_is_v4(&(struct prefix){ address->hi, address->lo, 128 }))
 		return weir_set_has_v4(&view, address->lo);

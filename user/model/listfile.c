@@ -9,10 +9,10 @@
 #include "user/model/listfile.h"
 #include "user/model/prefixes.h"
 
-#define NAME_SHOWN     80 /* bytes of a file's name in a message */
-#define PROGRESS_BYTES (1 << 20)
+#define NAME_SHOWN	80	/* bytes of a file's name in a message, NUL included */
+#define PROGRESS_BYTES	(1 << 20)
 
-/* A piece of the text; not NUL-terminated. */
+/* A part of the text, which is not NUL-terminated. */
 struct span {
 	const char *at, *end;
 };
@@ -21,10 +21,10 @@ struct reader {
 	const char *name;
 	const char *data;
 	size_t len;
-	struct span rest; /* what was not read yet */
-	size_t line;	  /* number of the line that is being read */
+	struct span rest;	/* what is still to be read */
+	size_t line;		/* the number of the line that is being read, from 1 */
 	const struct list_options *options;
-	size_t progress; /* bytes at which the next call is due */
+	size_t progress;	/* bytes after which the next call of options->progress is due */
 	struct prefixes set;
 	struct list_report *report;
 	char *err;
@@ -69,7 +69,7 @@ static bool span_starts(struct span span, const char *bytes)
 	return span_len(span) >= len && !memcmp(span.at, bytes, len);
 }
 
-/* Blanks within a line. */
+/* Whether the character is a blank within a line. */
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
@@ -81,7 +81,7 @@ static void skip_blanks(struct span *span)
 		span->at++;
 }
 
-/* The next line without its end and the blanks around it; false when there is none. */
+/* Sets @line to the next line, without its newline and the blanks around it. False at the end. */
 static bool next_line(struct reader *reader, struct span *line)
 {
 	struct span *rest = &reader->rest;
@@ -105,7 +105,10 @@ static bool next_line(struct reader *reader, struct span *line)
 	return true;
 }
 
-/* The next word of a line; one that starts with a quote ends with one, as ipset's comments. */
+/*
+ * Takes the next word off a line. A word that starts with a quote also ends with one, as comments
+ * of ipset do, or at the end of the line. Returns false when the line has no more words.
+ */
 static bool next_word(struct span *line, struct span *word)
 {
 	skip_blanks(line);
@@ -124,7 +127,10 @@ static bool next_word(struct span *line, struct span *word)
 	return true;
 }
 
-/* The end of a name, where the file is told from others; @shown is returned. */
+/*
+ * Copies a file's name into @shown, and of a long one only the end, by which files differ more
+ * than by their folders. Returns @shown.
+ */
 static const char *shorten(const char *name, char shown[NAME_SHOWN])
 {
 	size_t len = strlen(name);
@@ -136,8 +142,8 @@ static const char *shorten(const char *name, char shown[NAME_SHOWN])
 	return shown;
 }
 
-/* What people feed in by mistake, by its first bytes. */
-static const char *known_stranger(struct span text)
+/* The name of a kind of file that is often given by mistake, known by its first bytes; or NULL. */
+static const char *known_mistake(struct span text)
 {
 	if (span_starts(text, "<"))
 		return "this is a web page or XML, not a list";
@@ -152,20 +158,23 @@ static const char *known_stranger(struct span text)
 	return NULL;
 }
 
-/* -EINVAL with the place, the text and the reason. Of lines left out the first is told. */
+/*
+ * Returns -EINVAL with a message of the place, the text and the reason. Where lines are skipped,
+ * the message about the first stays.
+ */
 static int refuse(struct reader *reader, struct span text, const char *why)
 {
 	char shown[NAME_SHOWN], quoted[PREFIX_QUOTE];
-	const char *stranger = known_stranger(text);
+	const char *mistake = known_mistake(text);
 
 	if (reader->report->bad)
 		return -EINVAL;
 	prefix_quote(text.at, span_len(text), quoted);
-	return fail(reader->err, EINVAL, "%s:%zu: %s is no address or prefix (%s)",
-		    shorten(reader->name, shown), reader->line, quoted, stranger ? stranger : why);
+	return fail(reader->err, EINVAL, "%s:%zu: %s is not an address or a prefix (%s)",
+		    shorten(reader->name, shown), reader->line, quoted, mistake ? mistake : why);
 }
 
-/* The same for what is wrong with more than one word. */
+/* The same for a reason that concerns more than one word. */
 static int refuse_line(struct reader *reader, const char *why)
 {
 	char shown[NAME_SHOWN];
@@ -208,8 +217,9 @@ static address to_address(const struct prefix *prefix)
 }
 
 /*
- * The least prefixes that make up first..last: again and again the largest one
- * that starts at first and does not go beyond last. At most 254 for IPv6.
+ * Adds the smallest set of prefixes that make up the range from @first to @last: again and again
+ * the largest prefix that starts at @first and does not reach beyond @last. For IPv6 that is at
+ * most 254 of them.
  */
 static int add_pieces(struct reader *reader, struct span text, address first, address last)
 {
@@ -217,7 +227,7 @@ static int add_pieces(struct reader *reader, struct span text, address first, ad
 
 	for (;;) {
 		struct prefix piece = { first >> 64, first, 128 };
-		address behind = 0; /* ones for the bits behind the piece's length */
+		address behind = 0;	/* the bits behind the piece's length, all set */
 
 		while (piece.length && !(first & (behind << 1 | 1)) &&
 		       last - first >= (behind << 1 | 1)) {
@@ -225,7 +235,7 @@ static int add_pieces(struct reader *reader, struct span text, address first, ad
 			piece.length--;
 		}
 		if (prefix_is_v4(&piece) != v4)
-			return refuse(reader, text, "a range of IPv6 around all of IPv4");
+			return refuse(reader, text, "a range of IPv6 that contains all of IPv4");
 		if (prefixes_add(&reader->set, &piece))
 			return no_memory(reader);
 		if (last - first == behind)
@@ -234,7 +244,7 @@ static int add_pieces(struct reader *reader, struct span text, address first, ad
 	}
 }
 
-/* "first-last", both included. @dash stands in @text. */
+/* Adds a range, "first-last", both included. @dash points to the dash in @text. */
 static int add_range(struct reader *reader, struct span text, const char *dash)
 {
 	struct prefix first, last;
@@ -261,7 +271,7 @@ static int add_entry(struct reader *reader, struct span text)
 	return dash ? add_range(reader, text, dash) : add_prefix(reader, text);
 }
 
-/* IPsum's second column. */
+/* Skips the second column of IPsum, a number. Returns false when there is none. */
 static bool skip_count(struct span *line)
 {
 	const char *first = line->at;
@@ -277,7 +287,7 @@ static bool at_comment(struct span line)
 	return line.at < line.end && (*line.at == '#' || *line.at == ';');
 }
 
-/* LIST_PLAIN, LIST_IPSUM */
+/* Reads a line of LIST_PLAIN or LIST_IPSUM. As all read_...() below: 0 or a negative errno. */
 static int read_plain(struct reader *reader, struct span line)
 {
 	struct span behind = line, entry;
@@ -297,7 +307,7 @@ static int read_plain(struct reader *reader, struct span line)
 	if (at_comment(behind))
 		reader->report->comments++;
 	else if (span_len(behind))
-		return refuse(reader, line, "something follows that is no comment");
+		return refuse(reader, line, "something follows that is not a comment");
 	return 0;
 }
 
@@ -334,12 +344,12 @@ static int read_ndjson(struct reader *reader, struct span line)
 	if (json_is_object(object))
 		rc = read_object(reader, line, object);
 	else
-		rc = refuse(reader, line, "no JSON object on one line");
+		rc = refuse(reader, line, "each line must be a JSON object");
 	json_decref(object);
 	return rc;
 }
 
-/* What stands behind the entry of an add line. */
+/* Reads the words behind the entry of an add line. */
 static int read_ipset_options(struct reader *reader, struct span line)
 {
 	bool ignored = false;
@@ -356,7 +366,7 @@ static int read_ipset_options(struct reader *reader, struct span line)
 	return 0;
 }
 
-/* Sets whose members stand for more, or for less, than an address says are refused. */
+/* Refuses sets with a netmask: there, a member that reads as an address stands for a network. */
 static int read_ipset_create(struct reader *reader, struct span line)
 {
 	struct span word;
@@ -382,13 +392,13 @@ static int read_ipset(struct reader *reader, struct span line)
 	if (span_is(verb, "flush"))
 		return 0;
 	if (!span_is(verb, "add"))
-		return refuse(reader, whole, "no line of ipset save");
+		return refuse(reader, whole, "not a line of ipset save");
 	do { /* the set's name */
 		if (!next_word(&line, &word))
-			return refuse(reader, whole, "add wants a set and an entry");
+			return refuse(reader, whole, "add needs a set and an entry");
 	} while (span_is(word, "-exist") || span_is(word, "-!"));
 	if (!next_word(&line, &word))
-		return refuse(reader, whole, "add wants a set and an entry");
+		return refuse(reader, whole, "add needs a set and an entry");
 	if (memchr(word.at, ',', span_len(word)))
 		return refuse(reader, word,
 			      "members with a port, interface or second address "
@@ -408,7 +418,7 @@ static int read_lines(struct reader *reader, int (*read)(struct reader *, struct
 
 		rc = read(reader, line);
 		if (rc == -EINVAL && reader->options->skip_bad) {
-			/* the first half of a bad line may have gone in */
+			/* part of a range may have been added before it was refused */
 			*reader->report = before;
 			reader->report->bad++;
 			reader->set.v4_count = v4;
@@ -420,15 +430,15 @@ static int read_lines(struct reader *reader, int (*read)(struct reader *, struct
 	return 0;
 }
 
-/* Of nft's text. */
+/* A token of the text of nft. */
 struct token {
-	char kind; /* { } , ; = as they stand; '"' a string; 'w' any other run; 0 the end */
+	char kind;	/* one of { } , ; = as it is; '"' a string; 'w' any other word; 0 the end */
 	struct span text;
 };
 
 struct nft {
 	struct reader *reader;
-	struct span line; /* what was not read yet of the line */
+	struct span line;	/* what is still to be read of the line */
 	struct token token;
 };
 
@@ -437,6 +447,7 @@ static bool is_nft_mark(char c)
 	return c == '{' || c == '}' || c == ',' || c == ';' || c == '=';
 }
 
+/* Moves to the next token, beyond comments and ends of lines. Returns its kind. */
 static char next_token(struct nft *nft)
 {
 	struct token *token = &nft->token;
@@ -468,7 +479,7 @@ static char next_token(struct nft *nft)
 	return token->kind;
 }
 
-/* An element and what is said about it, up to the comma or brace behind. */
+/* Reads an element and the words behind it (timeout, comment), up to the next comma or brace. */
 static int read_element(struct nft *nft)
 {
 	struct reader *reader = nft->reader;
@@ -484,14 +495,14 @@ static int read_element(struct nft *nft)
 			return refuse_line(reader, "maps, and elements of several parts, are not "
 						   "read");
 		if (span_is(*text, "-"))
-			return refuse_line(reader, "a range is written without blanks");
+			return refuse_line(reader, "a range must be written without blanks");
 		ignored = true;
 	}
 	reader->report->ignored += ignored;
 	return 0;
 }
 
-/* Behind the opening brace, and beyond the closing one. */
+/* Reads elements from the opening brace to behind the closing one. */
 static int read_elements(struct nft *nft)
 {
 	int rc;
@@ -514,17 +525,17 @@ static int read_elements(struct nft *nft)
 				return rc;
 			break;
 		default:
-			return refuse(nft->reader, nft->token.text, "no element of a set");
+			return refuse(nft->reader, nft->token.text, "not an element of a set");
 		}
 	}
 }
 
 /*
- * Whether elements begin, and if so, goes to their brace:
+ * Returns whether elements begin at this token, and if so moves to their opening brace:
  *	elements = {		in a set
  *	define NAME = {
  *	add element FAMILY TABLE SET {
- * If not, goes on by at least one token.
+ * If not, moves on by at least one token.
  */
 static bool seek_elements(struct nft *nft)
 {
@@ -548,7 +559,7 @@ static bool seek_elements(struct nft *nft)
 	return between && nft->token.kind == '{';
 }
 
-/* Everything but elements is passed over: types, flags, rules. */
+/* Everything else than elements is skipped: types, flags, rules. */
 static int read_nft(struct reader *reader)
 {
 	struct nft nft = { .reader = reader, .line = { reader->rest.at, reader->rest.at } };
@@ -559,7 +570,7 @@ static int read_nft(struct reader *reader)
 		if (!seek_elements(&nft))
 			continue;
 		if (nft.token.kind != '{')
-			return refuse_line(reader, "elements stand in braces; was the file cut "
+			return refuse_line(reader, "elements must be in braces; was the file cut "
 						   "short?");
 		rc = read_elements(&nft);
 		if (rc)
@@ -568,7 +579,10 @@ static int read_nft(struct reader *reader)
 	return 0;
 }
 
-/* Both ipset and nft have lines that start with add, create and flush. */
+/*
+ * The format by the first words of a line; LIST_PLAIN when they are not those of ipset or nft. Both
+ * have lines that start with add, create and flush.
+ */
 static enum list_format detect_command(struct span line)
 {
 	static const char *const nft[] = { "table", "set", "map", "elements", "define", "delete" };
@@ -589,7 +603,7 @@ static enum list_format detect_command(struct span line)
 	return LIST_IPSET;
 }
 
-/* An address, blanks, a number, and no more than a comment. */
+/* Whether the line is an address, blanks and a number, and nothing else but a comment. */
 static bool has_count(struct span line)
 {
 	struct span entry;
@@ -600,6 +614,7 @@ static bool has_count(struct span line)
 	return skip_count(&line) && (!span_len(line) || at_comment(line));
 }
 
+/* The format of the list, by its first line that has an entry. */
 static enum list_format detect(const struct reader *reader)
 {
 	struct reader probe = *reader;
@@ -619,7 +634,7 @@ static enum list_format detect(const struct reader *reader)
 	return format;
 }
 
-/* Hands the entries over. */
+/* Moves the prefixes that were read into @set, and completes the report. */
 static int finish(struct reader *reader, struct prefixes *set)
 {
 	struct list_report *report = reader->report;

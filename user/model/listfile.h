@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Reads a list of addresses and prefixes as people publish them. Pure: the
- * caller has the file in memory.
+ * Reads published lists of addresses and prefixes, in any of several formats. The caller has read
+ * the file into memory.
  */
 #ifndef WEIR_MODEL_LISTFILE_H
 #define WEIR_MODEL_LISTFILE_H
@@ -10,59 +10,60 @@
 #include "user/model/prefixes.h"
 
 enum list_format {
-	LIST_AUTO,   /* by the first line that is neither blank nor a comment */
-	LIST_PLAIN,  /* one a line; '#' or ';' start a comment: FireHOL, Spamhaus DROP text */
-	LIST_IPSUM,  /* the same, with a blank and a number behind each */
-	LIST_NDJSON, /* Spamhaus: {"cidr":"192.0.2.0/24",...} a line */
-	LIST_IPSET,  /* `ipset save`: add lines of sets of addresses or networks */
-	LIST_NFT,    /* `nft list set` and files for `nft -f`: the elements */
+	LIST_AUTO,	/* detected from the first line that is neither blank nor a comment */
+	LIST_PLAIN,	/* one entry a line; '#' or ';' starts a comment: FireHOL, Spamhaus' text */
+	LIST_IPSUM,	/* the same, with a blank and a number behind each entry */
+	LIST_NDJSON,	/* Spamhaus: {"cidr":"192.0.2.0/24",...}, one object a line */
+	LIST_IPSET,	/* `ipset save`: the add lines of sets of addresses or networks */
+	LIST_NFT,	/* `nft list set`, or a file for `nft -f`: the elements of all sets */
 	LIST_FORMATS,
 };
 
 struct list_options {
 	enum list_format format;
-	bool allow_empty; /* a list without an entry is no error */
+	bool allow_empty;	/* accept a list without an entry */
 	/*
-	 * A line that is no prefix is left out and counted, with the first one's
-	 * message in @err: for the operator who would rather have the rest.
-	 * LIST_NFT has no lines, and is always strict.
+	 * Skip and count lines that are not an entry, instead of refusing the list; @err then
+	 * has the message about the first of them. LIST_NFT, in which entries are not bound to
+	 * lines, is always strict.
 	 */
 	bool skip_bad;
-	/* If set, called now and then, and at the end; bytes. */
+	/* May be NULL. Called after about every MiB and at the end, with sizes in bytes. */
 	void (*progress)(void *ctx, size_t done, size_t total);
 	void *ctx;
 };
 
 /* What was read. All counts are of this file alone. */
 struct list_report {
-	enum list_format format; /* never LIST_AUTO */
+	enum list_format format;	/* never LIST_AUTO */
 	size_t lines;
-	size_t entries; /* as they stand there; a range is one */
-	size_t ranges;	/* of those, "first-last" */
-	size_t v4, v6;	/* prefixes, each once */
-	size_t duplicates;
-	size_t comments;       /* whole lines and behind entries */
-	size_t ignored;	       /* entries with something behind that means nothing here:
-				* timeout, counter, comment "..." */
-	size_t host_bits;      /* entries with bits behind their length, now cleared */
-	size_t host_bits_line; /* of the first of those; 0: none */
-	size_t bad;	       /* lines left out, see skip_bad */
-	size_t declared;       /* entries that the list says it has (NDJSON metadata); 0: unsaid.
-				* Another number than entries: cut short, or put together. */
+	size_t entries;		/* as written in the file; a range counts once */
+	size_t ranges;		/* those of them that are ranges, "first-last" */
+	size_t v4, v6;		/* prefixes, without duplicates */
+	size_t duplicates;	/* prefixes that were removed because they occurred before */
+	size_t comments;	/* whole lines, and comments behind entries */
+	size_t ignored;		/* entries followed by words that are ignored here, such as timeout,
+				 * counter or comment "..." */
+	size_t host_bits;	/* entries with bits behind their length, which were cleared */
+	size_t host_bits_line;	/* the line of the first of those; 0: none */
+	size_t bad;		/* lines that were skipped, see skip_bad */
+	size_t declared;	/* entries that the list itself declares (metadata of NDJSON); 0: none.
+				 * Where it differs from entries, the file was cut short, or is made
+				 * of several. */
 };
 
 /*
- * Adds the list's prefixes to @set, sorted and each once if @set was empty.
- * @name stands in messages. @options may be NULL: all zero.
- * Returns 0; -EINVAL with "NAME:LINE: ..." for what is no list, -ENODATA for a
- * list without an entry, -ENOMEM; @set is then as it was, @err says why.
+ * Adds the prefixes of the @len bytes at @data to @set: sorted and without duplicates if @set was
+ * empty, else appended. @name is used in messages. @options may be NULL, which is as all zero.
+ * Returns 0, or with @err -EINVAL ("NAME:LINE: ...": not a list), -ENODATA (a list without an
+ * entry) or -ENOMEM; @set is then as it was.
  */
 int list_read(const char *name, const char *data, size_t len, const struct list_options *options,
 	      struct prefixes *set, struct list_report *report, char *err);
 
-/* "auto", "plain", "ipsum", "ndjson", "ipset", "nft". */
+/* "auto", "plain", "ipsum", "ndjson", "ipset" or "nft". */
 const char *list_format_name(enum list_format format);
-/* Returns false when there is no format of that name. */
+/* Sets @format to the format of that name. Returns false when there is none. */
 bool list_format_find(const char *name, enum list_format *format);
 
 #endif

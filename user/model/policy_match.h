@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Which packets the spec of a limit or a budget selects, and which of two specs is more specific. */
+/* Which packets the spec of a limit or a budget selects, and which of two is more specific. */
 #ifndef WEIR_MODEL_POLICY_MATCH_H
 #define WEIR_MODEL_POLICY_MATCH_H
 

@@ -26,7 +26,7 @@ struct prefix {
 	uint8_t length;	/* 0..128 */
 };
 
-/* Whether it is a prefix of IPv4. ::/0 and others shorter than /96 are not, though they cover it. */
+/* Whether it is a prefix of IPv4. Prefixes shorter than /96 are not, though some cover IPv4. */
 static inline bool prefix_is_v4(const struct prefix *prefix)
 {
 	return prefix->length >= 96 && !prefix->hi && prefix->lo >> 32 == 0xffff;
