@@ -350,7 +350,7 @@ static int fill_destinations(struct compile *c, char *err)
 	policy->destinations = count + 1;
 	fill_budget_row(c, 0, &any);
 	for (int n = count - 1; n >= 0; n--) {
-		struct prefix prefix, mask = { .hi = ~0ULL, .lo = ~0ULL };
+		struct prefix prefix, mask = prefix_netmask(to[n]->prefixlen);
 		int parent = n + 1;
 
 		while (parent < count && !covers(to[parent], to[n]))
@@ -359,8 +359,6 @@ static int fill_destinations(struct compile *c, char *err)
 		       sizeof(policy->budget_of[0]));
 		fill_budget_row(c, n + 1, to[n]);
 		prefix_from_key(to[n], &prefix);
-		mask.length = prefix.length;
-		prefix_mask(&mask);
 		policy->destination[n + 1] = (struct weir_destination){ prefix.hi, prefix.lo,
 									mask.hi, mask.lo };
 	}

@@ -51,6 +51,15 @@ static inline bool prefix_key_is_any(const struct weir_prefix *key)
 /* Clears the bits behind the length. Returns true when any was set. */
 bool prefix_mask(struct prefix *prefix);
 
+/* The mask of a prefix length: as an address, its first @length bits are set. */
+static inline struct prefix prefix_netmask(uint8_t length)
+{
+	struct prefix mask = { .hi = ~0ULL, .lo = ~0ULL, .length = length };
+
+	prefix_mask(&mask);
+	return mask;
+}
+
 /*
  * Whether every address of @inner is in @outer. The addresses are compared as 128-bit numbers,
  * as the tries do: ::/0 covers IPv4 here. A default limit, with source ::/0, needs that.

@@ -32,11 +32,9 @@ static uint32_t rival_of(const struct weir_policy *policy, const struct weir_syn
 /* Sets the destination and its mask as numbers in host byte order, as the data path compares. */
 static void fill_numbers(struct weir_syn_rule *rule)
 {
-	struct prefix to, mask = { .hi = ~0ULL, .lo = ~0ULL };
+	struct prefix to, mask = prefix_netmask(rule->to.prefixlen);
 
 	prefix_from_key(&rule->to, &to);
-	mask.length = to.length;
-	prefix_mask(&mask);
 	rule->hi = to.hi;
 	rule->lo = to.lo;
 	rule->mask_hi = mask.hi;
