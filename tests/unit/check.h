@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a test program says to scripts/run-tests, one line for each group of
- * checks, and 1 as exit status when one line is "not ok":
+ * How a test program reports to scripts/run-tests: one line for each group of checks, and exit
+ * status 1 when any line is "not ok":
  *
  *	ok - WHAT (FIGURES)
  *	not ok - WHAT: WHY
@@ -47,11 +47,11 @@ static inline __attribute__((format(printf, 6, 7))) bool check_that(struct check
 	return false;
 }
 
-/* Takes a note if @condition does not hold; what follows says with which values. Returns it. */
+/* Notes a failure unless @condition holds; the rest formats the values. Returns @condition. */
 #define CHECK(check, condition, ...)                                                               \
 	check_that(check, condition, __FILE__, __LINE__, #condition, __VA_ARGS__)
 
-/* Ends a group: prints its line. @format gives the figures. */
+/* Ends a group of checks and prints its line; the rest formats the figures. */
 static inline __attribute__((format(printf, 3, 4))) void
 check_done(struct check *check, const char *what, const char *format, ...)
 {
@@ -89,7 +89,7 @@ static inline double check_seconds(void)
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
-/* A number that WEIR_SEED may set; a test that draws from it prints it. */
+/* The seed of random numbers, 1 or what WEIR_SEED says. A test that uses it prints it. */
 static inline unsigned long long check_seed(void)
 {
 	const char *text = getenv("WEIR_SEED");
@@ -97,7 +97,7 @@ static inline unsigned long long check_seed(void)
 	return text ? strtoull(text, NULL, 0) : 1;
 }
 
-/* splitmix64 (Vigna, public domain): 64 random bits out of any state. */
+/* splitmix64 (Vigna, public domain): 64 random bits from any state. */
 static inline unsigned long long check_random(unsigned long long *state)
 {
 	unsigned long long x = *state += 0x9e3779b97f4a7c15ULL;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The compiled block set against an oracle that shares nothing with it: the
- * prefixes as they were drawn, in a table for each length, asked one length
- * after the other.
+ * The compiled block set, compared with an oracle that shares no code with it: a hash of the
+ * prefixes as they were drawn, in which an address is looked up length by length.
  */
 #include <string.h>
 
@@ -12,7 +11,7 @@
 
 #define LOOKUPS 1000000
 
-/* ---- the oracle: an open hash of (masked address, length) ---- */
+/* ---- the oracle: a hash, with open addressing, of (masked address, length) ---- */
 
 struct oracle {
 	struct prefix *slot;
@@ -106,7 +105,7 @@ static void compile(struct check *check, const struct prefixes *set, struct memo
 	prefixes_free(&merged);
 }
 
-/* ---- drawing ---- */
+/* ---- random prefixes and addresses ---- */
 
 static struct prefix draw_address(unsigned long long *random, bool v4)
 {
@@ -118,8 +117,8 @@ static struct prefix draw_address(unsigned long long *random, bool v4)
 }
 
 /*
- * Lengths of all kinds; in large sets nearly all of them long, or the short ones
- * would cover everything.
+ * A length of any kind. In large sets nearly all are long, because a few short prefixes would cover
+ * all addresses.
  */
 static uint8_t draw_length(unsigned long long *random, int most, size_t count)
 {
@@ -136,7 +135,7 @@ static void draw_set(struct prefixes *set, size_t count, bool v4, unsigned long 
 	for (size_t i = 0; i < count; i++) {
 		struct prefix prefix = draw_address(random, v4);
 
-		/* Every third near another, so that prefixes nest and neighbour. */
+		/* Every third one near another, so that some are nested and some are neighbours. */
 		if (i % 3 == 0 && prefixes_count(set)) {
 			struct prefix near =
 				prefixes_at(set, check_random(random) % prefixes_count(set));
@@ -152,7 +151,7 @@ static void draw_set(struct prefixes *set, size_t count, bool v4, unsigned long 
 	}
 }
 
-/* An address inside, or just outside, of a prefix in the set; or anywhere. */
+/* A random address: in a prefix of the set, just outside of one, or anywhere. */
 static struct prefix draw_probe(const struct prefixes *set, bool v4, unsigned long long *random)
 {
 	struct prefix address = draw_address(random, v4), base;
@@ -204,7 +203,7 @@ static void test_random(struct check *check, bool v4, unsigned long long *random
 		prefixes_free(&set);
 	}
 	CHECK(check, !wrong, "%llu wrong", wrong);
-	check_done(check, v4 ? "IPv4 against the oracle" : "IPv6 against the oracle",
+	check_done(check, v4 ? "IPv4 compared with the oracle" : "IPv6 compared with the oracle",
 		   "%llu look-ups in 5 sets of up to 200000 prefixes of all lengths, %llu blocked, "
 		   "%llu wrong",
 		   lookups, blocked, wrong);
@@ -272,7 +271,8 @@ static void test_edges(struct check *check, unsigned long long *random)
 		free(memory.lines);
 		prefixes_free(&set);
 	}
-	check_done(check, "first, last and neighbours of every length", "%llu probes", probes);
+	check_done(check, "first and last address of a prefix of each length, and their neighbours",
+		   "%llu probes", probes);
 }
 
 static void test_ends_of_the_space(struct check *check)
@@ -314,7 +314,7 @@ static void test_ends_of_the_space(struct check *check)
 		free(memory.lines);
 		prefixes_free(&set);
 	}
-	check_done(check, "/0, /1, /32 and /128 at the ends of the space", "%u probes", probes);
+	check_done(check, "/0, /1, /32 and /128 at the first and last addresses", "%u probes", probes);
 }
 
 static void test_million(struct check *check, unsigned long long *random)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bpf/pure/bucket.h against references that share nothing with it: the textbook
- * token bucket in exact fractions, and the ideal GCRA for what the gate lets by.
+ * bpf/pure/bucket.h, compared with references that share no code with it: the textbook token bucket
+ * in exact fractions and, for what passes the gate, an ideal GCRA.
  */
 #include <pthread.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 /* ---- the bucket ---- */
 
-/* A token bucket that counts tokens in 1/cost, filled at one per tick: no rounding. */
+/* A token bucket in units of 1/cost token, of which each tick adds one: nothing is rounded. */
 struct reference {
 	unsigned __int128 tokens;
 	unsigned long long at;
@@ -56,7 +56,7 @@ static void test_reference(struct check *check, unsigned long long *random)
 			      round, i, (unsigned long long)cost, (unsigned long long)burst);
 		}
 	}
-	check_done(check, "bucket equals the exact token bucket over random arrivals",
+	check_done(check, "the bucket equals an exact token bucket over random arrivals",
 		   "%llu packets, %llu admitted", packets, admitted);
 }
 
@@ -71,8 +71,8 @@ static void test_burst_and_rate(struct check *check)
 	for (int i = 0; i < 100000; i++)	/* ten seconds at ten times the rate */
 		later += bucket_take(&tat, now += MS / 10, MS, 100 * MS, 0) == BUCKET_PASS;
 	CHECK(check, later == 10000, "%d in ten seconds", later);
-	check_done(check, "from idle the burst, then the rate", "burst %d, then %d in 10 s", burst,
-		   later);
+	check_done(check, "an idle source gets its burst, then its rate",
+		   "burst %d, then %d in 10 s", burst, later);
 }
 
 static void test_lagging_clock(struct check *check, unsigned long long *random)
@@ -87,8 +87,8 @@ static void test_lagging_clock(struct check *check, unsigned long long *random)
 					0) == BUCKET_PASS;
 	}
 	CHECK(check, admitted <= rounds / 20 + 10, "%d admitted of %d", admitted, rounds);
-	check_done(check, "a lagging clock never refills", "%d admitted, %d allowed", admitted,
-		   rounds / 20 + 10);
+	check_done(check, "a clock that lags behind never refills the bucket",
+		   "%d admitted, %d allowed", admitted, rounds / 20 + 10);
 }
 
 static void test_rescale(struct check *check)
@@ -99,8 +99,9 @@ static void test_rescale(struct check *check)
 	CHECK(check, debt_rescale(MS / 2, MS, 4 * MS) >= 2 * MS, "half a packet");
 	CHECK(check, debt_rescale(5, 0, MS) == 5, "no rate before");
 	CHECK(check, debt_rescale(~0ULL >> 8, 1, ~0ULL >> 10) <= 1ULL << 60, "no overflow");
-	check_done(check, "a debt keeps its packets when the rate changes", "100 packets of 1 ms "
-		   "become %.3f of 10 ms", debt_rescale(100 * MS, MS, 10 * MS) / 10.0 / MS);
+	check_done(check, "a debt stays the same number of packets when the rate changes",
+		   "100 packets of 1 ms become %.3f of 10 ms",
+		   debt_rescale(100 * MS, MS, 10 * MS) / 10.0 / MS);
 }
 
 /* ---- the gate ---- */
@@ -116,7 +117,7 @@ struct gate_rule {
 	__u64 cost, burst;
 };
 
-/* As the data path does it: bpf/limits.h. */
+/* Charges the gate, then the bucket, as bpf/limits.h does. */
 static bool gated_take(struct gated *g, const struct gate_rule *rule, __u64 now, __u64 *violation)
 {
 	__u64 half = rule->burst / 2;
@@ -136,7 +137,7 @@ static bool gated_take(struct gated *g, const struct gate_rule *rule, __u64 now,
 	return true;
 }
 
-/* Alone, a source gets what an ideal GCRA gives it, packet by packet. */
+/* A source that shares no cell gets what an ideal GCRA gives it, packet by packet. */
 static void test_gate_alone(struct check *check, unsigned long long *random)
 {
 	static const int bursts[] = { 1, 2, 3, 10, 99, 1000 };
@@ -160,13 +161,13 @@ static void test_gate_alone(struct check *check, unsigned long long *random)
 		CHECK(check, !violation, "burst %d exceeded by %llu ticks", bursts[n],
 		      (unsigned long long)violation);
 	}
-	check_done(check, "behind the gate a lone source gets exactly its burst and rate",
+	check_done(check, "behind the gate, a source without neighbours gets exactly its burst and rate",
 		   "%llu packets with bursts 1 to 1000", packets);
 }
 
 /*
- * Sources that share cells: nobody gets more than burst and rate, the light ones
- * lose little, and at worst the burst is halved.
+ * Sources that share cells: none gets more than its burst and rate, light ones lose little, and at
+ * worst the burst is halved.
  */
 static void test_gate_shared(struct check *check, unsigned long long *random)
 {
@@ -187,7 +188,7 @@ static void test_gate_shared(struct check *check, unsigned long long *random)
 		sources[i].a = &cells[a];
 		sources[i].b = &cells[a ^ (1 + check_random(random) % (CELLS - 1))];
 	}
-	/* Light: a packet in ten costs; heavy: five in one. In the order of time. */
+	/* Light sources send at a tenth of the rate, heavy ones at five times. In order of time. */
 	for (__u64 now = start; now < start + span; now += MS / 400) {
 		int light = HEAVY + check_random(random) % (SOURCES - HEAVY);
 		int heavy = check_random(random) % HEAVY;
@@ -207,14 +208,14 @@ static void test_gate_shared(struct check *check, unsigned long long *random)
 	CHECK(check, passed[0] == offered[0], "light: %llu of %llu", passed[0], offered[0]);
 	CHECK(check, passed[1] <= heavy_ideal * HEAVY && passed[1] >= 0.95 * heavy_ideal * HEAVY,
 	      "heavy: %llu, ideal %.0f", passed[1], heavy_ideal * HEAVY);
-	check_done(check, "2,000 sources in 64 cells", "light %llu of %llu, heavy %llu of ideal "
+	check_done(check, "2,000 sources that share 64 cells", "light %llu of %llu, heavy %llu of ideal "
 		   "%.0f (offered %llu), %u buckets, violation 0", passed[0], offered[0], passed[1],
 		   heavy_ideal * HEAVY, offered[1], buckets);
 }
 
 /*
- * The worst neighbours: both cells of a source are kept full by others without a
- * pause. From idle it still gets half its burst, and over time all of its rate.
+ * The worst neighbours keep both cells of a source full without a pause. An idle source still gets
+ * half of its burst and, over time, all of its rate.
  */
 static void test_gate_collision(struct check *check)
 {
@@ -229,14 +230,14 @@ static void test_gate_collision(struct check *check)
 		for (int round = 0; round < 100; round++, rounds++) {
 			int burst = 0, later = 0;
 
-			now += 10 * rule.burst;		/* idle for long */
+			now += 10 * rule.burst;		/* a long idle time */
 			cells[0] = cells[1] = now + rule.burst;
 			while (gated_take(&victim, &rule, now, &violation))
 				burst++;
 			CHECK(check, burst >= bursts[n] / 2, "burst %d of %d", burst, bursts[n]);
 			if (bursts[n] == 100 && (unsigned int)burst < least)
 				least = burst;
-			for (int i = 0; i < 10000; i++) {	/* at ten times its rate */
+			for (int i = 0; i < 10000; i++) {	/* packets at ten times its rate */
 				now += MS / 10;
 				cells[0] = cells[1] = now + rule.burst;
 				later += gated_take(&victim, &rule, now, &violation);
@@ -247,12 +248,12 @@ static void test_gate_collision(struct check *check)
 		CHECK(check, !violation, "burst %d exceeded by %llu ticks", bursts[n],
 		      (unsigned long long)violation);
 	}
-	check_done(check, "collisions at worst halve a burst, never the rate",
+	check_done(check, "collisions halve a burst at worst, and never reduce the rate",
 		   "%llu rounds with bursts 2 to 1000, %llu of 100 from idle, violation 0", rounds,
 		   least);
 }
 
-/* ---- the gate as it was first modelled: two rows, every charge adds up ---- */
+/* ---- the first model of the gate: two rows, every charge is added ---- */
 
 enum { MODEL_SOURCES = 2000, MODEL_CELLS = 64 };
 
@@ -288,7 +289,7 @@ static bool model_take(struct model *model, int source, const unsigned int place
 	return true;
 }
 
-/* The same packets through both: ours refuses the light no more, and makes no more entries. */
+/* The same packets through both: ours refuses no more light packets, and makes no more buckets. */
 static void test_gate_model(struct check *check, unsigned long long *random)
 {
 	static const int heavies[] = { 0, 50, 500 };
@@ -314,7 +315,7 @@ static void test_gate_model(struct check *check, unsigned long long *random)
 			place[i][0] = check_random(random) % MODEL_CELLS;
 			place[i][1] = check_random(random) % MODEL_CELLS;
 		}
-		/* Light: a packet in ten costs; heavy: two in one. */
+		/* Light sources send at a tenth of the rate, heavy ones at twice the rate. */
 		for (__u64 now = start; now < start + 2000 * MS; now += MS / 4000) {
 			int source = check_random(random) % MODEL_SOURCES;
 			bool heavy = source < heavies[n], ours, theirs;
@@ -334,7 +335,8 @@ static void test_gate_model(struct check *check, unsigned long long *random)
 		      lost[0], lost[1]);
 		CHECK(check, entries <= model.entries, "%u entries, the model %llu", entries,
 		      (unsigned long long)model.entries);
-		snprintf(what, sizeof(what), "beside the model of the gate, %d heavy of 2,000",
+		snprintf(what, sizeof(what),
+			 "compared with the first model of the gate, %d heavy sources of 2,000",
 			 heavies[n]);
 		check_done(check, what, "light refused %llu of %llu (model %llu), entries %u "
 			   "(model %llu), violation 0", lost[0], light, lost[1], entries,
@@ -362,7 +364,7 @@ static void test_gate_spoofed(struct check *check, unsigned long long *random)
 	}
 	free(cells);
 	CHECK(check, buckets == 0, "%u buckets", buckets);
-	check_done(check, "every packet another source, 1000 pps each allowed",
+	check_done(check, "each packet from another source, with a limit of 1000 pps",
 		   "%u packets, %u buckets", packets, buckets);
 }
 
@@ -425,17 +427,17 @@ static void test_race(struct check *check)
 		admitted += racers[i].admitted;
 	}
 	most = (ticks_now() - start) / RACE_COST + RACE_BURST / RACE_COST + 1;
-	/* All four standing still for longer than the burst lose what came meanwhile. */
+	/* What arrives while all four threads are stopped for longer than the burst is lost. */
 	least = most / 2;
 	CHECK(check, admitted <= most && admitted >= least, "%llu, at most %llu", admitted,
 	      (unsigned long long)most);
-	check_done(check, "four threads on one source", "%llu admitted, %llu allowed, offered %d",
+	check_done(check, "four threads charge one source", "%llu admitted, %llu allowed, offered %d",
 		   admitted, (unsigned long long)most, 4 * RACE_PACKETS);
 }
 
 /*
- * Charges are never lost: whatever the interleaving, both cells end at or above
- * the sum of what was charged. Time stands still, so nothing drains.
+ * Charges are never lost: however the threads interleave, both cells end at or above the sum of the
+ * charges. The clock does not advance, so nothing drains.
  */
 static void *charge(void *arg)
 {
@@ -464,7 +466,7 @@ static void test_no_lost_charge(struct check *check)
 	low = (cells[0] < cells[1] ? cells[0] : cells[1]) - MS;
 	CHECK(check, low >= sum, "%llu of %llu ticks", (unsigned long long)low,
 	      (unsigned long long)sum);
-	check_done(check, "no charge of the gate is lost among four threads",
+	check_done(check, "no charge of the gate is lost between four threads",
 		   "%llu ticks charged, the smaller cell holds %.4f of that",
 		   (unsigned long long)sum, low / (double)sum);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The judge: who is banned and for how long, who is spared and why; without a clock. */
+/* The judge: what is banned and for how long, what is spared and why. Time is an argument. */
 #include <string.h>
 
 #include "tests/unit/check.h"
@@ -18,7 +18,7 @@ static const struct judge_rules usual = {
 		     .share_permille = 50, .first_ban_ns = 60 * S, .longest_ban_ns = 120 * S },
 };
 
-/* A bench: a judge, the world as he is told it is, and what he said last. */
+/* A judge, the state of the host that it is given, and its last decisions. */
 struct bench {
 	struct judge *judge;
 	struct judge_rules rules;
@@ -96,7 +96,7 @@ static void see(struct bench *bench, const struct prefix *source, uint64_t passe
 		.passed = passed, .dropped = dropped, .limit_pps = 1000 });
 }
 
-/* One window in which @source alone was seen, with these counters. Returns the decisions. */
+/* Plays a window in which only @source was seen, with these counters. Returns the decisions. */
 static size_t window(struct bench *bench, const char *source, uint64_t passed, uint64_t dropped)
 {
 	struct prefix prefix = prefix_of(source);
@@ -107,7 +107,7 @@ static size_t window(struct bench *bench, const char *source, uint64_t passed, u
 	return bench->said.count;
 }
 
-/* From nothing, @source floods for as many windows as a ban takes; the kind, or -1. */
+/* @source floods for as many windows as a ban takes. Returns the kind of decision, or -1. */
 static int flood(struct bench *bench, const char *source)
 {
 	static uint64_t counted = 100;
@@ -133,7 +133,7 @@ static void test_windows(struct check *check)
 	struct bench bench;
 
 	bench_open(&bench);
-	CHECK(check, !window(&bench, "192.0.2.1", 1000, 50000), "the first look has no window");
+	CHECK(check, !window(&bench, "192.0.2.1", 1000, 50000), "the first reading completes no window");
 	CHECK(check, !window(&bench, "192.0.2.1", 2000, 55000), "window 1");
 	CHECK(check, !window(&bench, "192.0.2.1", 3000, 60000), "window 2");
 	CHECK(check, window(&bench, "192.0.2.1", 4000, 66000) == 1, "window 3");
@@ -146,7 +146,7 @@ static void test_windows(struct check *check)
 	CHECK(check, !window(&bench, "192.0.2.1", 5000, 72000), "banned twice");
 	bench_close(&bench);
 
-	/* Under the floor; once too little; a pause; counters that begin anew. */
+	/* Below the floor; below twice the limit; a pause; counters that were reset. */
 	bench_open(&bench);
 	for (uint64_t i = 0; i < 20; i++)
 		CHECK(check, !window(&bench, "192.0.2.1", 10 * i, 100 + 49 * i), "49 pps dropped");
@@ -202,17 +202,17 @@ static void test_spared(struct check *check)
 	entries_put(&bench.allow, &allowed, &(struct weir_entry){ 0 });
 	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_SPARED, "a known source");
 	CHECK(check, bench.said.count && !bench.said.at[0].ttl_ns &&
-	      strstr(bench.said.at[0].about.text, "known"), "it does not say why");
-	CHECK(check, flood(&bench, "192.0.2.1") == -1, "told again within the minute");
+	      strstr(bench.said.at[0].about.text, "known"), "the text does not say why");
+	CHECK(check, flood(&bench, "192.0.2.1") == -1, "reported again within the minute");
 	idle(&bench, 61);
 	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_SPARED, "a minute later");
-	CHECK(check, flood(&bench, "192.0.2.2") == WEIR_SPARED, "an own address");
+	CHECK(check, flood(&bench, "192.0.2.2") == WEIR_SPARED, "an address of this host");
 	CHECK(check, flood(&bench, "2001:db8::/64") == WEIR_SPARED, "a /64 with an allow entry");
 	CHECK(check, bench.said.count && strstr(bench.said.at[0].about.text, "2001:db8::7"),
-	      "it does not say which");
-	CHECK(check, flood(&bench, "192.0.2.3") == WEIR_BAN_SOURCE, "a stranger");
+	      "the text does not name the entry");
+	CHECK(check, flood(&bench, "192.0.2.3") == WEIR_BAN_SOURCE, "an unknown source");
 	bench_close(&bench);
-	check_done(check, "spared", "known, own, allowed; told once a minute");
+	check_done(check, "spared", "known, own and allowed sources; reported once a minute");
 }
 
 static void test_undone(struct check *check)
@@ -232,7 +232,7 @@ static void test_undone(struct check *check)
 	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_BAN_SOURCE && !bench.said.at[0].about.strikes,
 	      "after it, with the first deadline");
 	bench_close(&bench);
-	check_done(check, "undone by a person", "no ban for 100 s, and no strike is left");
+	check_done(check, "a ban that the operator removed", "no ban for 100 s, and no strike is left");
 }
 
 static void test_restart(struct check *check)
@@ -259,7 +259,7 @@ static void test_restart(struct check *check)
 	      bench.said.at[0].about.strikes == 3 && bench.said.at[0].about.ttl_s == 300,
 	      "strikes from the entry");
 	bench_close(&bench);
-	check_done(check, "a judge who was killed", "goes on with 2 and 3 strikes");
+	check_done(check, "a judge that is restarted", "goes on with 2 and 3 strikes");
 }
 
 static void test_judge_only(struct check *check)
@@ -275,12 +275,12 @@ static void test_judge_only(struct check *check)
 	      bench.said.at[0].about.strikes == 1, "the second time");
 	bench.rules.enforce = true;
 	CHECK(check, flood(&bench, "192.0.2.1") == WEIR_BAN_SOURCE &&
-	      !bench.said.at[0].about.strikes, "in earnest, at once, from the first deadline");
+	      !bench.said.at[0].about.strikes, "enforced at once, with the first deadline");
 	bench_close(&bench);
-	check_done(check, "judging only", "told once for each ban that would be");
+	check_done(check, "mode `judge`", "one decision for each ban that would be");
 }
 
-/* @count sources 198.51.100.1... flood for as long as it takes. Returns how many decisions. */
+/* @count sources from 198.51.100.1 on flood until a ban is due. Returns the number of decisions. */
 static size_t flood_network(struct bench *bench, uint32_t count)
 {
 	static uint64_t counted = 100;
@@ -320,7 +320,7 @@ static void test_networks(struct check *check)
 	      "8 sources: %zu decisions", bench.said.count);
 	bench_close(&bench);
 
-	/* 7 that run already and a new one */
+	/* 7 bans that run already, and a new source */
 	bench_open(&bench);
 	flood_network(&bench, 7);
 	CHECK(check, flood(&bench, "198.51.100.77") == WEIR_BAN_NETWORK &&
@@ -330,7 +330,7 @@ static void test_networks(struct check *check)
 	bench_open(&bench);
 	prefixes_add(&bench.known, &half);
 	flood_network(&bench, 8);
-	CHECK(check, bench.said.count == 9, "16 known in it: the 8 alone and a word: %zu",
+	CHECK(check, bench.said.count == 9, "16 known sources in it: 8 bans and a report: %zu",
 	      bench.said.count);
 	CHECK(check, flood_network(&bench, 20) == 12, "spared within the minute: %zu",
 	      bench.said.count);
@@ -389,13 +389,13 @@ static void test_turned_away(struct check *check)
 						calm[i].share), "%s", calm[i].what);
 		bench_close(&bench);
 	}
-	/* Two networks that take turns in one line are not one that goes on. */
+	/* Two networks that alternate in one line of the table are not one that continues. */
 	bench_open(&bench);
 	for (uint64_t w = 1; w < 12; w++)
 		CHECK(check, !turn_away(&bench, w % 2 ? "203.0.113.0/24" : "192.0.2.0/24",
-					6000, 500), "taking turns");
+					6000, 500), "two networks that alternate");
 	bench_close(&bench);
-	check_done(check, "networks turned away by budgets", "ten times their share for 3 windows");
+	check_done(check, "networks that budgets shed", "ten times their share for 3 windows");
 }
 
 static struct weir_budget_state budget_state(uint64_t pressed_ns, uint64_t first_seen_pps,
@@ -479,9 +479,9 @@ static void test_many(struct check *check)
 	CHECK(check, count == 40000 && bench.said.put_off == 10000, "%zu bans, %llu put off", count,
 	      (unsigned long long)bench.said.put_off);
 	CHECK(check, bench.said.at[0].weight > bench.said.at[count - 1].weight &&
-	      bench.said.at[count - 1].weight >= 2000 + MANY - 40000, "the worst go first");
+	      bench.said.at[count - 1].weight >= 2000 + MANY - 40000, "the worst offenders come first");
 	bench_close(&bench);
-	check_done(check, "many at once", "%d offenders, 4 windows in %.0f ms of CPU time", MANY,
+	check_done(check, "many offenders at once", "%d offenders, 4 windows in %.0f ms of CPU time", MANY,
 		   started * 1000);
 }
 

@@ -9,7 +9,7 @@
 #include "user/model/listfile.h"
 
 #define COUNT(array)  (sizeof(array) / sizeof(*(array)))
-#define IPSUM_BYTES   1952079 /* of the one IPsum whose entries are known here */
+#define IPSUM_BYTES   1952079 /* of the one version of IPsum of which the entries are known here */
 #define IPSUM_ENTRIES 120430
 #define SPEED_LINES   1000000
 #define LONG_LINE     (1 << 20)
@@ -18,11 +18,11 @@ struct list_case {
 	const char *what;
 	const char *data;
 	enum list_format format;
-	const char *holds; /* the prefixes, as prefixes_at() has them */
+	const char *holds; /* the prefixes, in the order of prefixes_at() */
 	struct list_report report;
 };
 
-/* The prefixes of a set in one row, to compare with a text. */
+/* The prefixes of a set as one line of text. */
 static void join(const struct prefixes *set, char *text, size_t room)
 {
 	char one[PREFIX_STRLEN];
@@ -285,7 +285,7 @@ static void test_bad(struct check *check)
 		CHECK(check, prefixes_count(&set) == 1, "%s: the set changed", bad[i].err);
 		prefixes_free(&set);
 	}
-	check_done(check, "what is no list is refused, with file, line and reason", "%zu texts",
+	check_done(check, "files that are not a list are refused, with file, line and reason", "%zu texts",
 		   COUNT(bad));
 }
 
@@ -323,7 +323,7 @@ static void test_empty(struct check *check)
 		   COUNT(texts));
 }
 
-/* Lines of a megabyte, NUL, and a file name longer than a message. */
+/* Lines of a megabyte, NUL bytes, and a file name that is longer than a message. */
 static void test_hostile(struct check *check)
 {
 	struct prefixes set = { 0 };
@@ -368,7 +368,7 @@ static void test_hostile(struct check *check)
 	free(data);
 }
 
-/* Every range of 64 addresses, which crosses the two words of IPv6. */
+/* Every range within 64 addresses; those of IPv6 cross the border of the two words. */
 static void test_ranges(struct check *check)
 {
 	size_t ranges = 0, pieces = 0;
@@ -410,10 +410,10 @@ static void test_ranges(struct check *check)
 		prefixes_free(&set);
 	}
 	CHECK(check, !pieces, "%zu pieces more than needed", pieces);
-	check_done(check, "ranges become the least prefixes", "%zu ranges", ranges);
+	check_done(check, "ranges become the smallest set of prefixes", "%zu ranges", ranges);
 }
 
-/* IPv6 in its worst range, and all there is. */
+/* The ranges that take the most prefixes, and all addresses. */
 static void test_range_ends(struct check *check)
 {
 	static const struct {
@@ -441,10 +441,10 @@ static void test_range_ends(struct check *check)
 		      cases[i].range, prefixes_count(&set), cases[i].pieces);
 		prefixes_free(&set);
 	}
-	check_done(check, "ranges at the ends of the numbers", "%zu ranges", COUNT(cases));
+	check_done(check, "ranges at the first and last addresses", "%zu ranges", COUNT(cases));
 }
 
-/* Of each format of lines: two bad ones among good ones. */
+/* Two bad lines among good ones, in each format that has lines. */
 static void test_skip_bad(struct check *check)
 {
 	static const struct {
@@ -477,7 +477,7 @@ static void test_skip_bad(struct check *check)
 		CHECK(check, !strcmp(text, "192.0.2.1 192.0.2.3"), "%s: %s", cases[i].data, text);
 		prefixes_free(&set);
 	}
-	check_done(check, "bad lines are left out when that is asked for", "%zu texts",
+	check_done(check, "bad lines are skipped with skip_bad", "%zu texts",
 		   COUNT(cases));
 }
 
@@ -489,7 +489,7 @@ static void test_several(struct check *check)
 
 	CHECK(check, !list_read("x", "192.0.2.9\n", 10, NULL, &set, &report, err), "%s", err);
 	CHECK(check, !list_read("y", "192.0.2.1\n::1\n", 14, NULL, &set, &report, err), "%s", err);
-	CHECK(check, report.v4 == 1 && report.v6 == 1, "the report is of one list");
+	CHECK(check, report.v4 == 1 && report.v6 == 1, "the report counts more than its own list");
 	join(&set, text, sizeof(text));
 	CHECK(check, !strcmp(text, "192.0.2.9 192.0.2.1 ::1"), "%s", text);
 	check_done(check, "several lists into one set", "2 lists");
@@ -503,7 +503,7 @@ static void test_names(struct check *check)
 	for (int i = 0; i < LIST_FORMATS; i++)
 		CHECK(check, list_format_find(list_format_name(i), &format) && (int)format == i,
 		      "%s", list_format_name(i));
-	CHECK(check, !list_format_find("nf", &format), "a prefix of a name is none");
+	CHECK(check, !list_format_find("nf", &format), "part of a name is accepted");
 	check_done(check, "names of formats", "%d", LIST_FORMATS);
 }
 
@@ -522,7 +522,7 @@ static void note_progress(void *ctx, size_t done, size_t total)
 	seen->total = total;
 }
 
-/* As blocklists are mixed: mostly /32 and /24 of IPv4, a quarter IPv6. */
+/* Mixed as blocklists are: mostly /32 and /24 of IPv4, and a quarter of IPv6. */
 static size_t write_mixed(char *data, unsigned long long *state)
 {
 	char *at = data, text[PREFIX_STRLEN];
@@ -583,7 +583,7 @@ static char *read_file(const char *path, size_t *len)
 	return data;
 }
 
-/* Lines that are neither blank nor a comment, found in another way than the reader's. */
+/* Counts lines that are neither blank nor a comment, in another way than the reader does. */
 static size_t entry_lines(const char *data, size_t len)
 {
 	bool fresh = true;
@@ -600,7 +600,7 @@ static size_t entry_lines(const char *data, size_t len)
 	return lines;
 }
 
-/* Real lists have real mistakes: one is refused as it is, and read without its bad lines. */
+/* Published lists have mistakes: such a list is refused, and then read with skip_bad. */
 static void test_real(struct check *check, const char *path, const char *name)
 {
 	const struct list_options lenient = { .skip_bad = true };
@@ -627,7 +627,7 @@ static void test_real(struct check *check, const char *path, const char *name)
 		CHECK(check, report.entries == IPSUM_ENTRIES, "IPsum: %zu", report.entries);
 	if (prefixes_append(&merged, &set) || prefixes_merge(&merged))
 		abort();
-	snprintf(what, sizeof(what), "the real list %s", name);
+	snprintf(what, sizeof(what), "the published list %s", name);
 	check_done(check, what,
 		   "%s, %zu entries, IPv4 %zu, IPv6 %zu, %zu duplicates, %zu comments, "
 		   "%zu host bits, merged %zu%s%s",
@@ -639,7 +639,7 @@ static void test_real(struct check *check, const char *path, const char *name)
 	free(data);
 }
 
-/* All lists in a folder and its folders. Returns how many. */
+/* Reads all lists in a folder and in those below it. Returns how many. */
 static int test_folder(struct check *check, const char *folder, int depth)
 {
 	static const char *const suffixes[] = { ".txt", ".ipset", ".netset", ".json", ".nft" };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Limits, from what was asked for to the tables of the data path; and entries. */
+/* Limits, from their specs to the tables of the data path; and entries of lists. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -67,7 +67,7 @@ static const struct packet_kind icmp = { IPPROTO_ICMP, WEIR_ANY_PACKET, 0 };
 static const struct packet_kind late = { IPPROTO_UDP, WEIR_FRAGMENT, 0 };
 static const struct packet_kind gre = { IPPROTO_GRE, WEIR_ANY_PACKET, 0 };
 
-/* Each limit has a rate of its own, by which it is known again. */
+/* Each limit has another rate, by which the checks recognize it. */
 static void test_choice(struct check *check)
 {
 	struct weir_policy *policy = new_policy();
@@ -107,12 +107,12 @@ static void test_choice(struct check *check)
 	CHECK(check, rate_for(policy, "192.0.2.1", syn22) == 5, "syn 22");
 	CHECK(check, rate_for(policy, "192.0.2.1", late) == 7, "fragment");
 	CHECK(check, rate_for(policy, "192.0.2.1", gre) == 1, "gre");
-	CHECK(check, rate_for(policy, "10.2.0.1", udp53) == 8, "longer prefix before class");
+	CHECK(check, rate_for(policy, "10.2.0.1", udp53) == 8, "a longer prefix comes before a class");
 	CHECK(check, rate_for(policy, "10.1.0.1", icmp) == 9, "icmp of the /16");
 	CHECK(check, rate_for(policy, "10.1.0.1", tcp80) == 8, "from the /8, not the default");
 	CHECK(check, rate_for(policy, "2001:db8::1", udp53) == 10, "IPv6");
 	CHECK(check, rate_for(policy, "2001:db9::1", udp53) == 4, "IPv6 default");
-	check_done(check, "the longest source first, then the more particular class",
+	check_done(check, "the longest source prefix decides, then the most specific class",
 		   "%u classes, %u scopes", policy->classes, policy->scopes);
 	free(policy);
 }
@@ -149,7 +149,7 @@ static void test_many(struct check *check)
 	}
 	CHECK(check, !wrong && policy->classes >= 251, "%u wrong, %u classes", wrong,
 	      policy->classes);
-	check_done(check, "a thousand overrides and 250 ports", "%u classes, %u scopes, %.3f s",
+	check_done(check, "a thousand source prefixes and 250 ports", "%u classes, %u scopes, %.3f s",
 		   policy->classes, policy->scopes, check_seconds() - start);
 	free(policy);
 }
@@ -172,7 +172,7 @@ static void test_too_many(struct check *check)
 	free(policy);
 }
 
-/* A row belongs to its prefix for as long as that has a limit: tries point to it. */
+/* A row stays with its prefix for as long as that has a limit, because tries refer to it. */
 static void test_rows_stay(struct check *check)
 {
 	struct weir_policy *policy = new_policy();
@@ -193,7 +193,7 @@ static void test_rows_stay(struct check *check)
 	CHECK(check, !memcmp(&policy->scope[2], &second, sizeof(second)), "row 2 moved");
 	CHECK(check, rate_for(policy, "12.0.0.1", tcp80) == 3 && policy->scopes == 3,
 	      "row 1 is used again");
-	check_done(check, "a source keeps its row", "%u rows", policy->scopes);
+	check_done(check, "a source prefix keeps its row", "%u rows", policy->scopes);
 	free(policy);
 }
 
@@ -217,15 +217,16 @@ static void test_ticks(struct check *check)
 	spec.burst_packets = 10;
 	CHECK(check, set(policy, spec) == 1, "slower");
 	limit = policy->limit[index];
-	CHECK(check, limit.serial == serial, "the serial stays");
-	CHECK(check, limit.floor > NOW && limit.floor <= NOW + limit.cap, "what was owed stays owed");
+	CHECK(check, limit.serial == serial, "the serial changed");
+	CHECK(check, limit.floor > NOW && limit.floor <= NOW + limit.cap,
+	      "a debt is forgotten when the limit changes");
 	spec.rate_packets = 20;
 	spec.per_s = 3600;
 	spec.burst_packets = 0;
 	set(policy, spec);
 	CHECK(check, policy->spec[index].burst_packets == 2, "20/h: burst of 2, not 0");
 	spec.burst_packets = 1000000;
-	CHECK(check, set(policy, spec) == -ERANGE, "a burst of years");
+	CHECK(check, set(policy, spec) == -ERANGE, "a burst of years is accepted");
 	check_done(check, "rates in ticks", "3 Mpps is %.4f %% off", error * 100);
 	free(policy);
 }
@@ -316,7 +317,7 @@ static void test_entries(struct check *check)
 	CHECK(check, !entries_cover(&entries, &probe, 1000), "after all");
 	entries_expire(&entries, 400);
 	CHECK(check, entries.count == 4, "%zu left", entries.count);
-	check_done(check, "a ban inside a longer one ends with that", "%zu entries", count);
+	check_done(check, "a ban inside one that lasts longer ends with that one", "%zu entries", count);
 	free(entries.at);
 }
 

@@ -31,7 +31,7 @@ static void test_accepted(struct check *check)
 		{ "2001:0db8:0000::/32", "2001:db8::/32", "2001:db8::/32", false },
 		{ "8000::/1", "8000::/1", "8000::/1", false },
 		{ "::1.2.3.4", "::1.2.3.4/128", "::1.2.3.4", false },
-		/* IPv4 in IPv6's clothes */
+		/* IPv4-mapped IPv6 */
 		{ "::ffff:1.2.3.4", "1.2.3.4/32", "1.2.3.4", false },
 		{ "::ffff:102:304", "1.2.3.4/32", "1.2.3.4", false },
 		{ "::ffff:1.2.3.4/120", "1.2.3.0/24", "1.2.3.0/24", true },
@@ -112,11 +112,11 @@ static void test_refused(struct check *check)
 		      cases[i].text);
 		CHECK(check, !strcmp(err, cases[i].err), "%s, not %s", err, cases[i].err);
 	}
-	check_done(check, "what is no prefix is refused, with the reason", "%zu texts",
+	check_done(check, "text that is not a prefix is refused, with the reason", "%zu texts",
 		   COUNT(cases));
 }
 
-/* Bytes after the end of a piece, and NUL in it, must not matter. */
+/* Bytes behind the given length must not be read; a NUL within it is not the end. */
 static void test_pieces(struct check *check)
 {
 	struct prefix prefix;
@@ -124,12 +124,12 @@ static void test_pieces(struct check *check)
 
 	CHECK(check,
 	      !prefix_scan("1.2.3.45", 7, &prefix, NULL, &why) && (uint32_t)prefix.lo == 0x01020304,
-	      "read on behind the end");
+	      "read beyond the end");
 	CHECK(check, !prefix_scan("::1/128", 6, &prefix, NULL, &why) && prefix.length == 12,
 	      "length %d", prefix.length);
 	CHECK(check, prefix_scan("::1\0z", 5, &prefix, NULL, &why), "NUL ended an address");
 	CHECK(check, prefix_scan("1.2.3.4\0", 8, &prefix, NULL, &why), "NUL ended an address");
-	check_done(check, "pieces of text", "4 pieces");
+	check_done(check, "text of a given length", "4 pieces");
 }
 
 static struct prefix random_prefix(unsigned long long *state, enum prefix_family family)
@@ -143,7 +143,7 @@ static struct prefix random_prefix(unsigned long long *state, enum prefix_family
 		prefix.hi = check_random(state);
 		prefix.lo = check_random(state);
 		prefix.length = check_random(state) % 129;
-		/* short texts with "::", too */
+		/* runs of zeros, so that texts with "::" occur, too */
 		for (int i = 0; i < 4; i++) {
 			if (check_random(state) & 1)
 				prefix.hi &= ~(0xffffULL << i * 16);
@@ -185,8 +185,8 @@ static void test_round_trips(struct check *check)
 	      key.prefixlen == 128 && key.addr[9] == 0 && key.addr[10] == 0xff &&
 		      key.addr[11] == 0xff && key.addr[12] == 192 && key.addr[15] == 1,
 	      "192.0.2.1 in network order");
-	check_done(check, "formatting and keys turn back", "%d prefixes, seed %llu", rounds,
-		   check_seed());
+	check_done(check, "text and keys convert back to the same prefix",
+		   "%d prefixes, seed %llu", rounds, check_seed());
 }
 
 static int bit_of(const struct prefix *prefix, int bit)
@@ -203,7 +203,7 @@ static void test_covers(struct check *check)
 		struct prefix a = random_prefix(&state, i & 1), b = a;
 		int bits = 0;
 
-		/* near each other, or there is nothing to see */
+		/* near each other, or none would cover the other */
 		b.length = check_random(&state) % 129;
 		if (check_random(&state) & 1)
 			b.lo ^= 1ULL << check_random(&state) % 64;
@@ -216,9 +216,9 @@ static void test_covers(struct check *check)
 		      "lengths %d %d, %d bits equal", a.length, b.length, bits);
 		covered += prefix_covers(&a, &b);
 		if (prefix_covers(&a, &b))
-			CHECK(check, prefix_cmp(&a, &b) <= 0, "covered before what covers it");
+			CHECK(check, prefix_cmp(&a, &b) <= 0, "a prefix sorts before one that covers it");
 	}
-	check_done(check, "covers, bit by bit", "%d pairs, %d covered", rounds, covered);
+	check_done(check, "covering, compared bit by bit", "%d pairs, %d covered", rounds, covered);
 }
 
 static int naive_cmp(const void *a, const void *b)
@@ -255,29 +255,29 @@ static void test_sort(struct check *check)
 		if (!i || prefix_cmp(&naive[kept - 1], &naive[i]))
 			naive[kept++] = naive[i];
 	CHECK(check, !prefixes_sort(&set, &duplicates), "sort");
-	CHECK(check, duplicates == total - kept, "%zu dropped, %zu stood twice", duplicates,
+	CHECK(check, duplicates == total - kept, "%zu removed, %zu duplicates", duplicates,
 	      total - kept);
 	CHECK(check, prefixes_count(&set) == kept, "%zu, not %zu", prefixes_count(&set), kept);
 	for (size_t i = 0; i < kept && i < prefixes_count(&set); i++) {
 		struct prefix here = prefixes_at(&set, i);
 
 		CHECK(check, !prefix_cmp(&here, &naive[i]), "at %zu", i);
-		CHECK(check, prefixes_has(&set, &here), "it has what it holds");
+		CHECK(check, prefixes_has(&set, &here), "a prefix of the set is not found");
 	}
-	CHECK(check, !prefixes_sort(&set, &duplicates) && !duplicates, "sorted stays so");
-	check_done(check, "sorting, against qsort", "%zu prefixes, %zu duplicates", total,
+	CHECK(check, !prefixes_sort(&set, &duplicates) && !duplicates, "sorting again changed something");
+	check_done(check, "sorting, compared with qsort", "%zu prefixes, %zu duplicates", total,
 		   total - kept);
 	free(naive);
 	prefixes_free(&set);
 }
 
 /*
- * A world of 256 addresses, small enough to hold a set's every address in a
- * row of flags. That of IPv6 lies across the border of the two words.
+ * Worlds of 256 addresses, or networks, small enough to have a flag for each. The one of IPv6 lies
+ * across the border of the two words of an address.
  */
 static const struct {
 	struct prefix base;
-	int shift; /* of its 8 bits, in 128 */
+	int shift;	/* of its 8 bits in the 128 */
 } worlds[] = {
 	{ { 0, 0xffffc0000200ULL, 120 }, 0 },
 	{ { 0x20010db800000010ULL, 0, 60 }, 60 },
@@ -320,12 +320,12 @@ static void check_queries(struct check *check, const struct prefixes *set, const
 			CHECK(check,
 			      !held || prefix_covers(&which, &prefix) ||
 				      prefix_covers(&prefix, &which),
-			      "named a stranger");
+			      "the overlapping prefix does not overlap");
 		}
 	}
 }
 
-/* Halves that were not joined, or a set that is not in order. */
+/* Checks that the set is in order, disjoint, and has no two halves that could be joined. */
 static void check_smallest(struct check *check, const struct prefixes *set)
 {
 	CHECK(check, prefixes_are_disjoint(set), "not in order or not disjoint");
@@ -372,12 +372,12 @@ static void test_merge(struct check *check)
 		check_queries(check, &set, flags[1], 1);
 		prefixes_free(&set);
 	}
-	check_done(check, "merging and asking, address by address",
+	check_done(check, "merging and look-ups, compared address by address",
 		   "%d sets, %zu prefixes to %zu, every prefix of both worlds", rounds, before,
 		   after);
 }
 
-/* The ends of the number space, where sums wrap. */
+/* At the first and the last address, where sums overflow. */
 static void test_merge_edges(struct check *check)
 {
 	static const struct {
@@ -388,7 +388,7 @@ static void test_merge_edges(struct check *check)
 		  { "0.0.0.0/0", "::", "ffff::" } },
 		{ { "::/0", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "1.2.3.4" },
 		  { "1.2.3.4", "::/0" } },
-		/* IPv4 never joins IPv6, though its number is the other half */
+		/* as numbers these are two halves, but IPv4 and IPv6 are never joined */
 		{ { "::fffe:0:0/96", "0.0.0.0/0" }, { "0.0.0.0/0", "::fffe:0:0/96" } },
 		{ { "255.255.255.254", "255.255.255.255" }, { "255.255.255.254/31" } },
 	};
@@ -420,7 +420,7 @@ static void test_merge_edges(struct check *check)
 		CHECK(check, prefixes_count(&set) == wanted, "%zu", prefixes_count(&set));
 		prefixes_free(&set);
 	}
-	check_done(check, "merging at the ends", "%zu sets", COUNT(cases));
+	check_done(check, "merging at the first and last addresses", "%zu sets", COUNT(cases));
 }
 
 static void test_diff(struct check *check)
@@ -442,20 +442,20 @@ static void test_diff(struct check *check)
 		bool stays = prefixes_has(&to, &prefix);
 
 		gone += !stays;
-		CHECK(check, prefixes_has(&removed, &prefix) == !stays, "removed, or not");
+		CHECK(check, prefixes_has(&removed, &prefix) == !stays, "prefix %zu of the first", i);
 	}
 	for (size_t i = 0; i < prefixes_count(&to); i++) {
 		struct prefix prefix = prefixes_at(&to, i);
 		bool stays = prefixes_has(&from, &prefix);
 
 		come += !stays;
-		CHECK(check, prefixes_has(&added, &prefix) == !stays, "added, or not");
+		CHECK(check, prefixes_has(&added, &prefix) == !stays, "prefix %zu of the second", i);
 	}
 	CHECK(check, prefixes_count(&removed) == gone && prefixes_count(&added) == come,
 	      "%zu removed of %zu, %zu added of %zu", prefixes_count(&removed), gone,
 	      prefixes_count(&added), come);
 	CHECK(check, !prefixes_diff(&from, &from, &added, NULL) && prefixes_count(&added) == come,
-	      "from itself to itself");
+	      "a set differs from itself");
 	check_done(check, "the difference of two sets", "%zu added, %zu removed", come, gone);
 	prefixes_free(&from);
 	prefixes_free(&to);
@@ -504,7 +504,7 @@ static void test_pack(struct check *check)
 	check_broken(check, (uint64_t[]){ 0, 0, 129 }, 0, 1, "IPv6 length 129");
 	check_broken(check, (uint64_t[]){ 0, 1, 127 }, 0, 1, "IPv6 host bits");
 	check_broken(check, (uint64_t[]){ 0, 0xffffULL << 32, 96 }, 0, 1, "IPv4 among IPv6");
-	check_done(check, "packing turns back, broken words are refused", "%zu words", count);
+	check_done(check, "packing and unpacking; damaged words are refused", "%zu words", count);
 	free(words);
 	prefixes_free(&set);
 	prefixes_free(&back);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Entries that cover one another: when the trie's answer ends, and whom it lets through. */
+/* Entries that cover one another: when a block ends, and whether it spares known sources. */
 #include <stdio.h>
 #include <string.h>
 
@@ -32,28 +32,28 @@ static void test_spare(struct check *check)
 {
 	struct entries e = { 0 };
 
-	put(&e, "192.0.2.0/24", 100, true);		/* the daemon's */
-	put(&e, "192.0.2.0/28", 50, false);		/* a person's, inside */
+	put(&e, "192.0.2.0/24", 100, true);		/* set by the daemon */
+	put(&e, "192.0.2.0/28", 50, false);		/* set by the operator, inside it */
 	put(&e, "192.0.2.7", 200, true);		/* inside both */
 	put(&e, "192.0.2.128/25", 300, true);
-	put(&e, "198.51.100.0/24", 0, false);		/* for good */
+	put(&e, "198.51.100.0/24", 0, false);		/* permanent */
 	put(&e, "198.51.100.0/28", 100, true);
 	entries_resolve(&e);
-	CHECK(check, at(&e, "192.0.2.0/24")->effective_spare, "alone");
-	CHECK(check, !at(&e, "192.0.2.0/28")->effective_spare, "its own word counts");
-	CHECK(check, !at(&e, "192.0.2.7")->effective_spare, "a person's ban around it does not spare");
+	CHECK(check, at(&e, "192.0.2.0/24")->effective_spare, "an entry without others around it");
+	CHECK(check, !at(&e, "192.0.2.0/28")->effective_spare, "the entry itself does not spare");
+	CHECK(check, !at(&e, "192.0.2.7")->effective_spare, "the operator's ban around it does not spare");
 	CHECK(check, at(&e, "192.0.2.128/25")->effective_spare &&
-	      at(&e, "192.0.2.128/25")->effective_ns == 300, "both spare");
+	      at(&e, "192.0.2.128/25")->effective_ns == 300, "both entries spare");
 	CHECK(check, !at(&e, "198.51.100.0/28")->effective_spare &&
-	      !at(&e, "198.51.100.0/28")->effective_ns, "inside one that is for good");
+	      !at(&e, "198.51.100.0/28")->effective_ns, "inside a permanent entry");
 	entries_expire(&e, 60);
 	entries_resolve(&e);
-	CHECK(check, at(&e, "192.0.2.7")->effective_spare, "the person's ban has ended");
+	CHECK(check, at(&e, "192.0.2.7")->effective_spare, "the operator's ban has ended");
 	free(e.at);
-	check_done(check, "bans that spare known sources", "only where all that cover them do");
+	check_done(check, "bans that spare known sources", "pass only where all covering entries do");
 }
 
-/* Against the definition, on random nested prefixes. */
+/* Compared with the definition, entry by entry, on random nested prefixes. */
 static void test_random(struct check *check)
 {
 	unsigned long long state = check_seed();
@@ -92,7 +92,7 @@ static void test_random(struct check *check)
 		}
 		free(e.at);
 	}
-	check_done(check, "entries against their definition", "%zu compared", compared);
+	check_done(check, "entries compared with the definition", "%zu compared", compared);
 }
 
 static void test_inside(struct check *check)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * bpf/pure/core_time.h and asked.h: how much of a core's time each tier gets, and how well SYNs
- * that come again are told from those that come for the first time.
+ * that are sent again are distinguished from first ones.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +18,13 @@
 
 /* ---- time ---- */
 
-/* SYNs a second that come, and how many of them are answered, by tier. */
+/* By tier: SYNs that arrive per second, and how many of them are answered. */
 struct load {
 	__u32 pps[WEIR_TIERS];
 	__u32 answered[WEIR_TIERS];
 };
 
-/* Five seconds in a core's life, its clock moving every @tick_ns; the first one does not count. */
+/* Five seconds of a core, with a clock that advances every @tick_ns. The first is not counted. */
 static void run(struct load *load, __u64 tick_ns)
 {
 	struct weir_core_time time = { .cost_ns = ANSWER_NS };
@@ -66,7 +66,7 @@ static void test_time(struct check *check)
 		run(&known, tick);
 		CHECK(check, few.answered[0] == few.pps[0], "tick %llu: %u of %u", (unsigned long long)tick,
 		      few.answered[0], few.pps[0]);
-		/* x answers and (2m - x) drops at a quarter use up m. */
+		/* x answers, and 2m - x drops at a quarter of the cost, take the time of m answers. */
 		CHECK(check, labs((long)some.answered[0] - (long)(most * 2 / 3)) < most / 20,
 		      "tick %llu: %u of %u", (unsigned long long)tick, some.answered[0], some.pps[0]);
 		CHECK(check, many.answered[0] < most / 50, "tick %llu: %u of %u", (unsigned long long)tick,
@@ -76,9 +76,10 @@ static void test_time(struct check *check)
 		CHECK(check, known.answered[2] == known.pps[2], "tick %llu: %u of %u",
 		      (unsigned long long)tick, known.answered[2], known.pps[2]);
 	}
-	check_done(check, "whose SYNs have the time of a core",
-		   "of %u a second there is time for: %u of %u first ones; with twice as many %u; beside ten "
-		   "times as many %u of %u that come again; beside five times as many of both %u of %u known",
+	check_done(check, "which SYNs get the time of a core",
+		   "there is time for %u answers a second: %u of %u first SYNs; of twice as many %u; "
+		   "%u of %u that are sent again beside ten times as many first ones; %u of %u from "
+		   "known sources beside five times as many of both",
 		   most, few.answered[0], few.pps[0], some.answered[0], again.answered[1], again.pps[1],
 		   known.answered[2], known.pps[2]);
 }
@@ -100,18 +101,18 @@ static void test_measure(struct check *check)
 	for (int i = 0; i < 200; i++)
 		time_measured(&time, 0);
 	CHECK(check, time.cost_ns >= TIME_LEAST_NS - 8, "%llu", (unsigned long long)time.cost_ns);
-	check_done(check, "what an answer costs is a mean that one interruption moves little",
+	check_done(check, "the cost of an answer is a mean that one interruption hardly changes",
 		   "1000 ns, then %llu of 2000, 50 s count as %d ns", (unsigned long long)mean, TIME_MOST_NS);
 }
 
-/* ---- SYNs that come again ---- */
+/* ---- SYNs that are sent again ---- */
 
 static int ask(struct weir_asked_line *lines, __u64 hash, __u64 now_ns)
 {
 	return asked_before(&lines[asked_index(hash)], hash, now_ns);
 }
 
-/* Per mille of other SYNs that are taken for one of @pps of the last seconds. */
+/* How many per mille of other SYNs are mistaken for a repetition of one of the last seconds. */
 static __u32 mistaken(struct weir_asked_line *lines, __u32 pps, unsigned long long *random)
 {
 	__u64 now = 100 * SECOND;
@@ -149,8 +150,9 @@ static void test_asked(struct check *check, unsigned long long *random)
 	one = mistaken(lines, 1000000, random);
 	four = mistaken(lines, 4000000, random);
 	CHECK(check, one < 30 && four < 350, "%u, %u per mille", one, four);
-	check_done(check, "SYNs that come again", "%u tries; of others %u per mille are taken for such at "
-		   "1M a second, %u at 4M", tries, one, four);
+	check_done(check, "SYNs that are sent again are recognized",
+		   "%u tries; of other SYNs %u per mille are mistaken for one at 1M a second, %u at 4M",
+		   tries, one, four);
 	free(lines);
 }
 

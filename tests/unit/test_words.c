@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The words of the command line: what is taken, what is refused, and how it is written. */
+/* Values as words: which are accepted, which are refused, and how values are written. */
 #include <string.h>
 
 #include "tests/unit/check.h"
@@ -41,10 +41,11 @@ static void test_rates(struct check *check)
 	}
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		err[0] = '\0';
-		CHECK(check, parse_rate(bad[i], &rate, err), "\"%s\" is taken", bad[i]);
+		CHECK(check, parse_rate(bad[i], &rate, err), "\"%s\" is accepted", bad[i]);
 		CHECK(check, strstr(err, bad[i]), "\"%s\" is not in: %s", bad[i], err);
 	}
-	check_done(check, "rates", "%zu taken, %zu refused by name", COUNT(good), COUNT(bad));
+	check_done(check, "rates", "%zu accepted, %zu refused with the word in the message",
+		   COUNT(good), COUNT(bad));
 }
 
 static void test_bursts_and_durations(struct check *check)
@@ -96,7 +97,7 @@ static void test_ports_and_protocols(struct check *check)
 		   COUNT(bad_ports) + COUNT(bad_protos));
 }
 
-/* What is written parses back to the same value, and in the shortest exact unit. */
+/* Values are written in the largest exact unit, and parse back to the same value. */
 static void test_formats(struct check *check)
 {
 	unsigned long long random = check_seed();
@@ -122,7 +123,7 @@ static void test_formats(struct check *check)
 	CHECK(check, !strcmp(text, "10m"), "%s", text);
 	format_packet_rate(20, 3600, text);
 	CHECK(check, !strcmp(text, "20/h"), "%s", text);
-	check_done(check, "what is written parses back", "%u rounds", rounds);
+	check_done(check, "values as text parse back to the same value", "%u rounds", rounds);
 }
 
 static void test_reasons(struct check *check)
@@ -134,7 +135,7 @@ static void test_reasons(struct check *check)
 			      !strcmp(reason_action(i), "tx"),
 		      "%s: %s", reason_name(i), reason_action(i));
 	}
-	check_done(check, "reasons have names of their own and an action", "%d reasons",
+	check_done(check, "each reason has its own name, and an action", "%d reasons",
 		   WEIR_REASON_MAX);
 }
 
