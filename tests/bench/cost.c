@@ -33,6 +33,9 @@
 #include "user/model/policy.h"
 #include "user/model/syn_rules.h"
 #include "user/model/units.h"
+#include "user/state/block_set.h"
+#include "user/state/hints.h"
+#include "user/state/side_settings.h"
 
 #define ROUNDS_DEFAULT	7
 #define ROUNDS_MAX	64
@@ -282,10 +285,10 @@ static void write_list(struct maps *maps, enum list list)
 		if (prefixes_add(&set, &v4) || (i % STEP_6 == 0 && prefixes_add(&set, &v6)))
 			die("list", -ENOMEM);
 	}
-	if (prefixes_merge(&set) || lists_compile(maps, &set, 1, &fd, err))
+	if (prefixes_merge(&set) || block_set_compile(maps, &set, 1, &fd, err))
 		die("block set", -ENOMEM);
-	maps_hint_set(maps, &set, false);
-	if (maps_put_set(maps, fd))
+	hints_for_set(maps->hints, &set, false);
+	if (block_set_put(maps, fd))
 		die("block set", 0);
 	close(fd);
 	prefixes_free(&set);

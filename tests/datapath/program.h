@@ -19,6 +19,8 @@
 #include "user/state/lists.h"
 #include "user/model/policy.h"
 #include "user/model/units.h"
+#include "user/state/side_settings.h"
+#include "user/state/tables.h"
 
 #define PROGRAM_BUCKETS (1U << 16)
 

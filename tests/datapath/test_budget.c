@@ -15,6 +15,7 @@
 #include "bpf/pure/known_line.h"
 #include "user/host/clock.h"
 #include "user/state/known.h"
+#include "user/state/tables.h"
 
 #define RATE	5000 /* packets per second, of the budget */
 #define SETTLE	0.7 /* seconds until what passes is counted */

@@ -27,6 +27,10 @@
 #include "user/model/policy.h"
 #include "user/model/reasons.h"
 #include "user/model/units.h"
+#include "user/state/block_set.h"
+#include "user/state/hints.h"
+#include "user/state/side_settings.h"
+#include "user/state/tables.h"
 
 #define SWAPS	     100
 #define FLIPS	     20
@@ -544,21 +548,21 @@ static int compile_set(int which)
 	char err[ERR_LEN];
 	int fd, rc;
 
-	rc = lists_compile(&range.maps, &range.set[which], ++range.generation, &fd, err);
+	rc = block_set_compile(&range.maps, &range.set[which], ++range.generation, &fd, err);
 	if (rc)
 		die(err, rc);
 	note_set(fd);
-	maps_hint_set(&range.maps, &range.set[which], true);
+	hints_for_set(range.maps.hints, &range.set[which], true);
 	return fd;
 }
 
 static void swap_set(int which)
 {
-	int fd = compile_set(which), rc = maps_put_set(&range.maps, fd);
+	int fd = compile_set(which), rc = block_set_put(&range.maps, fd);
 
 	if (rc)
 		die("cannot swap the set", rc);
-	maps_hint_set(&range.maps, &range.set[which], false);
+	hints_for_set(range.maps.hints, &range.set[which], false);
 	close(fd);
 }
 
@@ -641,7 +645,7 @@ static void test_flips(struct check *check, unsigned long long *state)
 		if (maps_replace_settings(&range.maps, &range.settings, &is, fd, err))
 			die(err, -EIO);
 		if (fd >= 0) {
-			maps_hint_set(&range.maps, &range.set[which], false);
+			hints_for_set(range.maps.hints, &range.set[which], false);
 			close(fd);
 		}
 		settings_free(&range.settings);

@@ -18,6 +18,10 @@
 #include "user/model/format.h"
 #include "user/model/reasons.h"
 #include "user/model/units.h"
+#include "user/state/block_set.h"
+#include "user/state/hints.h"
+#include "user/state/side_settings.h"
+#include "user/state/tables.h"
 
 static struct weir_bpf *skel;
 static struct program program;
@@ -368,10 +372,10 @@ static void put_set(const char *const *texts, size_t count)
 		if (prefix_parse(texts[i], &prefix, NULL, err) || prefixes_add(&set, &prefix))
 			die(texts[i], -EINVAL);
 	}
-	if (prefixes_merge(&set) || lists_compile(&program.maps, &set, 1, &fd, err))
+	if (prefixes_merge(&set) || block_set_compile(&program.maps, &set, 1, &fd, err))
 		die("block set", -ENOMEM);
-	maps_hint_set(&program.maps, &set, false);
-	if (maps_put_set(&program.maps, fd))
+	hints_for_set(program.maps.hints, &set, false);
+	if (block_set_put(&program.maps, fd))
 		die("block set", 0);
 	close(fd);
 	prefixes_free(&set);

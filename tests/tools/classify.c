@@ -27,6 +27,7 @@
 #include "tests/datapath/program.h"
 #include "user/model/format.h"
 #include "user/model/reasons.h"
+#include "user/state/tables.h"
 
 #define FRAME_MAX 262144
 #define RUN_MAX	  3400 /* what a test run takes without fragments: a page, less rooms and info */

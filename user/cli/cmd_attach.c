@@ -16,6 +16,8 @@
 #include "user/state/datapath.h"
 #include "user/state/device.h"
 #include "user/state/session.h"
+#include "user/state/side_settings.h"
+#include "user/state/tables.h"
 #include "user/state/try.h"
 
 #define TRY_MAX_NS	(24 * 3600 * NS_PER_S)
@@ -205,7 +207,7 @@ static enum outcome attach(const struct call *call, struct maps *maps, const str
 	warn_peers(call, maps, w);
 	if (datapath_attach(maps, slot, &device, w->mode, &result, err))
 		return failed(call, "%s", err);
-	if (maps_write_device(maps, slot, &device)) {
+	if (device_write(maps, slot, &device)) {
 		if (result.replaced)
 			return failed(call, "%s: weir's program was replaced and works, but the record of it "
 				      "is the old one; attach again", w->name);
@@ -311,7 +313,7 @@ static enum outcome detach_slot(const struct call *call, const struct maps *maps
 	int rc = 0;
 
 	if (device->netns != own_netns()) {
-		if (datapath_program_lives(device->prog_id))
+		if (device_is_attached(maps, device))
 			return failed(call, "%s: attached in another network namespace; detach it from "
 				      "there (nsenter --net=/run/netns/NAME)", device->name);
 	} else if (!device_is_gone(device)) {
@@ -319,7 +321,7 @@ static enum outcome detach_slot(const struct call *call, const struct maps *maps
 	}
 	if (rc < 0)
 		return failed(call, "%s", err);
-	if (maps_write_device(maps, slot, &none))
+	if (device_write(maps, slot, &none))
 		return failed(call, "%s: detached, but the record of it stays", device->name);
 	remark(call, rc ? "%s: detached" : "%s: was gone already", device->name);
 	return DONE;
@@ -336,11 +338,11 @@ static enum outcome detach_all(const struct call *call, const struct maps *maps)
 	return outcome;
 }
 
-static enum outcome forget_settings(const struct call *call, struct maps *maps)
+static enum outcome forget_settings(const struct call *call)
 {
 	char err[ERR_LEN];
 
-	if (maps_unpin(maps, err))
+	if (maps_unpin(err))
 		return failed(call, "%s", err);
 	remark(call, "weir is on no interface any more: its settings and counters are removed "
 	       "(`keep` keeps them)");
@@ -410,7 +412,7 @@ enum outcome cmd_detach(const struct call *call)
 						 detach_slot(call, &maps, slot, &device);
 	}
 	if (outcome == DONE && !w.keep && !devices_in_use(&maps))
-		outcome = forget_settings(call, &maps);
+		outcome = forget_settings(call);
 	maps_close(&maps);
 	return outcome;
 }

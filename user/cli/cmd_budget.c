@@ -12,6 +12,8 @@
 #include "user/model/policy.h"
 #include "user/model/table.h"
 #include "user/model/words.h"
+#include "user/state/side_settings.h"
+#include "user/state/tables.h"
 
 enum outcome edit_budget_set(struct edit *edit)
 {

@@ -14,9 +14,12 @@
 #include "user/model/policy.h"
 #include "user/model/reasons.h"
 #include "user/model/table.h"
+#include "user/state/block_set.h"
 #include "user/state/budgets.h"
 #include "user/state/known.h"
 #include "user/state/lists.h"
+#include "user/state/side_settings.h"
+#include "user/state/tables.h"
 
 struct question {
 	struct prefix address, to;	/* to: where the packet goes, if that was said */
@@ -253,7 +256,7 @@ static void decide(const struct maps *maps, const struct settings *settings,
 	}
 	if (check_block_entries(&settings->block, q, answer))
 		return;
-	if (maps_set_has(maps, &q->address) > 0) {
+	if (block_set_has(maps, &q->address) > 0) {
 		answer->reason = WEIR_DROP_LIST;
 		snprintf(answer->rule, sizeof(answer->rule), "list %s",
 			 list_that_covers(&q->address, list) ? list : "?");

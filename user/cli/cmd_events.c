@@ -194,7 +194,7 @@ static void tell_judgement(struct monitor *monitor, const struct weir_judgement 
 static bool read_judgement(const struct monitor *monitor, uint64_t number,
 			   struct weir_judgement *judgement)
 {
-	return !maps_read_judgement(&monitor->watch.maps, number % WEIR_JUDGEMENTS, judgement);
+	return !judgement_read(&monitor->watch.maps, number, judgement);
 }
 
 /* What was judged before we came is not told. */

@@ -14,6 +14,7 @@
 #include "user/state/list_load.h"
 #include "user/state/lists.h"
 #include "user/state/session.h"
+#include "user/state/side_settings.h"
 
 #define PATH_SHOWN	76	/* of a path in a table */
 #define FORMATS	"auto, plain, ipsum, ndjson, ipset or nft"

@@ -15,6 +15,7 @@
 #include "user/model/units.h"
 #include "user/state/list_load.h"
 #include "user/state/session.h"
+#include "user/state/side_settings.h"
 
 #define WORDS_MAX	64
 #define LINE_MAX_LEN	4096

@@ -13,6 +13,8 @@
 #include "user/model/table.h"
 #include "user/model/units.h"
 #include "user/state/device.h"
+#include "user/state/side_settings.h"
+#include "user/state/tables.h"
 #include "user/state/try.h"
 
 #define TOP_DEFAULT	20

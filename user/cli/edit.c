@@ -11,6 +11,7 @@
 #include "user/model/policy.h"
 #include "user/state/judgements.h"
 #include "user/state/session.h"
+#include "user/state/side_settings.h"
 
 /* Against empty settings: whether the words are right can be told without any maps. */
 static enum outcome rehearse(const struct command *command, char **words, char *said)

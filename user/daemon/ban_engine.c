@@ -21,6 +21,8 @@
 #include "user/state/known.h"
 #include "user/state/listen.h"
 #include "user/state/networks.h"
+#include "user/state/side_settings.h"
+#include "user/state/tables.h"
 
 #define LINES_MOST		50	/* judgements in the journal in one window; the rest as a sum */
 #define RECORDS_MOST		512	/* and in the ring */

@@ -22,6 +22,7 @@
 #include "user/host/notify.h"
 #include "user/model/error.h"
 #include "user/model/units.h"
+#include "user/state/hints.h"
 #include "user/state/maps.h"
 
 #define LOCK_FOLDER	"/run/weir"
@@ -195,7 +196,7 @@ static void look(struct daemon *daemon, uint64_t began)
 		log_line(LOG_ERR, "%s", err);
 	list_watcher_look(daemon->watcher, &daemon->config);
 	state_saver_look(daemon->saver, &daemon->config);
-	maps_note_loop(&maps, began);
+	tally_loop(maps.hints, began);
 	maps_close(&maps);
 }
 

@@ -15,6 +15,7 @@
 #include "user/model/error.h"
 #include "user/state/list_load.h"
 #include "user/state/session.h"
+#include "user/state/side_settings.h"
 
 #define REFRESH_NS	5000000000ULL	/* how soon a list loaded by hand is watched too */
 #define FILES_MOST	LISTS_MAX

@@ -21,6 +21,7 @@
 #include "user/state/known.h"
 #include "user/state/lists.h"
 #include "user/state/maps.h"
+#include "user/state/side_settings.h"
 
 enum what { KEPT_KNOWN, KEPT_SETTINGS, KEPT };
 

@@ -5,6 +5,7 @@
 #include "user/model/error.h"
 #include "user/model/units.h"
 #include "user/state/changes.h"
+#include "user/state/side_settings.h"
 
 #define LOOK_NS		NS_PER_S
 #define LOOK_SHARE	20

@@ -11,11 +11,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <xdp/libxdp.h>
 
 #include "bpf/weir.skel.h"
 #include "user/model/error.h"
 #include "user/state/datapath.h"
+#include "user/state/programs.h"
 
 /*
  * Where other programs share the interface: weir goes early, and a packet that
@@ -133,104 +133,33 @@ static struct weir_bpf *open_program(const struct maps *maps, uint32_t slot,
 
 /* ---- what is on an interface ---- */
 
-static uint32_t id_of_fd(int fd)
+static int look_at(const struct maps *maps, const struct weir_device *device,
+		   struct programs *found, char *err)
 {
-	struct bpf_map_info info = { 0 };
-	__u32 size = sizeof(info);
+	int rc = programs_read(maps, device->ifindex, found);
 
-	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
-}
-
-/* A program is ours when it counts in our counters: names and tags can be anybody's. */
-static bool is_ours(const struct maps *maps, uint32_t prog_id)
-{
-	uint32_t ids[64], wanted = id_of_fd(maps->fd[MAP_counters]);
-	struct bpf_prog_info info = { .nr_map_ids = 64, .map_ids = (uintptr_t)ids };
-	__u32 size = sizeof(info);
-	int fd = bpf_prog_get_fd_by_id(prog_id);
-	bool ours = false;
-
-	if (fd < 0)
-		return false;
-	if (!bpf_obj_get_info_by_fd(fd, &info, &size))
-		for (uint32_t i = 0; i < info.nr_map_ids && i < 64; i++)
-			ours |= ids[i] == wanted;
-	close(fd);
-	return ours;
-}
-
-struct found {
-	uint32_t ours;		/* id of our program, 0: none */
-	uint32_t lone;		/* id of whatever lone program is attached, 0: none */
-	uint32_t others;	/* programs beside ours */
-	enum xdp_attach_mode mode;
-	char lone_name[32];
-};
-
-static void name_of(uint32_t prog_id, char *name, size_t size)
-{
-	struct bpf_prog_info info = { 0 };
-	__u32 info_size = sizeof(info);
-	int fd = bpf_prog_get_fd_by_id(prog_id);
-
-	snprintf(name, size, "?");
-	if (fd < 0)
-		return;
-	if (!bpf_obj_get_info_by_fd(fd, &info, &info_size))
-		snprintf(name, size, "%s", info.name);
-	close(fd);
-}
-
-static void look_at(const struct maps *maps, uint32_t ifindex, struct found *found)
-{
-	struct xdp_multiprog *all = xdp_multiprog__get_from_ifindex(ifindex);
-	struct xdp_program *each = NULL;
-
-	*found = (struct found){ 0 };
-	if (libxdp_get_error(all))
-		return;
-	found->mode = xdp_multiprog__attach_mode(all);
-	if (xdp_multiprog__is_legacy(all)) {
-		found->lone = xdp_program__id(xdp_multiprog__main_prog(all));
-		name_of(found->lone, found->lone_name, sizeof(found->lone_name));
-		if (is_ours(maps, found->lone))
-			found->ours = found->lone;
-	} else {
-		while ((each = xdp_multiprog__next_prog(each, all))) {
-			if (is_ours(maps, xdp_program__id(each)))
-				found->ours = xdp_program__id(each);
-			else
-				found->others++;
-		}
-	}
-	xdp_multiprog__close(all);
+	return rc ? fail(err, -rc, "%s: cannot find out which XDP programs are on it: %s%s",
+			 device->name, strerror(-rc), rc == -EPERM ? " (weir needs root)" : "") : 0;
 }
 
 /*
- * Without root no program may be opened: a lone one is known by its number, and
- * in a dispatcher ours is taken to be where it was put.
+ * Without root no program may be opened. A lone one is then told by its id, and of one under
+ * a dispatcher only that there is a dispatcher where attach recorded one.
  */
 int datapath_is_attached(const struct maps *maps, const struct weir_device *device)
 {
-	struct found found;
+	struct programs found;
 	__u32 id = 0;
+	int rc;
 
 	if (!bpf_xdp_query_id(device->ifindex, 0, &id) && (!id || id == device->prog_id))
 		return id != 0;
-	if (!datapath_program_lives(id))
+	if (!program_lives(id))
 		return 0;
-	look_at(maps, device->ifindex, &found);
-	return found.ours || (device->dispatcher && geteuid());
-}
-
-bool datapath_program_lives(uint32_t prog_id)
-{
-	int fd = bpf_prog_get_fd_by_id(prog_id);
-
-	if (fd < 0)
-		return errno == EPERM;
-	close(fd);
-	return true;
+	rc = programs_read(maps, device->ifindex, &found);
+	if (rc && geteuid())
+		return device->dispatcher;
+	return rc ? rc : found.ours || (device->dispatcher && geteuid());
 }
 
 /* ---- attaching ---- */
@@ -240,16 +169,8 @@ static const char *mode_name(enum xdp_attach_mode mode)
 	return mode == XDP_MODE_SKB ? "skb" : "native";
 }
 
-static uint32_t prog_id(int fd)
-{
-	struct bpf_prog_info info = { 0 };
-	__u32 size = sizeof(info);
-
-	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
-}
-
 /* One atomic exchange of our lone program: no packet goes unfiltered. */
-static int swap_lone(struct weir_bpf *skel, struct weir_device *device, const struct found *found,
+static int swap_lone(struct weir_bpf *skel, struct weir_device *device, const struct programs *found,
 		     char *err)
 {
 	LIBBPF_OPTS(bpf_xdp_attach_opts, opts);
@@ -269,27 +190,10 @@ static int swap_lone(struct weir_bpf *skel, struct weir_device *device, const st
 	if (rc)
 		return fail(err, -rc, "%s: cannot swap the program: %s; the old one goes on",
 			    device->name, strerror(-rc));
-	device->prog_id = prog_id(bpf_program__fd(skel->progs.weir_ingress));
+	device->prog_id = program_id_of(bpf_program__fd(skel->progs.weir_ingress));
 	device->mode = found->mode == XDP_MODE_SKB ? WEIR_MODE_SKB : WEIR_MODE_NATIVE;
 	device->dispatcher = 0;
 	return 0;
-}
-
-static int detach_from_dispatcher(uint32_t ifindex, uint32_t id, enum xdp_attach_mode mode)
-{
-	struct xdp_multiprog *all = xdp_multiprog__get_from_ifindex(ifindex);
-	struct xdp_program *each = NULL;
-	int rc = -ENOENT;
-
-	if (libxdp_get_error(all))
-		return libxdp_get_error(all);
-	while ((each = xdp_multiprog__next_prog(each, all)))
-		if (xdp_program__id(each) == id)
-			break;
-	if (each)
-		rc = xdp_program__detach(each, ifindex, mode, 0);
-	xdp_multiprog__close(all);
-	return rc;
 }
 
 static int attach_by_libxdp(struct weir_bpf *skel, struct weir_device *device,
@@ -314,7 +218,7 @@ static int attach_by_libxdp(struct weir_bpf *skel, struct weir_device *device,
 	return rc;
 }
 
-static int refuse_stranger(const struct weir_device *device, const struct found *found, char *err)
+static int refuse_stranger(const struct weir_device *device, const struct programs *found, char *err)
 {
 	return fail(err, EBUSY, "%s: XDP program %s (id %u) is there alone and not under libxdp's "
 		    "dispatcher, so weir cannot join it and will not displace it; detach it first "
@@ -343,7 +247,7 @@ static int attach_in_mode(struct maps *maps, uint32_t slot, struct weir_device *
 			  enum xdp_attach_mode mode, char *err)
 {
 	struct weir_bpf *skel = open_program(maps, slot, device, err);
-	struct found found;
+	struct programs found;
 	int rc;
 
 	if (!skel)
@@ -352,14 +256,13 @@ static int attach_in_mode(struct maps *maps, uint32_t slot, struct weir_device *
 	weir_bpf__destroy(skel);
 	if (rc)
 		return explain(device, mode, rc, err);
-	look_at(maps, device->ifindex, &found);
-	device->dispatcher = !found.lone;
+	device->dispatcher = programs_read(maps, device->ifindex, &found) || !found.lone;
 	return 0;
 }
 
 /* In a dispatcher the new program joins before the old one leaves. */
 static int attach_anew(struct maps *maps, uint32_t slot, struct weir_device *device,
-		       enum attach_mode mode, const struct found *found,
+		       enum attach_mode mode, const struct programs *found,
 		       struct attach_result *result, char *err)
 {
 	enum xdp_attach_mode first = mode == ATTACH_SKB ? XDP_MODE_SKB : XDP_MODE_NATIVE;
@@ -375,7 +278,7 @@ static int attach_anew(struct maps *maps, uint32_t slot, struct weir_device *dev
 		result->fell_back = !rc;
 	}
 	if (!rc && found->ours)
-		detach_from_dispatcher(device->ifindex, found->ours, found->mode);
+		programs_leave_dispatcher(device->ifindex, found->ours, found->mode);
 	return rc;
 }
 
@@ -383,11 +286,13 @@ int datapath_attach(struct maps *maps, uint32_t slot, struct weir_device *device
 		    enum attach_mode mode, struct attach_result *result, char *err)
 {
 	struct weir_bpf *skel;
-	struct found found;
+	struct programs found;
 	int rc;
 
 	*result = (struct attach_result){ 0 };
-	look_at(maps, device->ifindex, &found);
+	rc = look_at(maps, device, &found, err);
+	if (rc)
+		return rc;
 	if (found.lone && !found.ours)
 		return refuse_stranger(device, &found, err);
 	if (found.ours && mode != ATTACH_AUTO &&
@@ -409,25 +314,31 @@ int datapath_attach(struct maps *maps, uint32_t slot, struct weir_device *device
 
 /* ---- detaching ---- */
 
-int datapath_detach(const struct maps *maps, const struct weir_device *device, char *err)
+/* Only while it is still ours: the kernel compares it with the program that is on it. */
+static int detach_lone(const struct weir_device *device, const struct programs *found)
 {
+	uint32_t flags = found->mode == XDP_MODE_SKB ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
 	LIBBPF_OPTS(bpf_xdp_attach_opts, opts);
-	struct found found;
 	int rc;
 
-	look_at(maps, device->ifindex, &found);
+	opts.old_prog_fd = bpf_prog_get_fd_by_id(found->ours);
+	if (opts.old_prog_fd < 0)
+		return -errno;
+	rc = bpf_xdp_detach(device->ifindex, flags, &opts);
+	close(opts.old_prog_fd);
+	return rc;
+}
+
+int datapath_detach(const struct maps *maps, const struct weir_device *device, char *err)
+{
+	struct programs found;
+	int rc = look_at(maps, device, &found, err);
+
+	if (rc)
+		return rc;
 	if (!found.ours)
 		return 0;
-	if (!found.lone) {
-		rc = detach_from_dispatcher(device->ifindex, found.ours, found.mode);
-	} else {
-		/* Only if it is still ours at that moment. */
-		opts.old_prog_fd = bpf_prog_get_fd_by_id(found.ours);
-		rc = opts.old_prog_fd < 0 ? -errno : bpf_xdp_detach(device->ifindex,
-				found.mode == XDP_MODE_SKB ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE,
-				&opts);
-		if (opts.old_prog_fd >= 0)
-			close(opts.old_prog_fd);
-	}
+	rc = found.lone ? detach_lone(device, &found) :
+			  programs_leave_dispatcher(device->ifindex, found.ours, found.mode);
 	return rc ? fail(err, -rc, "%s: cannot detach: %s", device->name, strerror(-rc)) : 1;
 }

@@ -30,9 +30,6 @@ int datapath_detach(const struct maps *maps, const struct weir_device *device, c
 /* Whether our program is on the interface: 1, 0, or -errno. */
 int datapath_is_attached(const struct maps *maps, const struct weir_device *device);
 
-/* Whether a program of this id is loaded at all, wherever. */
-bool datapath_program_lives(uint32_t prog_id);
-
 /* Shows what libbpf and libxdp say; silent otherwise. */
 void datapath_verbose(bool verbose);
 

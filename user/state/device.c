@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <bpf/bpf.h>
+#include <errno.h>
 #include <net/if.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "user/state/datapath.h"
 #include "user/state/device.h"
+#include "user/state/programs.h"
+#include "user/state/tables.h"
 
 uint32_t own_netns(void)
 {
@@ -13,11 +17,21 @@ uint32_t own_netns(void)
 	return stat("/proc/self/ns/net", &st) ? 0 : st.st_ino;
 }
 
+static int read_record(const struct maps *maps, uint32_t slot, struct weir_device *device)
+{
+	return bpf_map_lookup_elem(maps->fd[MAP_devices], &slot, device) ? -errno : 0;
+}
+
+int device_write(const struct maps *maps, uint32_t slot, const struct weir_device *device)
+{
+	return bpf_map_update_elem(maps->fd[MAP_devices], &slot, device, BPF_ANY) ? -errno : 0;
+}
+
 bool device_read(const struct maps *maps, uint32_t slot, struct weir_device *device)
 {
 	char name[IF_NAMESIZE];
 
-	if (maps_read_device(maps, slot, device) || !device->ifindex)
+	if (read_record(maps, slot, device) || !device->ifindex)
 		return false;
 	if (device->netns == own_netns() && if_indextoname(device->ifindex, name))
 		memcpy(device->name, name, sizeof(device->name));
@@ -75,7 +89,7 @@ int devices_sum(const struct maps *maps, struct weir_counters *sum)
 
 	memset(sum, 0, sizeof(*sum));
 	for (uint32_t slot = 0; slot < WEIR_DEVICES && !rc; slot++) {
-		if (maps_read_device(maps, slot, &device) || !device.ifindex)
+		if (read_record(maps, slot, &device) || !device.ifindex)
 			continue;
 		rc = maps_read_counters(maps, slot, &each);
 		if (!rc)
@@ -95,7 +109,7 @@ bool device_is_gone(const struct weir_device *device)
 bool device_is_attached(const struct maps *maps, const struct weir_device *device)
 {
 	if (device->netns != own_netns())
-		return datapath_program_lives(device->prog_id);
+		return program_lives(device->prog_id);
 	return datapath_is_attached(maps, device) > 0;
 }
 

@@ -8,8 +8,10 @@
 /* The inode of this network namespace, as in struct weir_device. */
 uint32_t own_netns(void);
 
-/* False: nothing is in the slot. The name is today's: interfaces get renamed. */
+/* False: the slot is free. The name is the present one: interfaces may be renamed. */
 bool device_read(const struct maps *maps, uint32_t slot, struct weir_device *device);
+/* 0 or -errno. A record of zeros frees the slot. */
+int device_write(const struct maps *maps, uint32_t slot, const struct weir_device *device);
 /*
  * The slot of the interface of this name in this network namespace, or of one
  * that had it until it was removed. WEIR_DEVICES: there is none.

@@ -59,11 +59,18 @@ int judgements_read(const struct maps *maps, uint64_t most, struct weir_judgemen
 	return rc;
 }
 
+int judgement_read(const struct maps *maps, uint64_t number, struct weir_judgement *judgement)
+{
+	__u32 slot = number % WEIR_JUDGEMENTS;
+
+	return bpf_map_lookup_elem(maps->fd[MAP_judgements], &slot, judgement) ? -errno : 0;
+}
+
 bool judgements_reached(const struct maps *maps, uint64_t number)
 {
 	struct weir_judgement judgement;
 
-	return !maps_read_judgement(maps, number % WEIR_JUDGEMENTS, &judgement) &&
+	return !judgement_read(maps, number, &judgement) &&
 	       judgement.number >= number;
 }
 

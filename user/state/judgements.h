@@ -11,6 +11,8 @@
 /* The newest @most of them, oldest first; the caller frees *@list. 0 or -errno with @err. */
 int judgements_read(const struct maps *maps, uint64_t most, struct weir_judgement **list,
 		    size_t *count, char *err);
+/* What stands in the slot of @number, which may be an older or a newer one. 0 or -errno. */
+int judgement_read(const struct maps *maps, uint64_t number, struct weir_judgement *judgement);
 /* Numbers and dates them, and appends; of more than the ring holds, the last ones. */
 int judgements_append(const struct maps *maps, struct weir_judgement *list, size_t count, char *err);
 /* Whether one of number @number or later is there. */

@@ -2,21 +2,19 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "user/host/clock.h"
-#include "user/host/process.h"
 #include "user/model/error.h"
-#include "user/model/format.h"
 #include "user/model/units.h"
 #include "user/state/device.h"
 #include "user/state/listen.h"
+#include "user/state/listeners.h"
 
-#define EVENTS_PER_S	1000		/* told at most, about */
-#define WINDOW_NS	(100 * NS_PER_MS)	/* how often the sampling is set */
+#define EVENTS_PER_S	1000		/* about the most that the data path sends to one reader */
+#define WINDOW_NS	(100 * NS_PER_MS)	/* how often the sampling is adjusted */
 #define WINDOW_EVENTS	(EVENTS_PER_S / 10)
 #define SHIFT_MAX	24
 
@@ -27,91 +25,14 @@ struct listener {
 	struct ring_buffer *ring;
 	listen_each each;
 	void *arg;
-	struct weir_listener entry;	/* as we wrote it last */
+	struct weir_listener entry;	/* as last written */
 	struct listen_totals totals;
 	uint64_t lost_packets;
 	uint64_t window_end_ns;
-	uint32_t told[WEIR_REASON_MAX];	/* events in this window */
+	uint32_t sampled[WEIR_REASON_MAX];	/* events in this window */
 };
 
-/* ---- slots ---- */
-
-static bool is_free(const struct weir_listener *entry)
-{
-	return !process_is_running(entry->pid, entry->pid_started);
-}
-
-static void say_listening(const struct maps *maps, uint32_t slot, bool listening)
-{
-	if (listening)
-		__atomic_fetch_or(&maps->hints->listeners, 1U << slot, __ATOMIC_RELEASE);
-	else
-		__atomic_fetch_and(&maps->hints->listeners, ~(1U << slot), __ATOMIC_RELEASE);
-}
-
-/* First nobody is told any more, then the ring goes, then the slot is free. */
-static void clear_slot(const struct maps *maps, uint32_t slot)
-{
-	static const struct weir_listener nobody;
-
-	say_listening(maps, slot, false);
-	bpf_map_delete_elem(maps->fd[MAP_events], &slot);
-	bpf_map_update_elem(maps->fd[MAP_listeners], &slot, &nobody, BPF_ANY);
-}
-
-void listen_reap(struct maps *maps)
-{
-	struct weir_listener entry;
-
-	for (uint32_t slot = 0; slot < WEIR_LISTENERS; slot++)
-		if (!bpf_map_lookup_elem(maps->fd[MAP_listeners], &slot, &entry) && entry.pid &&
-		    is_free(&entry))
-			clear_slot(maps, slot);
-}
-
-static int refuse_fifth(const struct maps *maps, char *err)
-{
-	char pids[WEIR_LISTENERS * 12] = "";
-	struct weir_listener entry;
-
-	for (uint32_t slot = 0; slot < WEIR_LISTENERS; slot++) {
-		size_t used = strlen(pids);
-
-		if (!bpf_map_lookup_elem(maps->fd[MAP_listeners], &slot, &entry))
-			snprintf(pids + used, sizeof(pids) - used, " %u", entry.pid);
-	}
-	return fail(err, EBUSY, "%d readers of packets are at work already, which is the most there "
-		    "can be (processes%s): end one of them", WEIR_LISTENERS, pids);
-}
-
-static int take_slot(struct listener *listener, char *err)
-{
-	const struct maps *maps = listener->maps;
-	struct weir_listener taken;
-	uint32_t slot;
-	int rc;
-
-	for (slot = 0; slot < WEIR_LISTENERS; slot++)
-		if (bpf_map_lookup_elem(maps->fd[MAP_listeners], &slot, &taken) || is_free(&taken))
-			break;
-	if (slot == WEIR_LISTENERS)
-		return refuse_fifth(maps, err);
-	clear_slot(maps, slot);
-	rc = bpf_map_update_elem(maps->fd[MAP_listeners], &slot, &listener->entry, BPF_ANY);
-	if (!rc)
-		rc = bpf_map_update_elem(maps->fd[MAP_events], &slot, &listener->ring_fd, BPF_ANY);
-	if (rc) {
-		rc = fail(err, errno, "cannot take slot %u of the listeners: %s", slot,
-			  strerror(errno));
-		clear_slot(maps, slot);
-		return rc;
-	}
-	listener->slot = slot;
-	say_listening(maps, slot, true);
-	return 0;
-}
-
-/* ---- how many packets are told ---- */
+/* ---- sampling: one packet in 2^shift becomes an event, each reason with its own shift ---- */
 
 static uint8_t shift_for(uint64_t events, uint64_t share)
 {
@@ -123,8 +44,8 @@ static uint8_t shift_for(uint64_t events, uint64_t share)
 }
 
 /*
- * A flood that is there already is not told in full first: a window's count
- * without listening says how much of it is enough.
+ * The first window must not receive all packets of a flood that is under way, so the packets
+ * of one window are counted before listening begins.
  */
 static void guess_shifts(struct listener *listener)
 {
@@ -140,7 +61,7 @@ static void guess_shifts(struct listener *listener)
 			after.reason[i].packets - before.reason[i].packets, WINDOW_EVENTS);
 }
 
-/* Only our bytes: lost is the data path's, and must not go backwards. */
+/* Writes the shifts only: the data path counts lost, which must not go backwards. */
 static void write_shifts(struct listener *listener, const struct weir_listener *now)
 {
 	struct weir_listener entry = *now;
@@ -151,7 +72,7 @@ static void write_shifts(struct listener *listener, const struct weir_listener *
 				    BPF_EXIST);
 }
 
-/* What was lost since we last looked; @now (may be NULL): our entry as it is. */
+/* Events lost since the last call; @now (may be NULL): the entry as the map has it. */
 static uint64_t add_lost(struct listener *listener, struct weir_listener *now)
 {
 	struct weir_listener entry;
@@ -169,8 +90,9 @@ static uint64_t add_lost(struct listener *listener, struct weir_listener *now)
 }
 
 /*
- * The reasons share what may be told. At once thinner, and only step by step
- * denser: pulses of a flood must not fill the ring each time.
+ * The reasons seen in the last window share the events of the next one. Sampling becomes
+ * sparser at once but denser only step by step, so that a flood in pulses does not fill the
+ * ring with each pulse.
  */
 static void set_shifts(struct listener *listener)
 {
@@ -179,21 +101,21 @@ static void set_shifts(struct listener *listener)
 	uint64_t lost = add_lost(listener, &now);
 
 	for (uint32_t i = 0; i < WEIR_REASON_MAX; i++) {
-		active += listener->told[i] > 0;
-		most = listener->told[i] > listener->told[most] ? i : most;
+		active += listener->sampled[i] > 0;
+		most = listener->sampled[i] > listener->sampled[most] ? i : most;
 	}
-	listener->told[most] += lost;
+	listener->sampled[most] += lost;
 	share = active ? WINDOW_EVENTS / active : WINDOW_EVENTS;
 	for (int i = 0; i < WEIR_REASON_MAX; i++) {
 		uint8_t *shift = &listener->entry.every_shift[i];
 
-		if (listener->told[i] > share)
-			*shift += shift_for(listener->told[i], share);
-		else if (*shift && listener->told[i] < share / 4)
+		if (listener->sampled[i] > share)
+			*shift += shift_for(listener->sampled[i], share);
+		else if (*shift && listener->sampled[i] < share / 4)
 			--*shift;
 		if (*shift > SHIFT_MAX)
 			*shift = SHIFT_MAX;
-		listener->told[i] = 0;
+		listener->sampled[i] = 0;
 	}
 	write_shifts(listener, &now);
 }
@@ -207,7 +129,7 @@ static int take_event(void *arg, void *data, size_t size)
 
 	if (size < sizeof(*event) || event->reason >= WEIR_REASON_MAX)
 		return 0;
-	listener->told[event->reason]++;
+	listener->sampled[event->reason]++;
 	listener->totals.events++;
 	listener->totals.packets += event->weight;
 	listener->each(event, listener->arg);
@@ -219,10 +141,12 @@ static int make_ring(struct listener *listener, char *err)
 	listener->ring_fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "weir_ring", 0, 0,
 					   WEIR_RING_BYTES, NULL);
 	if (listener->ring_fd < 0)
-		return fail(err, errno, "cannot make a ring buffer: %s", strerror(errno));
+		return fail(err, errno, "cannot create a ring buffer of %u KiB for the packets: %s",
+			    WEIR_RING_BYTES / 1024, strerror(errno));
 	listener->ring = ring_buffer__new(listener->ring_fd, take_event, listener, NULL);
 	if (!listener->ring)
-		return fail(err, errno, "cannot map the ring buffer: %s", strerror(errno));
+		return fail(err, errno, "cannot map the ring buffer of the packets into memory: %s",
+			    strerror(errno));
 	return 0;
 }
 
@@ -233,8 +157,7 @@ static void describe_reader(struct weir_listener *entry, const struct wanted *wa
 
 	prefix_mask(&mask);
 	*entry = (struct weir_listener){ .reasons = wanted->reasons, .mask_hi = mask.hi,
-					 .mask_lo = mask.lo, .pid = getpid(),
-					 .pid_started = process_started(getpid()) };
+					 .mask_lo = mask.lo };
 	if (wanted->from_given) {
 		entry->hi = wanted->from.hi & mask.hi;
 		entry->lo = wanted->from.lo & mask.lo;
@@ -249,7 +172,7 @@ int listen_open(struct listener **made, struct maps *maps, const struct wanted *
 
 	*made = NULL;
 	if (!listener)
-		return fail(err, ENOMEM, "out of memory");
+		return fail(err, ENOMEM, "cannot listen to packets: out of memory");
 	*listener = (struct listener){ .maps = maps, .slot = WEIR_LISTENERS, .ring_fd = -1,
 				       .each = each, .arg = arg };
 	describe_reader(&listener->entry, wanted);
@@ -258,7 +181,7 @@ int listen_open(struct listener **made, struct maps *maps, const struct wanted *
 	if (!rc)
 		rc = maps_lock(maps, err);
 	if (!rc) {
-		rc = take_slot(listener, err);
+		rc = listener_take(maps, &listener->entry, listener->ring_fd, &listener->slot, err);
 		maps_unlock(maps);
 	}
 	if (rc) {
@@ -281,7 +204,7 @@ int listen_poll(struct listener *listener, int wait_ms)
 	return rc < 0 ? rc : 0;
 }
 
-/* The slot is nobody else's while we live: no lock, which could keep us from ending. */
+/* Takes no lock: a writer that holds it must not keep a reader from ending. */
 struct listen_totals listen_close(struct listener *listener)
 {
 	struct listen_totals totals = { 0 };
@@ -290,7 +213,7 @@ struct listen_totals listen_close(struct listener *listener)
 		return totals;
 	if (listener->slot < WEIR_LISTENERS) {
 		add_lost(listener, NULL);
-		clear_slot(listener->maps, listener->slot);
+		listener_clear(listener->maps, listener->slot);
 	}
 	ring_buffer__free(listener->ring);
 	if (listener->ring_fd >= 0)

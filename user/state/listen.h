@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Listening to packets as the data path judges them: a slot and a ring of our
- * own for as long as it lasts, thinned out so that a flood costs neither side much.
+ * Listening to the verdicts of the data path: packets become events in a ring of the reader,
+ * sampled so that a flood costs neither the data path nor the reader much.
  */
 #ifndef WEIR_STATE_LISTEN_H
 #define WEIR_STATE_LISTEN_H
@@ -16,7 +16,7 @@ struct wanted {
 
 struct listen_totals {
 	uint64_t packets;	/* that matched: samples times their weight, lost ones too */
-	uint64_t events;	/* told to @each */
+	uint64_t events;	/* that @each was called for */
 	uint64_t lost;		/* events for which the ring had no room */
 };
 
@@ -30,15 +30,15 @@ typedef void (*listen_each)(const struct weir_event *event, void *arg);
 int listen_open(struct listener **listener, struct maps *maps, const struct wanted *wanted,
 		listen_each each, void *arg, char *err);
 /*
- * Waits for packets up to @wait_ms and calls @each for all that there are. To be
- * called a few times a second at least, since this also sets how many packets
- * are told. 0, -EINTR after a signal, or -errno.
+ * Waits up to @wait_ms for events and calls @each for all that there are. To be called
+ * several times a second at least, since this also adjusts the sampling. 0, -EINTR after a
+ * signal, or -errno.
  */
 int listen_poll(struct listener *listener, int wait_ms);
 /* Gives the slot back. NULL is fine. */
 struct listen_totals listen_close(struct listener *listener);
 
-/* Frees the slots of readers that were killed. @maps: opened for writing. */
+/* Frees the slots of readers that were killed. @maps: opened for writing. In listeners.c. */
 void listen_reap(struct maps *maps);
 
 #endif

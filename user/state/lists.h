@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The loaded lists, each pinned as weir/lists/NAME/current and, for rollback,
- * /previous; and the block set that is compiled out of all of them.
+ * The loaded lists, and the block set that is compiled from all of them.
  *
- * A change is prepared aside (lists_prepare), takes effect by one write of the
- * caller's (lists_publish, or a change of sides), and is then tidied up
- * (lists_finish). Killed at any moment in between, lists_recover tells by the
- * block set's generation which side of that write it was, and goes on from
- * there, or back.
+ * A change is prepared aside (lists_prepare), takes effect by one write (lists_publish, or a
+ * change of sides by the caller), and its maps are then renamed (lists_finish). After a crash
+ * at any moment, lists_recover compares the generation of the block set in force with that
+ * of the change: it completes a change that took effect, and takes back any other.
  */
 #ifndef WEIR_STATE_LISTS_H
 #define WEIR_STATE_LISTS_H
 
 #include "user/model/listfile.h"
+#include "user/state/list_maps.h"
 #include "user/state/maps.h"
-
-#define LISTS_MAX	256
 
 struct list_info {
 	char name[WEIR_NAME_LEN];
@@ -37,19 +34,15 @@ int list_check_name(const char *name, char *err);
 
 /* Sorted by name; the caller frees *@infos. */
 int lists_read(struct list_info **infos, size_t *count, char *err);
-/* @which: "current" or "previous". 0, -ENOENT, -errno. */
-int list_read_set(const char *name, const char *which, struct prefixes *set, char *err);
 /* All lists together, merged. */
 int lists_read_union(struct prefixes *all, char *err);
 
 /* The list that covers all of @prefix, or "(several)"; false where none does. */
 bool list_that_covers(const struct prefix *prefix, char name[WEIR_NAME_LEN]);
 
+/* Completes or takes back what a command left that was killed. */
 int lists_recover(const struct maps *maps, char *err);
 
-/* The block set of a merged set of prefixes, as a map of its own; its fd in *@fd. */
-int lists_compile(const struct maps *maps, const struct prefixes *all, uint64_t generation, int *fd,
-		  char *err);
 /* Makes the next block set; its fd in *@set_fd. On failure nothing is left. */
 int lists_prepare(const struct maps *maps, struct list_change *changes, size_t count, int *set_fd,
 		  char *err);

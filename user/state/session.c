@@ -3,6 +3,7 @@
 #include "user/state/lists.h"
 #include "user/model/error.h"
 #include "user/state/session.h"
+#include "user/state/side_settings.h"
 
 int open_maps(struct maps *maps, enum maps_use use, char *err)
 {
@@ -23,7 +24,7 @@ void close_maps(struct maps *maps, bool done)
 	char ignored[ERR_LEN];
 
 	if (!done && maps->made)
-		maps_unpin(maps, ignored);
+		maps_unpin(ignored);
 	maps_close(maps);
 }
 

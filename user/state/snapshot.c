@@ -6,9 +6,12 @@
 #include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/model/units.h"
+#include "user/state/block_set.h"
 #include "user/state/budgets.h"
 #include "user/state/device.h"
+#include "user/state/side_settings.h"
 #include "user/state/snapshot.h"
+#include "user/state/tables.h"
 
 
 static int read_devices(const struct maps *maps, struct snapshot *snapshot)
@@ -102,8 +105,10 @@ static int read_all(const struct maps *maps, struct snapshot *snapshot, char *er
 		rc = read_tables(maps, snapshot, err);
 	if (!rc)
 		rc = lists_read(&snapshot->lists, &snapshot->list_count, err);
-	snapshot->set_generation = maps_set_generation(maps);
-	return rc;
+	if (rc)
+		return rc;
+	rc = block_set_generation(maps, &snapshot->set_generation);
+	return rc ? fail(err, -rc, "cannot read the block set in force: %s", strerror(-rc)) : 0;
 }
 
 int snapshot_read(struct snapshot *snapshot, char *err)

@@ -49,7 +49,7 @@ static int stay(struct maps *maps, uint32_t slot, struct weir_device *device, bo
 	device->try_until_ns = 0;
 	device->fallback = 0;
 	rc = datapath_attach(maps, slot, device, ATTACH_AUTO, &result, err);
-	if (!rc && maps_write_device(maps, slot, device))
+	if (!rc && device_write(maps, slot, device))
 		rc = fail(err, EIO, "%s: cannot record the device", device->name);
 	return rc;
 }
@@ -72,7 +72,7 @@ int try_go_back(struct maps *maps, uint32_t slot, struct weir_device *device, ch
 		return stay(maps, slot, device, device->fallback == WEIR_BACK_TO_MONITOR, err);
 	if (there)
 		rc = datapath_detach(maps, device, err);
-	if (rc >= 0 && maps_write_device(maps, slot, &none))
+	if (rc >= 0 && device_write(maps, slot, &none))
 		rc = fail(err, EIO, "%s: detached, but the record of it stays", device->name);
 	return rc < 0 ? rc : 0;
 }

@@ -15,6 +15,7 @@
 #include "user/host/clock.h"
 #include "user/model/parse.h"
 #include "user/model/units.h"
+#include "user/state/side_settings.h"
 
 #include <term.h>	/* last: it defines names such as lines */
 

@@ -8,6 +8,7 @@
 #include "user/model/units.h"
 #include "user/state/budgets.h"
 #include "user/state/device.h"
+#include "user/state/tables.h"
 
 
 static double rate_of(uint64_t is, uint64_t was, double seconds)

@@ -16,6 +16,7 @@
 #include "user/model/policy.h"
 #include "user/model/units.h"
 #include "user/state/networks.h"
+#include "user/state/tables.h"
 
 #define SEARCH_NS	NS_PER_S
 #define SEARCH_SHARE	50		/* a search may take one part in so many */

@@ -1,29 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the data path writes: devices' counters, buckets, budgets. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/host/clock.h"
-#include "user/state/maps.h"
+#include "user/state/tables.h"
 
 #define BUCKET_BATCH	4096
 
-/* ---- devices and counters ---- */
+/* ---- counters, which every CPU has for itself ---- */
 
-int maps_read_device(const struct maps *maps, uint32_t slot, struct weir_device *device)
-{
-	return bpf_map_lookup_elem(maps->fd[MAP_devices], &slot, device) ? -errno : 0;
-}
-
-int maps_write_device(const struct maps *maps, uint32_t slot, const struct weir_device *device)
-{
-	return bpf_map_update_elem(maps->fd[MAP_devices], &slot, device, BPF_ANY) ? -errno : 0;
-}
-
-/* Adds up what each CPU has: structs of nothing but 64-bit counters. */
+/* Adds up the parts of all CPUs: structs of nothing but 64-bit counters, @size bytes each. */
 static int sum_cpus(const struct maps *maps, enum map_id map, uint32_t slot, void *sum, size_t size)
 {
 	int cpus = libbpf_num_possible_cpus(), rc = 0;
@@ -41,7 +29,7 @@ static int sum_cpus(const struct maps *maps, enum map_id map, uint32_t slot, voi
 	return rc;
 }
 
-/* @size: of a CPU's part. */
+/* @size: of the part of one CPU. */
 static int clear_cpus(const struct maps *maps, enum map_id map, uint32_t slot, size_t size)
 {
 	void *zero = calloc(libbpf_num_possible_cpus(), size);
@@ -128,23 +116,4 @@ int maps_clear_budget(const struct maps *maps, uint32_t slot)
 	if (bpf_map_update_elem(maps->fd[MAP_budgets], &slot, &none, BPF_ANY))
 		return -errno;
 	return clear_cpus(maps, MAP_spending, slot, sizeof(struct weir_spending));
-}
-
-int maps_read_judgement(const struct maps *maps, uint32_t slot, struct weir_judgement *judgement)
-{
-	return bpf_map_lookup_elem(maps->fd[MAP_judgements], &slot, judgement) ? -errno : 0;
-}
-
-/* ---- the daemon ---- */
-
-void maps_note_loop(const struct maps *maps, uint64_t start_ns)
-{
-	struct weir_tally *tally = &maps->hints->tally;
-	uint64_t now = now_ns(), took_us = (now - start_ns) / 1000;
-
-	tally->daemon_loop_us = took_us < UINT32_MAX ? took_us : UINT32_MAX;
-	if (tally->daemon_loop_us > tally->daemon_longest_us)
-		tally->daemon_longest_us = tally->daemon_loop_us;
-	tally->daemon_loops++;
-	tally->daemon_ns = now;
 }

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "user/model/error.h"
+#include "user/model/policy.h"
+#include "user/state/pins.h"
+#include "user/state/sides.h"
+
+#define SIDES		WEIR_PIN_ROOT "/sides"
+#define OPEN_TRIES	50
+#define RETRY_US	2000
+#define HOSTS_LEAST	4096
+
+/* What WEIR_SIDE_MAPS says of each kind. */
+static const struct kind {
+	const char *name;
+	enum map_id outer;
+	enum bpf_map_type type;
+	uint32_t key_size, value_size, flags, entries;
+} kinds[SIDE_MAPS] = {
+#define M(name, type, key, value, flags, max) \
+	[SIDE_##name] = { "weir_" #name, MAP_##name, type, sizeof(key), sizeof(value), flags, max },
+	WEIR_SIDE_MAPS(M)
+#undef M
+};
+
+enum map_id side_outer(enum side_map kind)
+{
+	return kinds[kind].outer;
+}
+
+/* ---- making ---- */
+
+/* A table with few entries stays small, and so in the caches; twice as many still fit. */
+static uint32_t room_for(uint32_t hosts)
+{
+	uint32_t room = HOSTS_LEAST;
+
+	while (room < WEIR_ENTRIES && room / 2 < hosts)
+		room *= 2;
+	return room;
+}
+
+int side_create(enum side_map kind, uint32_t entries)
+{
+	const struct kind *k = &kinds[kind];
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = k->flags);
+	uint32_t count = kind == SIDE_hosts ? room_for(entries) :
+			 kind == SIDE_blockset ? entries : k->entries;
+	int fd = bpf_map_create(k->type, k->name, k->key_size, k->value_size, count, &opts);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* ---- pins ---- */
+
+/*
+ * A map of a side is pinned, too, by the command that holds the lock: without CAP_SYS_ADMIN
+ * a map can be opened by its pin but not by its id. The pin is changed before the slot of the
+ * outer map; as long as they differ, the id in the slot counts.
+ */
+static void side_path(char *path, size_t size, enum side_map kind, uint32_t side, const char *more)
+{
+	snprintf(path, size, SIDES "/%s-%u%s", map_names[side_outer(kind)], side, more);
+}
+
+static int pin(enum side_map kind, uint32_t side, int fd)
+{
+	char path[96], aside[96];
+	int rc = pins_make_folder(SIDES);
+
+	side_path(path, sizeof(path), kind, side, "");
+	side_path(aside, sizeof(aside), kind, side, "-next");
+	unlink(aside);
+	if (!rc)
+		rc = pins_put(fd, aside);
+	if (!rc && rename(aside, path))
+		rc = -errno;
+	return rc;
+}
+
+/* -ESTALE: what is pinned is not the map with this id. */
+static int open_pinned(enum side_map kind, uint32_t side, uint32_t id)
+{
+	char path[96];
+	int fd;
+
+	side_path(path, sizeof(path), kind, side, "");
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return -errno;
+	if (map_id_of(fd) == id)
+		return fd;
+	close(fd);
+	return -ESTALE;
+}
+
+/* ---- the slots of the outer maps ---- */
+
+int side_open(const struct maps *maps, enum side_map kind, uint32_t side)
+{
+	int fd = -ENOENT;
+	__u32 id;
+
+	for (int i = 0; i < OPEN_TRIES && fd < 0; i++) {
+		if (bpf_map_lookup_elem(maps->fd[side_outer(kind)], &side, &id))
+			return -errno;
+		fd = open_pinned(kind, side, id);
+		if (fd >= 0)
+			return fd;
+		fd = bpf_map_get_fd_by_id(id);
+		if (fd < 0) {
+			/* It is gone, or may not be opened by id: a writer is about to finish. */
+			fd = -errno;
+			usleep(RETRY_US);
+		}
+	}
+	if (fd >= 0 && maps->lock >= 0)
+		pin(kind, side, fd);
+	return fd == -ENOENT ? -ESTALE : fd;
+}
+
+int side_put(const struct maps *maps, enum side_map kind, uint32_t side, int fd)
+{
+	int rc = maps->lock >= 0 ? pin(kind, side, fd) : 0;
+
+	if (rc)
+		return rc;
+	return bpf_map_update_elem(maps->fd[side_outer(kind)], &side, &fd, BPF_ANY) ? -errno : 0;
+}
+
+void side_clear(const struct maps *maps, uint32_t side)
+{
+	char path[96];
+
+	for (int kind = 0; kind < SIDE_MAPS; kind++) {
+		bpf_map_delete_elem(maps->fd[side_outer(kind)], &side);
+		if (maps->lock < 0)
+			continue;
+		side_path(path, sizeof(path), kind, side, "");
+		unlink(path);
+	}
+}
+
+/* ---- what is in them at first ---- */
+
+int side_put_policy(const struct maps *maps, uint32_t side, struct weir_policy *policy, char *err)
+{
+	int fd = side_create(SIDE_policy, 0), rc = 0;
+	__u32 zero = 0;
+
+	if (fd < 0)
+		return fail(err, -fd, "cannot create the map of the policy (limits and budgets): %s",
+			    strerror(-fd));
+	policy->generation++;
+	policy->seed = maps->meta.seed;
+	if (bpf_map_update_elem(fd, &zero, policy, BPF_ANY))
+		rc = fail(err, errno, "cannot write the policy (limits and budgets): %s",
+			  strerror(errno));
+	if (!rc) {
+		rc = side_put(maps, SIDE_policy, side, fd);
+		if (rc)
+			fail(err, -rc, "cannot put the policy (limits and budgets) into force: %s",
+			     strerror(-rc));
+	}
+	close(fd);
+	return rc;
+}
+
+static int put_empty(const struct maps *maps, enum side_map kind, char *err)
+{
+	int fd = side_create(kind, 0), rc = fd < 0 ? fd : side_put(maps, kind, 0, fd);
+
+	if (fd >= 0)
+		close(fd);
+	return rc ? fail(err, -rc, "cannot create map %s: %s", map_names[side_outer(kind)],
+			 strerror(-rc)) : 0;
+}
+
+int side_fill_first(const struct maps *maps, char *err)
+{
+	static const enum side_map empty[] = { SIDE_allow, SIDE_block, SIDE_hosts, SIDE_scopes };
+	struct weir_policy *policy = calloc(1, sizeof(*policy));
+	int rc;
+
+	if (!policy)
+		return fail(err, ENOMEM, "out of memory: an empty policy takes %zu KiB",
+			    sizeof(*policy) / 1024);
+	rc = policy_compile(policy, err);
+	for (size_t i = 0; i < sizeof(empty) / sizeof(*empty) && !rc; i++)
+		rc = put_empty(maps, empty[i], err);
+	if (!rc)
+		rc = side_put_policy(maps, 0, policy, err);
+	free(policy);
+	return rc;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The tables that the data path writes: counters of devices, buckets, gate, budgets. */
+#ifndef WEIR_STATE_TABLES_H
+#define WEIR_STATE_TABLES_H
+
+#include "user/state/maps.h"
+
+/* What the device in @slot counted, summed over the CPUs. 0 or -errno. */
+int maps_read_counters(const struct maps *maps, uint32_t slot, struct weir_counters *sum);
+int maps_clear_counters(const struct maps *maps, uint32_t slot);
+
+/* Calls @each for every bucket until it returns non-zero; returns that, or -errno. */
+int maps_each_bucket(const struct maps *maps,
+		     int (*each)(const struct weir_bucket_key *key,
+				 const struct weir_bucket *bucket, void *arg),
+		     void *arg);
+int maps_read_bucket(const struct maps *maps, const struct weir_bucket_key *key,
+		     struct weir_bucket *bucket);
+int maps_read_gate(const struct maps *maps, uint32_t line, struct weir_gate_line *cells);
+
+/* The state of a budget, and what it counted, summed over the CPUs. 0 or -errno. */
+int maps_read_budget(const struct maps *maps, uint32_t slot, struct weir_budget_state *state,
+		     struct weir_spending *sum);
+int maps_clear_budget(const struct maps *maps, uint32_t slot);
+
+#endif
