@@ -83,8 +83,8 @@ static struct weir_line *alloc_set(void *ctx, size_t lines)
 	map->size = lines * sizeof(*map->lines);
 	map->fd = side_create(SIDE_blockset, lines);
 	if (map->fd < 0) {
-		fail(map->err, -map->fd, "cannot create a block set of %zu KiB: %s", map->size / 1024,
-		     strerror(-map->fd));
+		fail(map->err, -map->fd, "cannot create a block set of %zu KiB: %s",
+		     map->size / 1024, strerror(-map->fd));
 		return NULL;
 	}
 	at = mmap(NULL, map->size, PROT_READ | PROT_WRITE, MAP_SHARED, map->fd, 0);
@@ -101,7 +101,8 @@ int block_set_compile(const struct maps *maps, const struct prefixes *all, uint6
 		      int *fd, char *err)
 {
 	struct set_map map = { .fd = -1, .err = err };
-	int rc = blockset_compile(all, maps->meta.seed ^ generation, generation, alloc_set, &map, err);
+	int rc = blockset_compile(all, maps->meta.seed ^ generation, generation, alloc_set, &map,
+				  err);
 
 	if (map.lines)
 		munmap(map.lines, map.size);

@@ -15,21 +15,10 @@
 
 /* ---- buckets ---- */
 
-static int max_entries(int fd, uint32_t *entries)
-{
-	struct bpf_map_info info = { 0 };
-	__u32 size = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(fd, &info, &size))
-		return -errno;
-	*entries = info.max_entries;
-	return 0;
-}
-
 /*
- * Entries in the hash from @first to its end. A position in a batch look-up of a
- * hash is the number of the chain that comes next; so it has been since Linux 5.6,
- * and a test compares the estimate with a full count.
+ * Counts the entries of the hash from chain @first to its end. The position in a batch look-up
+ * of a hash is the number of the next chain: not documented, but so since Linux 5.6, and a
+ * test compares the estimate with a full count.
  */
 static int count_from(int fd, uint32_t first, struct weir_bucket_key *keys,
 		      struct weir_bucket *values, uint64_t *seen)
@@ -50,22 +39,25 @@ static int count_from(int fd, uint32_t first, struct weir_bucket_key *keys,
 	}
 }
 
-/* The table's end, and more of it where too little was seen there. */
+/* Counts the end of the table, and a larger part of it where that holds too few entries. */
 int census_buckets(const struct maps *maps, struct census *census)
 {
-	static const struct { uint32_t share, enough; } steps[] = { { 256, 1024 }, { 32, 256 }, { 1, 0 } };
+	static const struct {
+		uint32_t share, enough;
+	} steps[] = { { 256, 1024 }, { 32, 256 }, { 1, 0 } };
 	struct weir_bucket_key *keys = calloc(BATCH, sizeof(*keys));
 	struct weir_bucket *values = calloc(BATCH, sizeof(*values));
-	uint32_t entries = 0, chains = 1;
+	struct bpf_map_info info = { 0 };
+	uint32_t chains = 1;
 	uint64_t seen = 0;
-	int rc = keys && values ? max_entries(maps->fd[MAP_buckets], &entries) : -ENOMEM;
+	int rc = keys && values ? map_info(maps->fd[MAP_buckets], &info) : -ENOMEM;
 
-	while (!rc && chains < entries)		/* the kernel rounds up to a power of two */
+	while (!rc && chains < info.max_entries)	/* the kernel rounds up to a power of two */
 		chains *= 2;
 	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps) && !rc; i++) {
-		rc = count_from(maps->fd[MAP_buckets], chains - chains / steps[i].share, keys, values,
-				&seen);
-		*census = (struct census){ seen * steps[i].share, entries };
+		rc = count_from(maps->fd[MAP_buckets], chains - chains / steps[i].share, keys,
+				values, &seen);
+		*census = (struct census){ seen * steps[i].share, info.max_entries };
 		if (seen >= steps[i].enough)
 			break;
 	}
@@ -76,7 +68,7 @@ int census_buckets(const struct maps *maps, struct census *census)
 
 /* ---- known sources ---- */
 
-/* In one line's two generations; who is in both was carried over, and counts once. */
+/* The sources in one line of both generations; one that was carried over counts once. */
 static unsigned int known_in(const struct weir_known_line *line, uint8_t epoch, bool odd)
 {
 	const struct weir_known_line *now = &line[odd], *before = &line[!odd];
@@ -94,7 +86,7 @@ static unsigned int known_in(const struct weir_known_line *line, uint8_t epoch, 
 	return count;
 }
 
-/* The first elements of an array. */
+/* Reads the first @wanted elements of an array map. */
 static int read_array(int fd, uint32_t wanted, void *values)
 {
 	uint32_t *keys = calloc(wanted, sizeof(*keys)), position, count = wanted;

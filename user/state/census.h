@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How full the tables are, at a price that can be paid for every scrape. Each
- * of them is filled by a hash, so any part of it is a fair sample of the whole.
+ * How full the tables are, at a cost that every scrape can pay. Each table is filled by a
+ * hash, so any part of it is a fair sample of the whole.
  */
 #ifndef WEIR_STATE_CENSUS_H
 #define WEIR_STATE_CENSUS_H
@@ -13,11 +13,11 @@ struct census {
 	uint64_t capacity;
 };
 
-/* Exact below 8,000, then estimated: a million to 2 %. All: 0 or -errno. */
+/* Exact below 8,000 entries, estimated above: a million to 2 %. All return 0 or -errno. */
 int census_buckets(const struct maps *maps, struct census *census);
-/* Known sources, without those that are not known yet; estimated from 1/256. */
+/* Known sources, without those still on their way to it; estimated from 1/256 of the table. */
 int census_known(const struct maps *maps, struct census *census);
-/* The share of the gate's cells that owe anything, estimated from 1/16 to 0.4 %. */
+/* The share of cells of the gate with any debt, estimated from 1/16 of them to 0.4 %. */
 int census_gate(const struct maps *maps, double *share);
 
 #endif

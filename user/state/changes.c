@@ -39,7 +39,8 @@ static int compare(const struct entry *was, const struct entry *is, void *arg)
 }
 
 void bans_look(struct bans *bans, const struct maps *maps,
-	       void (*each)(const struct entry *entry, enum ban_change change, void *arg), void *arg)
+	       void (*each)(const struct entry *entry, enum ban_change change, void *arg),
+	       void *arg)
 {
 	uint64_t now = now_ns(), took;
 	struct comparison to = { now, each, arg };

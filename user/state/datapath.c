@@ -18,20 +18,20 @@
 #include "user/state/programs.h"
 
 /*
- * Where other programs share the interface: weir goes early, and a packet that
- * it passes goes on to the next.
+ * Under a dispatcher, programs with a low number run first. A packet that weir passes goes on
+ * to the next program.
  */
 #define RUN_PRIORITY	10
 
 #define MTU_DEFAULT	1500
 #define MTU_LEAST	576
 
-/* Of the memory; a bucket and its place in the hash take about 144 bytes. */
+/* Buckets get one part in 50 of the memory; each takes about 144 bytes of the hash. */
 #define BUCKETS_SHARE	50
 #define BUCKET_BYTES	144
 #define BUCKETS_MIN	(1U << 16)
 
-/* What every driver's XDP takes: a page less headroom, header and bookkeeping. */
+/* An MTU that every driver's XDP takes: a page less headroom, header and bookkeeping. */
 #define PAGE_MTU	3000
 
 static bool verbose_logs;
@@ -60,7 +60,7 @@ static struct bpf_map *skeleton_map(const struct weir_bpf *skel, enum map_id id)
 	return bpf_object__find_map_by_name(skel->obj, map_names[id]);
 }
 
-/* A power of two, so that the whole table is at most 2 % of the memory. */
+/* The largest power of two whose table is at most 2 % of the memory. */
 static uint32_t bucket_entries(void)
 {
 	uint64_t share = (uint64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / BUCKETS_SHARE;
@@ -77,24 +77,25 @@ int datapath_create_maps(struct maps *maps, char *err)
 	int rc;
 
 	if (!skel)
-		return fail(err, errno, "cannot read the built-in BPF object: %s", strerror(errno));
+		return fail(err, errno, "cannot open the BPF object that is built into weir: %s",
+			    strerror(errno));
 	bpf_program__set_autoload(skel->progs.weir_ingress, false);
 	bpf_map__set_max_entries(skel->maps.buckets, bucket_entries());
 	rc = weir_bpf__load(skel);
 	if (rc)
-		fail(err, -rc, "cannot create the maps: %s%s", strerror(-rc),
+		fail(err, -rc, "cannot create the maps of the data path: %s%s", strerror(-rc),
 		     rc == -EPERM ? " (weir needs root)" : "");
 	for (int i = 0; i < MAP_COUNT && !rc; i++) {
 		maps->fd[i] = dup(bpf_map__fd(skeleton_map(skel, i)));
 		if (maps->fd[i] < 0)
-			rc = fail(err, errno, "cannot keep map %s: %s", map_names[i],
+			rc = fail(err, errno, "cannot keep map %s open: %s", map_names[i],
 				  strerror(errno));
 	}
 	weir_bpf__destroy(skel);
 	return rc;
 }
 
-/* Bytes; what an answered SYN may offer follows from it. */
+/* In bytes: the MSS that an answered SYN offers follows from it. */
 static uint16_t mtu_of(const struct weir_device *device)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -109,7 +110,7 @@ static uint16_t mtu_of(const struct weir_device *device)
 	return request.ifr_mtu < UINT16_MAX ? request.ifr_mtu : UINT16_MAX;
 }
 
-/* The program for one device, on the pinned maps; not loaded yet. */
+/* The program of one device on the pinned maps, not loaded yet. NULL with @err. */
 static struct weir_bpf *open_program(const struct maps *maps, uint32_t slot,
 				     const struct weir_device *device, char *err)
 {
@@ -143,8 +144,8 @@ static int look_at(const struct maps *maps, const struct weir_device *device,
 }
 
 /*
- * Without root no program may be opened. A lone one is then told by its id, and of one under
- * a dispatcher only that there is a dispatcher where attach recorded one.
+ * Without root no program may be opened. Then a lone program is recognised by its id, and one
+ * under a dispatcher is assumed to be where attach recorded a dispatcher.
  */
 int datapath_is_attached(const struct maps *maps, const struct weir_device *device)
 {
@@ -169,9 +170,9 @@ static const char *mode_name(enum xdp_attach_mode mode)
 	return mode == XDP_MODE_SKB ? "skb" : "native";
 }
 
-/* One atomic exchange of our lone program: no packet goes unfiltered. */
-static int swap_lone(struct weir_bpf *skel, struct weir_device *device, const struct programs *found,
-		     char *err)
+/* Exchanges our lone program for a new one in one step: no packet goes unfiltered. */
+static int swap_lone(struct weir_bpf *skel, struct weir_device *device,
+		     const struct programs *found, char *err)
 {
 	LIBBPF_OPTS(bpf_xdp_attach_opts, opts);
 	uint32_t flags = XDP_FLAGS_REPLACE;
@@ -179,7 +180,7 @@ static int swap_lone(struct weir_bpf *skel, struct weir_device *device, const st
 
 	rc = weir_bpf__load(skel);
 	if (rc)
-		return fail(err, -rc, "the kernel refuses the program: %s (-v shows why)",
+		return fail(err, -rc, "the kernel refuses to load the program: %s (-v shows why)",
 			    strerror(-rc));
 	flags |= found->mode == XDP_MODE_SKB ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
 	opts.old_prog_fd = bpf_prog_get_fd_by_id(found->ours);
@@ -218,7 +219,8 @@ static int attach_by_libxdp(struct weir_bpf *skel, struct weir_device *device,
 	return rc;
 }
 
-static int refuse_stranger(const struct weir_device *device, const struct programs *found, char *err)
+static int refuse_stranger(const struct weir_device *device, const struct programs *found,
+			   char *err)
 {
 	return fail(err, EBUSY, "%s: XDP program %s (id %u) is there alone and not under libxdp's "
 		    "dispatcher, so weir cannot join it and will not displace it; detach it first "
@@ -234,15 +236,15 @@ static int explain(const struct weir_device *device, enum xdp_attach_mode mode, 
 	if (rc == -EPERM)
 		return fail(err, EPERM, "%s: not permitted (weir needs root)", device->name);
 	if (mode == XDP_MODE_NATIVE && mtu_of(device) > PAGE_MTU)
-		return fail(err, -rc, "%s: cannot attach in native mode: %s; with its MTU of %d a frame "
-			    "takes more than one page, which drivers refuse: `ip link set dev %s mtu %d` "
-			    "(on a veth that of its peer too), or attach with mode skb", device->name,
-			    why, mtu_of(device), device->name, PAGE_MTU);
+		return fail(err, -rc, "%s: cannot attach in native mode: %s; with its MTU of %d a "
+			    "frame takes more than one page, which drivers refuse: `ip link set dev "
+			    "%s mtu %d` (on a veth that of its peer too), or attach with mode skb",
+			    device->name, why, mtu_of(device), device->name, PAGE_MTU);
 	return fail(err, -rc, "%s: cannot attach in %s mode: %s (-v shows more)", device->name,
 		    mode_name(mode), why);
 }
 
-/* Tries one mode with a program of its own: a failed load leaves an object unusable. */
+/* Opens the object anew for each mode, as a load that failed leaves it unusable. */
 static int attach_in_mode(struct maps *maps, uint32_t slot, struct weir_device *device,
 			  enum xdp_attach_mode mode, char *err)
 {
@@ -260,7 +262,7 @@ static int attach_in_mode(struct maps *maps, uint32_t slot, struct weir_device *
 	return 0;
 }
 
-/* In a dispatcher the new program joins before the old one leaves. */
+/* Under a dispatcher the new program is added before the old one is removed. */
 static int attach_anew(struct maps *maps, uint32_t slot, struct weir_device *device,
 		       enum attach_mode mode, const struct programs *found,
 		       struct attach_result *result, char *err)
@@ -297,8 +299,8 @@ int datapath_attach(struct maps *maps, uint32_t slot, struct weir_device *device
 		return refuse_stranger(device, &found, err);
 	if (found.ours && mode != ATTACH_AUTO &&
 	    (mode == ATTACH_SKB) != (found.mode == XDP_MODE_SKB))
-		return fail(err, EBUSY, "%s: weir is attached in %s mode, and changing the mode would "
-			    "leave a gap; `weir detach dev %s keep` first", device->name,
+		return fail(err, EBUSY, "%s: weir is attached in %s mode, and changing the mode "
+			    "would leave a gap; `weir detach dev %s keep` first", device->name,
 			    mode_name(found.mode), device->name);
 	result->replaced = found.ours != 0;
 	if (!found.lone)
@@ -314,7 +316,7 @@ int datapath_attach(struct maps *maps, uint32_t slot, struct weir_device *device
 
 /* ---- detaching ---- */
 
-/* Only while it is still ours: the kernel compares it with the program that is on it. */
+/* The kernel detaches it only if the program on the interface is still this one. */
 static int detach_lone(const struct weir_device *device, const struct programs *found)
 {
 	uint32_t flags = found->mode == XDP_MODE_SKB ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;

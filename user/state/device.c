@@ -105,7 +105,7 @@ bool device_is_gone(const struct weir_device *device)
 	return !if_indextoname(device->ifindex, name);
 }
 
-/* In another network namespace the interface cannot be asked; the program can. */
+/* An interface of another network namespace cannot be queried, but its program can. */
 bool device_is_attached(const struct maps *maps, const struct weir_device *device)
 {
 	if (device->netns != own_netns())

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The interfaces that weir is on, as the maps record them and as the kernel has them now. */
+/* The interfaces that weir is attached to: the records in the maps, and the kernel's state. */
 #ifndef WEIR_STATE_DEVICE_H
 #define WEIR_STATE_DEVICE_H
 
@@ -13,8 +13,8 @@ bool device_read(const struct maps *maps, uint32_t slot, struct weir_device *dev
 /* 0 or -errno. A record of zeros frees the slot. */
 int device_write(const struct maps *maps, uint32_t slot, const struct weir_device *device);
 /*
- * The slot of the interface of this name in this network namespace, or of one
- * that had it until it was removed. WEIR_DEVICES: there is none.
+ * The slot of the interface with this name in this network namespace, or of a removed one
+ * that had it. WEIR_DEVICES: there is none.
  */
 uint32_t device_find(const struct maps *maps, const char *name, struct weir_device *device);
 /*
@@ -26,9 +26,9 @@ uint32_t devices_in_use(const struct maps *maps);
 /* What all devices counted together: reason, monitored, exact, created. 0 or -errno. */
 int devices_sum(const struct maps *maps, struct weir_counters *sum);
 
-/* Whether the interface was removed; only of one in this network namespace. */
+/* Whether the interface was removed. It must be of this network namespace. */
 bool device_is_gone(const struct weir_device *device);
-/* Whether our program is on it. */
+/* Whether our program is attached to it. */
 bool device_is_attached(const struct maps *maps, const struct weir_device *device);
 
 /* "native", "skb" */

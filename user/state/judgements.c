@@ -10,7 +10,7 @@
 #include "user/model/format.h"
 #include "user/state/judgements.h"
 
-#define UNDONE_MOST	512	/* by one command: more would push everything else out */
+#define UNDONE_MOST	512	/* of one command: more would fill the ring */
 
 static int by_number(const void *a, const void *b)
 {
@@ -19,8 +19,9 @@ static int by_number(const void *a, const void *b)
 	return x->number < y->number ? -1 : x->number > y->number;
 }
 
-/* All that are in the ring, in order. */
-static int read_ring(const struct maps *maps, struct weir_judgement **list, size_t *count, char *err)
+/* All judgements in the ring, sorted by number. */
+static int read_ring(const struct maps *maps, struct weir_judgement **list, size_t *count,
+		     char *err)
 {
 	struct weir_judgement *all = calloc(WEIR_JUDGEMENTS, sizeof(*all));
 	__u32 *keys = calloc(WEIR_JUDGEMENTS, sizeof(*keys)), n = WEIR_JUDGEMENTS, position;
@@ -28,7 +29,7 @@ static int read_ring(const struct maps *maps, struct weir_judgement **list, size
 	int rc = 0;
 
 	if (!all || !keys)
-		rc = fail(err, ENOMEM, "out of memory");
+		rc = fail(err, ENOMEM, "cannot read the judgements: out of memory");
 	else if (bpf_map_lookup_batch(maps->fd[MAP_judgements], NULL, &position, keys, all, &n,
 				      NULL) && errno != ENOENT)
 		rc = fail(err, errno, "cannot read map judgements: %s", strerror(errno));
@@ -110,7 +111,7 @@ int judgements_note_undone(const struct maps *maps, const struct settings *was,
 	int rc = 0;
 
 	if (!list)
-		return fail(err, ENOMEM, "out of memory");
+		return fail(err, ENOMEM, "cannot note which bans were removed: out of memory");
 	for (size_t i = 0; i < was->block.count && count < UNDONE_MOST; i++) {
 		const struct entry *entry = &was->block.at[i];
 

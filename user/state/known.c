@@ -15,15 +15,18 @@ int known_open(const struct maps *maps, struct known *known, char *err)
 {
 	void *filter, *at = mmap(NULL, LINES * sizeof(*known->lines), PROT_READ | PROT_WRITE,
 				 MAP_SHARED, maps->fd[MAP_known], 0);
+	int rc;
 
 	if (at == MAP_FAILED)
-		return fail(err, errno, "cannot map the table of known sources: %s",
+		return fail(err, errno, "cannot map the table of known sources into memory: %s",
 			    strerror(errno));
-	filter = mmap(NULL, FILTER, PROT_READ | PROT_WRITE, MAP_SHARED, maps->fd[MAP_known_filter], 0);
+	filter = mmap(NULL, FILTER, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      maps->fd[MAP_known_filter], 0);
 	if (filter == MAP_FAILED) {
-		fail(err, errno, "cannot map the filter of known sources: %s", strerror(errno));
+		rc = fail(err, errno, "cannot map the filter of known sources into memory: %s",
+			  strerror(errno));
 		munmap(at, LINES * sizeof(*known->lines));
-		return -EIO;
+		return rc;
 	}
 	*known = (struct known){ .lines = at, .filter = filter, .seed = maps->meta.seed,
 				 .minute = known_minute(now_ns(), WEIR_MINUTE_SHIFT) };
@@ -42,7 +45,7 @@ static struct weir_known_line *line_of(const struct known *known, uint64_t key, 
 	return &known->lines[known_index(known_hash(key, known->seed), minute)];
 }
 
-/* -1: not remembered. */
+/* -1: the source is not in the table. */
 static int score_at(const struct known *known, uint64_t key, uint64_t minute)
 {
 	return known_score(line_of(known, key, minute), known_epoch(minute), key);
@@ -66,7 +69,8 @@ bool known_add(struct known *known, const struct prefix *address)
 {
 	uint64_t key = known_key(address->hi, address->lo), hash = known_hash(key, known->seed);
 
-	if (known_note(line_of(known, key, known->minute), key, known->minute, WEIR_KNOWN_SCORE, 1) < 0)
+	if (known_note(line_of(known, key, known->minute), key, known->minute, WEIR_KNOWN_SCORE,
+		       1) < 0)
 		return false;
 	filter_note(&known->filter[filter_index(hash)], hash, known->minute);
 	return true;
@@ -78,7 +82,7 @@ void known_flush(struct known *known)
 	memset(known->filter, 0, FILTER);
 }
 
-/* Of the generation before: only who is not in the present one, too. */
+/* Skips entries of the previous generation that are also in the present one. */
 static bool counts(const struct known *known, uint32_t index, uint64_t key)
 {
 	bool present = (index & 1) == (known->minute >> WEIR_EPOCH_SHIFT & 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The table of known sources (bpf/known.h), mapped. The data path writes it all
- * the while; what is read is true of some moment of late.
+ * The table of known sources (bpf/known.h), mapped into memory. The data path writes to it
+ * meanwhile, so a walk does not show it as it was at one moment.
  */
 #ifndef WEIR_STATE_KNOWN_H
 #define WEIR_STATE_KNOWN_H
@@ -17,15 +17,15 @@ struct known {
 int known_open(const struct maps *maps, struct known *known, char *err);
 void known_close(struct known *known);
 
-/* An address; of IPv6 its /64 counts. */
+/* Whether the address is known; of IPv6 its /64 is. */
 bool known_has(const struct known *known, const struct prefix *address);
-/* Makes it known. False: its line is full of known ones. */
+/* Makes it known. False: its line has no room but for known sources. */
 bool known_add(struct known *known, const struct prefix *address);
 void known_flush(struct known *known);
 
 struct known_count {
 	uint64_t known;		/* sources */
-	uint64_t learning;	/* seen to behave, but not for long enough yet */
+	uint64_t learning;	/* within their limits, but not for long enough yet */
 };
 void known_count(const struct known *known, struct known_count *count);
 

@@ -34,7 +34,7 @@ static int read_mapped(const char *name, int fd, size_t size, struct list_change
 	if (data)
 		munmap(data, size);
 	if (!rc && prefixes_sort(&change->set, NULL))
-		rc = fail(err, ENOMEM, "out of memory");
+		rc = fail(err, ENOMEM, "cannot sort the prefixes of %s: out of memory", name);
 	return rc;
 }
 
@@ -52,12 +52,12 @@ int list_read_file(struct list_change *change, const struct list_progress *progr
 		return fail(err, ENAMETOOLONG, "the path of %s is longer than %zu bytes", path,
 			    sizeof(change->file) - 1);
 	if (!is_utf8(path))
-		return fail(err, EINVAL, "the path of the list file is no UTF-8; rename it");
+		return fail(err, EINVAL, "the path of the list file is not UTF-8; rename it");
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st))
 		rc = fail(err, errno, "cannot open list file %s: %s", path, strerror(errno));
 	else if (!S_ISREG(st.st_mode))
-		rc = fail(err, EINVAL, "%s is not a file", path);
+		rc = fail(err, EINVAL, "%s is not a regular file", path);
 	else
 		rc = read_mapped(change->file, fd, st.st_size, change, progress, report, err);
 	if (fd >= 0)
@@ -79,7 +79,7 @@ static int guard_size(const struct list_change *change, size_t was, char *err)
 		    change->file, is);
 }
 
-/* The guards of `block add`, asked of every prefix in the list that covers @inner. */
+/* Applies the guards of `block add` to every prefix of the list that covers @inner. */
 static int guard_cover(const struct list_change *change, const struct prefix *inner,
 		       const struct settings *settings, const struct prefixes *own, char *err)
 {
@@ -99,7 +99,8 @@ static int guard_cover(const struct list_change *change, const struct prefix *in
 	return rc;
 }
 
-static int guard_entries(const struct list_change *change, const struct settings *settings, char *err)
+static int guard_entries(const struct list_change *change, const struct settings *settings,
+			 char *err)
 {
 	struct prefix v4 = prefix_v4(0, 0), v6 = { 0 };
 	struct prefixes own = { 0 };

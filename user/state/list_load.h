@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* From a list's file to the list in force. */
+/* Loading a list: reading its file, checking it, putting it into force. */
 #ifndef WEIR_STATE_LIST_LOAD_H
 #define WEIR_STATE_LIST_LOAD_H
 
 #include "user/state/lists.h"
 
-/* Called now and then while a file is read; see struct list_options. */
+/* Called from time to time while a file is read; see struct list_options. */
 struct list_progress {
 	void (*show)(void *ctx, size_t done, size_t total);
 	void *ctx;
@@ -15,12 +15,12 @@ struct list_progress {
 int list_read_file(struct list_change *change, const struct list_progress *progress,
 		   struct list_report *report, char *err);
 /*
- * Reads the file and checks it by the guards; writes nothing. 1: there is something to load;
- * 0: the list is unchanged; -errno with @err.
+ * Reads the file and applies the guards; writes nothing. 1: the list would change; 0: it is
+ * the same as the one in force; -errno with @err.
  */
 int plan_list_load(struct list_change *change, const struct settings *settings,
 		   const struct list_progress *progress, struct list_report *report, char *err);
-/* Puts one change of a list into force, under the lock. 0 or -errno with @err. */
+/* Puts the change of one list into force. Under the lock. 0 or -errno with @err. */
 int apply_list_change(const struct maps *maps, struct list_change *change, char *err);
 
 #endif

@@ -116,8 +116,9 @@ static int view_create(struct view *view, const struct weir_list *head, const st
 	size_t words = HEAD_WORDS + prefixes_words(set);
 	int rc;
 
-	*view = (struct view){ .fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "weir_list",
-						    sizeof(__u32), sizeof(uint64_t), words, &opts) };
+	*view = (struct view){ .fd = -1 };
+	view->fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "weir_list", sizeof(__u32), sizeof(uint64_t),
+				  words, &opts);
 	if (view->fd < 0)
 		return -errno;
 	rc = view_map(view, words);

@@ -33,8 +33,8 @@ int list_read_set(const char *name, const char *which, struct prefixes *set, cha
 const char *list_strerror(int rc);
 
 /*
- * Preparing. @set_generation: of the block set that the change will be in force with; by it
- * list_settle() is told later whether the change took effect.
+ * Preparing. @set_generation: of the first block set with this change. After a crash it shows
+ * whether the change took effect.
  */
 int list_prepare_next(const char *name, const struct weir_list *head, const struct prefixes *set);
 int list_prepare_previous(const char *name, uint64_t set_generation);

@@ -54,8 +54,8 @@ static int all_taken(const struct maps *maps, char *err)
 		if (!bpf_map_lookup_elem(maps->fd[MAP_listeners], &slot, &entry))
 			snprintf(pids + used, sizeof(pids) - used, " %u", entry.pid);
 	}
-	return fail(err, EBUSY, "%d readers of packets are at work already, which is the most there "
-		    "can be (processes%s): end one of them", WEIR_LISTENERS, pids);
+	return fail(err, EBUSY, "%d readers of packets are at work already, which is the most "
+		    "there can be (processes%s): end one of them", WEIR_LISTENERS, pids);
 }
 
 static uint32_t find_free(const struct maps *maps)

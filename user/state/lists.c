@@ -243,13 +243,14 @@ int lists_recover(const struct maps *maps, char *err)
 		if (rc > 0)
 			rc = list_settle(names[i], prepared_for <= in_force);
 		if (rc)
-			fail(err, -rc, "cannot complete or take back the last change of list %s: %s",
-			     names[i], list_strerror(rc));
+			fail(err, -rc, "cannot complete or take back the last change of list %s: "
+			     "%s", names[i], list_strerror(rc));
 	}
 	return rc;
 }
 
-int lists_finish(const struct maps *maps, const struct list_change *changes, size_t count, char *err)
+int lists_finish(const struct maps *maps, const struct list_change *changes, size_t count,
+		 char *err)
 {
 	struct prefixes all = { 0 };
 	int rc = 0;
@@ -257,8 +258,9 @@ int lists_finish(const struct maps *maps, const struct list_change *changes, siz
 	for (size_t i = 0; i < count && !rc; i++) {
 		rc = list_settle(changes[i].name, true);
 		if (rc)
-			fail(err, -rc, "the change of list %s is in force, but its maps cannot be renamed: "
-			     "%s; the next command tries again", changes[i].name, list_strerror(rc));
+			fail(err, -rc, "the change of list %s is in force, but its maps cannot be "
+			     "renamed: %s; the next command tries again", changes[i].name,
+			     list_strerror(rc));
 	}
 	if (!rc)
 		rc = lists_read_union(&all, err);
@@ -289,7 +291,7 @@ bool list_that_covers(const struct prefix *prefix, char name[WEIR_NAME_LEN])
 	free(infos);
 	if (covered)
 		return true;
-	/* No list alone, but all of them together? */
+	/* Several lists may cover it together. */
 	if (!lists_read_union(&set, err) && prefixes_cover(&set, prefix)) {
 		strcpy(name, "(several)");
 		covered = true;

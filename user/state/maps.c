@@ -151,7 +151,8 @@ static int create_pins(struct maps *maps, char *err)
 
 static int not_in_use(char *err)
 {
-	return fail(err, ENOENT, "weir is not in use here: nothing is attached and nothing is set%s",
+	return fail(err, ENOENT,
+		    "weir is not in use here: nothing is attached and nothing is set%s",
 		    pins_are_mounted() ? "" : " (" BPFFS " is not mounted; `ip netns exec` hides "
 					      "it, `nsenter --net=/run/netns/NAME` does not)");
 }

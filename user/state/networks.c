@@ -18,10 +18,11 @@ static struct prefix prefix_of(uint64_t key)
 int networks_each(const struct maps *maps, int (*each)(const struct network *network, void *arg),
 		  void *arg)
 {
-	const struct weir_network *lines = mmap(NULL, TABLE_BYTES, PROT_READ,
-						MAP_SHARED | MAP_POPULATE, maps->fd[MAP_networks], 0);
+	const struct weir_network *lines;
 	int rc = 0;
 
+	lines = mmap(NULL, TABLE_BYTES, PROT_READ, MAP_SHARED | MAP_POPULATE,
+		     maps->fd[MAP_networks], 0);
 	if (lines == MAP_FAILED)
 		return -errno;
 	for (uint32_t i = 0; i < WEIR_NETWORKS && !rc; i++) {

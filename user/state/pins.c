@@ -219,7 +219,8 @@ int pins_remove(char *err)
 	int rc;
 
 	if (unlink(WEIR_PIN_ROOT "/meta") && errno != ENOENT)
-		return fail(err, errno, "cannot remove " WEIR_PIN_ROOT "/meta: %s", strerror(errno));
+		return fail(err, errno, "cannot remove " WEIR_PIN_ROOT "/meta: %s",
+			    strerror(errno));
 	rc = pins_clear(err);
 	if (rc)
 		return rc;

@@ -141,7 +141,7 @@ int maps_read_settings(const struct maps *maps, struct settings *settings, char 
 
 struct side {
 	uint32_t number;
-	int fd[SIDE_MAPS];	/* -1: not opened; of policy and blockset a new map is put instead */
+	int fd[SIDE_MAPS];	/* -1: not opened; policy and blockset get new maps instead */
 };
 
 static const enum side_map opened[] = { SIDE_allow, SIDE_block, SIDE_hosts, SIDE_scopes };
@@ -204,8 +204,8 @@ static int side_put_all(const struct side *side, const struct maps *maps, char *
 		int rc = side_put(maps, opened[i], side->number, side->fd[opened[i]]);
 
 		if (rc)
-			return fail(err, -rc, "cannot put map %s of the new settings into its place: %s",
-				    map_names[side_outer(opened[i])], strerror(-rc));
+			return fail(err, -rc, "cannot put map %s of the new settings into its place: "
+				    "%s", map_names[side_outer(opened[i])], strerror(-rc));
 	}
 	return 0;
 }
@@ -230,7 +230,7 @@ static int write_entry(const struct entry_maps *to, const struct entry *entry, b
 		return bpf_map_delete_elem(fd, key) && errno != ENOENT ? -errno : 0;
 	if (!bpf_map_update_elem(fd, key, &entry->value, BPF_ANY))
 		return 0;
-	return errno == E2BIG ? -ENOSPC : -errno;	/* a full hash says E2BIG, a full trie ENOSPC */
+	return errno == E2BIG ? -ENOSPC : -errno;	/* E2BIG: of a hash that is full */
 }
 
 static int write_difference(const struct entry *was, const struct entry *is, void *to)
@@ -248,8 +248,9 @@ static int write_entries(struct entry_maps to, const char *what, const struct en
 	int rc = entries_diff(was, is, write_difference, &to);
 
 	if (rc == -ENOSPC)
-		return fail(err, ENOSPC, "cannot write the %s entries: %zu are too many, the most is "
-			    "%u; remove some, or load them as a list", what, is->count, WEIR_ENTRIES);
+		return fail(err, ENOSPC, "cannot write the %s entries: %zu are too many, the most "
+			    "is %u; remove some, or load them as a list", what, is->count,
+			    WEIR_ENTRIES);
 	return rc ? fail(err, -rc, "cannot write the %s entries: %s", what, strerror(-rc)) : 0;
 }
 
@@ -270,7 +271,8 @@ static int write_scopes(int fd, const struct weir_policy *from, const struct wei
 			continue;
 		if (row < other->scopes && !memcmp(key, &other->scope[row], sizeof(*key)))
 			continue;
-		rc = put ? bpf_map_update_elem(fd, key, &row, BPF_ANY) : bpf_map_delete_elem(fd, key);
+		rc = put ? bpf_map_update_elem(fd, key, &row, BPF_ANY) :
+			   bpf_map_delete_elem(fd, key);
 		if (rc && !(errno == ENOENT && !put))
 			return fail(err, errno, "cannot write the sources of the limits: %s",
 				    strerror(errno));

@@ -155,8 +155,8 @@ int side_put_policy(const struct maps *maps, uint32_t side, struct weir_policy *
 	__u32 zero = 0;
 
 	if (fd < 0)
-		return fail(err, -fd, "cannot create the map of the policy (limits and budgets): %s",
-			    strerror(-fd));
+		return fail(err, -fd, "cannot create the map of the policy (limits and budgets): "
+			    "%s", strerror(-fd));
 	policy->generation++;
 	policy->seed = maps->meta.seed;
 	if (bpf_map_update_elem(fd, &zero, policy, BPF_ANY))

@@ -64,7 +64,7 @@ static int read_policy(const struct maps *maps, struct snapshot *snapshot, char 
 		    !read_budget(maps, policy, i, &snapshot->budgets[snapshot->budget_count]))
 			snapshot->budget_count++;
 	maps_unmap_policy(policy);
-	return snapshot->budgets ? 0 : fail(err, ENOMEM, "out of memory");
+	return snapshot->budgets ? 0 : fail(err, ENOMEM, "cannot read the budgets: out of memory");
 }
 
 /* ---- all of it ---- */

@@ -17,7 +17,7 @@ struct snapshot_budget {
 	struct weir_budget_spec spec;
 	struct weir_spending spent;	/* summed over the CPUs */
 	double used;			/* of the burst: 1 is exhausted */
-	bool pressed;			/* somebody was turned away in the last second */
+	bool pressed;			/* it dropped packets in the last second */
 };
 
 struct snapshot {
@@ -48,7 +48,8 @@ struct snapshot_table {
 	const char *name;
 	uint64_t entries, most, capacity;
 };
-void snapshot_tables(const struct snapshot *snapshot, struct snapshot_table tables[SNAPSHOT_TABLES]);
+void snapshot_tables(const struct snapshot *snapshot,
+		     struct snapshot_table tables[SNAPSHOT_TABLES]);
 
 /* A daemon that has not finished a loop for this long is dead or stuck. */
 #define DAEMON_SILENT_S	10

@@ -14,7 +14,7 @@
 #include "user/model/units.h"
 #include "user/state/try.h"
 
-#define PERSISTENCE	30	/* tries to get the lock, each waits up to 10 s */
+#define PERSISTENCE	30	/* attempts to get the lock, each of up to 10 s */
 
 const char *try_fallback_text(const struct weir_device *device)
 {
@@ -38,7 +38,7 @@ const char *try_fallback_word(const struct weir_device *device)
 	return device->fallback <= WEIR_BACK_TO_ENFORCING ? words[device->fallback] : "?";
 }
 
-/* Swaps in the same program for good. */
+/* Replaces the program by one without a deadline. */
 static int stay(struct maps *maps, uint32_t slot, struct weir_device *device, bool monitor,
 		char *err)
 {
@@ -49,9 +49,11 @@ static int stay(struct maps *maps, uint32_t slot, struct weir_device *device, bo
 	device->try_until_ns = 0;
 	device->fallback = 0;
 	rc = datapath_attach(maps, slot, device, ATTACH_AUTO, &result, err);
-	if (!rc && device_write(maps, slot, device))
-		rc = fail(err, EIO, "%s: cannot record the device", device->name);
-	return rc;
+	if (rc)
+		return rc;
+	rc = device_write(maps, slot, device);
+	return rc ? fail(err, -rc, "%s: the program is in place, but cannot be recorded in map "
+			 "devices: %s; attach again", device->name, strerror(-rc)) : 0;
 }
 
 int try_confirm(struct maps *maps, uint32_t slot, struct weir_device *device, char *err)
@@ -72,9 +74,11 @@ int try_go_back(struct maps *maps, uint32_t slot, struct weir_device *device, ch
 		return stay(maps, slot, device, device->fallback == WEIR_BACK_TO_MONITOR, err);
 	if (there)
 		rc = datapath_detach(maps, device, err);
-	if (rc >= 0 && device_write(maps, slot, &none))
-		rc = fail(err, EIO, "%s: detached, but the record of it stays", device->name);
-	return rc < 0 ? rc : 0;
+	if (rc < 0)
+		return rc;
+	rc = device_write(maps, slot, &none);
+	return rc ? fail(err, -rc, "%s: detached, but the record of it in map devices stays: %s; "
+			 "detach again", device->name, strerror(-rc)) : 0;
 }
 
 void try_settle(struct maps *maps)
@@ -97,7 +101,7 @@ static void sleep_until(uint64_t ns)
 		;
 }
 
-/* Whoever confirmed, detached or tried anew in the meantime has changed the record. */
+/* A confirm, a detach or another try in the meantime has changed the record. */
 static bool still_pending(const struct maps *maps, uint32_t slot, const struct weir_device *ours,
 			  struct weir_device *now)
 {
@@ -132,7 +136,7 @@ static void end_try(uint32_t slot, const struct weir_device *ours)
 		       try_fallback_text(ours));
 }
 
-/* Nothing of the session stays: no terminal, no pipe that ssh would wait for, no folder. */
+/* Drops all of the session: its terminal, pipes that ssh would wait for, its folder. */
 static void leave_session(void)
 {
 	int null = open("/dev/null", O_RDWR);
