@@ -36,22 +36,27 @@ def test_source_is_banned_and_bans_double(lab):
 
 def test_judging_only(lab):
     prepare(lab)
-    daemon = Daemon(lab, "monitor")
+    daemon = Daemon(lab, "judge")
     flood = start_flood(lab)
-    check(wait_for(lambda: judged(lab, "would-ban-source"), IN_TIME), "monitor: it judges",
+    check(wait_for(lambda: judged(lab, "would-ban-source"), IN_TIME), "judge: it judges",
           [each["evidence"] for each in judged(lab, "would-ban-source")])
     other = lab.weir("daemon", "config", daemon.settings, expect=1)
     check(f"process {daemon.process.pid}" in other.err, "a second daemon is refused", other.err)
     time.sleep(1.5)
     stats = lab.stats()
     check(not bans(lab) and stats["ban"] == 0 and not judged(lab, "ban-source") and
-          len(judged(lab, "would-ban-source")) == 1, "and bans nobody, and says it once",
+          len(judged(lab, "would-ban-source")) == 1, "and bans nothing, and says it once",
           f"{stats['ban']} dropped as banned, {stats['rate-limit']} by rate-limit")
     check(daemon.says("^<5>would-ban-source"), "a line in the journal", daemon.says("would")[:1])
     daemon.stop()
     daemon.start()
-    check(wait_for(lambda: bans(lab), IN_TIME), "started in earnest it bans at once", bans(lab))
+    check(wait_for(lambda: bans(lab), IN_TIME), "started with mode enforce it bans at once", bans(lab))
     flood.stop()
+    daemon.stop()
+    daemon.start("monitor")
+    check(daemon.says("called `weir daemon judge` now") and
+          wait_for(lambda: daemon.says("mode judge: "), 3), "monitor: its older name is accepted",
+          daemon.text())
 
 
 def test_spared(lab):

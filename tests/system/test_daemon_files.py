@@ -68,8 +68,13 @@ def test_settings_file(lab):
     flood.stop()
     daemon.settings.write_text(good + "mode: judge\n")
     daemon.kill(signal.SIGHUP)
-    check(wait_for(lambda: daemon.says("judging only"), 3), "SIGHUP with a good one counts",
-          daemon.says("judging only"))
+    check(wait_for(lambda: daemon.says("mode judge: "), 3), "SIGHUP with a good one counts",
+          daemon.says("mode judge: "))
+    daemon.settings.write_text(good + "mode: monitor\n")
+    daemon.kill(signal.SIGHUP)
+    check(wait_for(lambda: len(daemon.says("mode judge: ")) == 2, 3) and
+          daemon.says("^<5>.*is called mode: judge now"), "mode: monitor is judge, with a remark",
+          daemon.says("called"))
 
 
 def test_state_over_a_reboot(lab):

@@ -68,7 +68,9 @@ static void test_values(struct check *check)
 	      !strcmp(c.lists[0].format, "auto") && c.lists[1].skip_bad &&
 	      !strcmp(c.lists[1].file, "/srv/my list") && !c.lists[1].every_ns, "lists");
 	CHECK(check, !c.known_file[0] && c.settings_file[0] && !c.log_drops_ns && !c.http_port, "off");
-	check_done(check, "values", "%zu lists, both ways to write a mapping", c.list_count);
+	CHECK(check, !c.mode_was_monitor && !parse("mode: monitor\n", &c, err) && !c.judge.enforce &&
+	      c.mode_was_monitor, "the older name of mode judge");
+	check_done(check, "values", "both ways to write a mapping; an older name of a mode");
 }
 
 static void test_refused(struct check *check)

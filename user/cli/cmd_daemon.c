@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <time.h>
 
 #include "user/cli/output.h"
 #include "user/daemon/daemon.h"
 #include "user/host/clock.h"
+#include "user/host/log.h"
 #include "user/model/error.h"
 #include "user/model/parse.h"
 #include "user/model/table.h"
@@ -27,7 +29,7 @@ static int set_config(void *into, const char *value, char *err)
 	return 0;
 }
 
-static int set_monitor(void *into, const char *value, char *err)
+static int set_judge(void *into, const char *value, char *err)
 {
 	(void)value;
 	(void)err;
@@ -35,8 +37,19 @@ static int set_monitor(void *into, const char *value, char *err)
 	return 0;
 }
 
-/* `check` takes the first of them only. */
+static int set_monitor(void *into, const char *value, char *err)
+{
+	log_line(LOG_NOTICE, "`weir daemon monitor` is called `weir daemon judge` now");
+	return set_judge(into, value, err);
+}
+
+static const struct word check_words[] = {
+	{ "config", "a settings file", set_config },
+	{ 0 },
+};
+
 static const struct word daemon_words[] = {
+	{ "judge", NULL, set_judge },
 	{ "monitor", NULL, set_monitor },
 	{ "config", "a settings file", set_config },
 	{ 0 },
@@ -126,7 +139,7 @@ enum outcome cmd_daemon_check(const struct call *call)
 	char **words = call->words, err[ERR_LEN];
 	struct config config;
 
-	if (take_words(&words, daemon_words + 1, &options, err))
+	if (take_words(&words, check_words, &options, err))
 		return usage(call, "%s", err);
 	if (daemon_config(&options, &config, err))
 		return failed(call, "%s", err);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The loop. */
+/*
+ * The loop: once a window the ban engine, the list watcher and the state saver look at what has
+ * happened; in between the loop sleeps until a signal, a changed file or the watchdog wakes it.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -27,7 +30,7 @@
 
 #define LOCK_FOLDER	"/run/weir"
 #define LOCK_FILE	LOCK_FOLDER "/daemon.lock"
-#define BUSY_PART	4	/* looking takes at most one part in so many of the time */
+#define BUSY_PART	4	/* looks take at most a quarter of the CPU time */
 
 struct daemon {
 	const struct daemon_options *options;
@@ -36,10 +39,10 @@ struct daemon {
 	struct ban_engine *engine;
 	struct list_watcher *watcher;
 	struct state_saver *saver;
-	uint64_t seed;		/* of the maps that were seen last; 0: none */
-	bool idle_said;
-	char http_address[CONFIG_TEXT];	/* served now */
-	uint64_t http_port;		/* 0: nothing is */
+	uint64_t seed;		/* of the maps at the last look; 0: there was none */
+	bool waiting_logged;	/* that weir is not in use here */
+	char http_address[CONFIG_TEXT];	/* where pages are served now */
+	uint64_t http_port;		/* 0: none are */
 	uint64_t next_ns, watchdog_ns, watchdog_next_ns;
 	bool stopping;
 };
@@ -58,7 +61,7 @@ int daemon_config(const struct daemon_options *options, struct config *config, c
 	return rc;
 }
 
-/* ---- one daemon on a host ---- */
+/* ---- only one daemon runs on a host ---- */
 
 static int take_lock(struct daemon *daemon, char *err)
 {
@@ -73,8 +76,8 @@ static int take_lock(struct daemon *daemon, char *err)
 		if (read(daemon->lock, pid, sizeof(pid) - 1) < 0)
 			pid[0] = '\0';
 		pid[strcspn(pid, "\n")] = '\0';
-		return fail(err, EBUSY, "a weir daemon runs here already%s%s: " LOCK_FILE
-			    " is locked", *pid ? ", process " : "", pid);
+		return fail(err, EBUSY, "another weir daemon runs on this host%s%s: "
+			    LOCK_FILE " is locked", *pid ? ", process " : "", pid);
 	}
 	snprintf(pid, sizeof(pid), "%d\n", getpid());
 	if (ftruncate(daemon->lock, 0) || pwrite(daemon->lock, pid, strlen(pid), 0) < 0)
@@ -95,17 +98,20 @@ static int take_signals(struct daemon *daemon, char *err)
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	daemon->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return daemon->signals < 0 ? fail(err, errno, "signalfd: %s", strerror(errno)) : 0;
+	return daemon->signals < 0 ? fail(err, errno, "cannot receive signals: %s", strerror(errno)) : 0;
 }
 
-static void say_mode(const struct daemon *daemon)
+static void log_mode(const struct daemon *daemon)
 {
+	if (daemon->config.mode_was_monitor)
+		log_line(LOG_NOTICE, "mode: monitor is called mode: judge now; please change the "
+			 "settings file");
 	log_line(LOG_INFO, daemon->config.judge.enforce ?
-		 "bans are made by what is judged" :
-		 "judging only: nothing is banned; `weir ban-log` shows what would have been");
+		 "mode enforce: sources and networks are banned as the settings say" :
+		 "mode judge: nothing is banned; `weir ban-log` shows what would have been");
 }
 
-/* Where nobody can be served, weir filters and bans all the same. */
+/* Without the web page weir still filters and bans, so a failure here is not fatal. */
 static void serve(struct daemon *daemon)
 {
 	const struct config *config = &daemon->config;
@@ -119,7 +125,7 @@ static void serve(struct daemon *daemon)
 	if (!config->http_port)
 		return;
 	if (http_start(config->http_address, config->http_port, daemon->options->answer, err)) {
-		log_line(LOG_ERR, "%s; going on without metrics and web page", err);
+		log_line(LOG_ERR, "%s; the daemon continues without metrics and web page", err);
 		return;
 	}
 	daemon->http_port = config->http_port;
@@ -130,7 +136,7 @@ static void serve(struct daemon *daemon)
 		 (unsigned long long)config->http_port);
 }
 
-/* A broken file changes nothing. */
+/* A file with a mistake changes nothing. */
 static void reload(struct daemon *daemon)
 {
 	struct config config;
@@ -138,11 +144,11 @@ static void reload(struct daemon *daemon)
 
 	notify_reloading();
 	if (daemon_config(daemon->options, &config, err)) {
-		log_line(LOG_ERR, "%s; the settings from before stay in force", err);
+		log_line(LOG_ERR, "%s; the previous settings stay in force", err);
 	} else {
 		daemon->config = config;
-		log_line(LOG_INFO, "settings read again");
-		say_mode(daemon);
+		log_line(LOG_INFO, "the settings file was read again");
+		log_mode(daemon);
 		serve(daemon);
 	}
 	notify("READY=1");
@@ -162,9 +168,9 @@ static void handle_signals(struct daemon *daemon)
 	}
 }
 
-/* ---- a look, once a window ---- */
+/* ---- looks, one in each window ---- */
 
-/* Other maps than before: what was remembered is of another weir. */
+/* After `detach all` and a new attach the maps are new, and nothing learnt from the old ones holds. */
 static int reset_if_new_maps(struct daemon *daemon, const struct maps *maps)
 {
 	if (maps->meta.seed == daemon->seed)
@@ -174,7 +180,7 @@ static int reset_if_new_maps(struct daemon *daemon, const struct maps *maps)
 	if (!daemon->engine)
 		return -ENOMEM;
 	daemon->seed = maps->meta.seed;
-	daemon->idle_said = false;
+	daemon->waiting_logged = false;
 	return 0;
 }
 
@@ -185,9 +191,9 @@ static void look(struct daemon *daemon, uint64_t began)
 	int rc = maps_open(&maps, MAPS_READ, err);
 
 	if (rc) {
-		if (!daemon->idle_said)
-			log_line(rc == -ENOENT ? LOG_INFO : LOG_ERR, "%s; waiting", err);
-		daemon->idle_said = true;
+		if (!daemon->waiting_logged)
+			log_line(rc == -ENOENT ? LOG_INFO : LOG_ERR, "%s; the daemon is waiting", err);
+		daemon->waiting_logged = true;
 		return;
 	}
 	if (reset_if_new_maps(daemon, &maps))
@@ -200,7 +206,7 @@ static void look(struct daemon *daemon, uint64_t began)
 	maps_close(&maps);
 }
 
-static uint64_t own_cpu_ns(void)
+static uint64_t thread_cpu_ns(void)
 {
 	struct timespec used;
 
@@ -209,15 +215,15 @@ static uint64_t own_cpu_ns(void)
 }
 
 /*
- * With millions of sources over their limit a look takes long: then it is taken
- * less often. By the CPU's time: that others are busy is no reason to look away.
+ * With millions of sources over their limit a look takes long, and is then taken less often.
+ * Measured in CPU time, so that a busy host does not slow the daemon down.
  */
 static void look_and_pace(struct daemon *daemon)
 {
-	uint64_t began = now_ns(), used = own_cpu_ns(), window = daemon->config.window_ns;
+	uint64_t began = now_ns(), used = thread_cpu_ns(), window = daemon->config.window_ns;
 
 	look(daemon, began);
-	used = own_cpu_ns() - used;
+	used = thread_cpu_ns() - used;
 	daemon->next_ns = began + (used * BUSY_PART > window ? used * BUSY_PART : window);
 }
 
@@ -273,7 +279,7 @@ int daemon_run(const struct daemon_options *options, char *err)
 
 	if (!rc) {
 		log_line(LOG_INFO, "weir daemon, process %d", getpid());
-		say_mode(&daemon);
+		log_mode(&daemon);
 		serve(&daemon);
 		notify("READY=1");
 		while (!daemon.stopping)

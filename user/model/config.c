@@ -21,72 +21,72 @@
 
 const struct config_key config_keys[] = {
 	{ "", "mode", CONFIG_MODE, IN(judge.enforce), 0, 0, "enforce",
-	  "`judge`: say and record what would be banned, ban nobody. `enforce`: ban" },
+	  "`judge`: log and record what would be banned, without banning it. `enforce`: ban" },
 	{ "", "window", CONFIG_DURATION, IN(window_ns), 1, 60, "1s",
-	  "how often the counters are read; the window of every judgement" },
+	  "how often the counters are read: the length of the window of every judgement" },
 	{ "", "undo", CONFIG_DURATION, IN(judge.undo_ns), 1, YEAR_S, "1h",
-	  "for how long a prefix whose ban a person has undone is not banned again" },
+	  "for how long a prefix is not banned again after an operator has undone its ban" },
 	{ "", "remember", CONFIG_DURATION, IN(judge.remember_ns), 1, YEAR_S, "24h",
-	  "how long after its end a ban counts as a strike: each doubles the next ban" },
+	  "for how long after its end a ban counts as a strike; each strike doubles the next ban" },
 	{ "", "most_bans", CONFIG_NUMBER, IN(judge.most_bans), 1, 1000000, "100000",
-	  "bans at a time; when there are more to make, the worst go first" },
+	  "how many bans there may be at a time; if more are due, the worst offenders go first" },
 
 	{ "sources", "windows", CONFIG_NUMBER, IN(judge.source.windows), 1, 1000, "3",
-	  "windows in a row in which a source must be over its limit to be banned" },
+	  "for how many windows in a row a source must be over its limit to be banned" },
 	{ "sources", "times", CONFIG_NUMBER, IN(judge.source.times), 2, NUMBER_MOST, "2",
-	  "over: it sends at least so many times what its limit lets through" },
+	  "over its limit means: it sends at least this many times what the limit lets through" },
 	{ "sources", "least", CONFIG_NUMBER, IN(judge.source.least_pps), 1, NUMBER_MOST, "50",
-	  "over: at least so many of its packets are dropped, in packets per second" },
+	  "and at least this many of its packets are dropped, in packets per second" },
 	{ "sources", "ban", CONFIG_DURATION, IN(judge.source.first_ban_ns), 1, YEAR_S, "1m",
-	  "the first ban of a source; the next one is twice as long, and so on" },
+	  "how long the first ban of a source lasts; each further ban is twice as long" },
 	{ "sources", "longest", CONFIG_DURATION, IN(judge.source.longest_ban_ns), 1, YEAR_S, "1h",
-	  "no ban of a source is longer" },
+	  "the longest ban of a source" },
 
 	{ "networks", "sources", CONFIG_NUMBER, IN(judge.network.sources), 2, NUMBER_MOST, "16",
-	  "a /24 or /48 is banned when so many of its sources are or would be; as many known "
-	  "sources in it, or as many as misbehave if that is more, spare it" },
+	  "a /24 or /48 is banned when this many of its sources are banned or would be; it is "
+	  "spared if as many of its sources are known, or as many as misbehave if that is more" },
 	{ "networks", "windows", CONFIG_NUMBER, IN(judge.network.windows), 1, 1000, "5",
-	  "or: windows in a row in which budgets turn it away far beyond its share" },
+	  "or when for this many windows in a row budgets drop far more of it than its share" },
 	{ "networks", "times", CONFIG_NUMBER, IN(judge.network.times), 1, NUMBER_MOST, "10",
-	  "far beyond: so many times the share that each network has at the time" },
+	  "far more means: at least this many times the share that each network has at the time" },
 	{ "networks", "least", CONFIG_NUMBER, IN(judge.network.least_pps), 1, NUMBER_MOST, "1000",
-	  "far beyond: and at least so much is turned away, in packets per second" },
+	  "and at least this many dropped packets per second" },
 	{ "networks", "share", CONFIG_NUMBER, IN(judge.network.share_permille), 0, 1000, "5",
-	  "far beyond: and at least this part of all that is turned away, in thousandths" },
+	  "and at least this part of all packets that budgets drop, in thousandths" },
 	{ "networks", "ban", CONFIG_DURATION, IN(judge.network.first_ban_ns), 1, YEAR_S, "1m",
-	  "the first ban of a network; known sources in it pass all the same" },
+	  "how long the first ban of a network lasts; known sources in it still pass" },
 	{ "networks", "longest", CONFIG_DURATION, IN(judge.network.longest_ban_ns), 1, YEAR_S, "10m",
-	  "no ban of a network is longer" },
+	  "the longest ban of a network" },
 
 	{ "lists", "watch", CONFIG_FLAG, IN(watch), 0, 0, "yes",
-	  "load a list again when its file changes; a list loaded by hand too" },
+	  "whether a list is loaded again when its file changes, even a list loaded by hand" },
 	{ "lists", "settle", CONFIG_DURATION, IN(settle_ns), 1, 3600, "2s",
-	  "how long a changed file must have been left alone before it is read" },
+	  "for how long a changed file must stay the same before it is read" },
 	{ "lists.load", "name", CONFIG_LIST_NAME, OF_LIST(name), 0, 0, NULL,
-	  "a list to load at the start, as `weir list load` would" },
+	  "a list to load at the start, as `weir list load` does" },
 	{ "lists.load", "file", CONFIG_STRING, OF_LIST(file), 0, 0, NULL,
-	  "its file, an absolute path; whoever downloads it should rename it into place" },
+	  "its file, an absolute path; a download should write another file and rename it to this" },
 	{ "lists.load", "format", CONFIG_LIST_FORMAT, OF_LIST(format), 0, 0, "auto",
 	  "auto, plain, ipsum, ndjson, ipset or nft" },
 	{ "lists.load", "skip_bad", CONFIG_FLAG, OF_LIST(skip_bad), 0, 0, "no",
-	  "leave out lines that are no prefix, instead of refusing the file" },
+	  "whether lines that are not a prefix are left out, instead of refusing the file" },
 	{ "lists.load", "every", CONFIG_DURATION, OF_LIST(every_ns), 0, YEAR_S, "off",
-	  "read it again so often, for files whose changes the kernel does not tell (NFS)" },
+	  "how often it is read again, for files whose changes the kernel does not report (NFS)" },
 
 	{ "state", "known", CONFIG_STRING, IN(known_file), 0, 0, "/var/lib/weir/known",
-	  "where known sources are kept over a reboot; \"\": nowhere" },
+	  "the file that keeps known sources over a reboot; \"\": none" },
 	{ "state", "settings", CONFIG_STRING, IN(settings_file), 0, 0, "/var/lib/weir/settings",
-	  "where limits, budgets, lists, allow and block entries are kept over a reboot, as "
-	  "`weir save` writes them; \"\": nowhere" },
+	  "the file that keeps limits, budgets, lists, allow and block entries over a reboot, as "
+	  "`weir save` writes them; \"\": none" },
 	{ "state", "every", CONFIG_DURATION, IN(save_every_ns), 1, YEAR_S, "5m",
-	  "how often both are written, besides at the end" },
+	  "how often both files are written; they are also written when the daemon stops" },
 
 	{ "log", "drops", CONFIG_DURATION, IN(log_drops_ns), 0, 86400, "10s",
-	  "a line on what was dropped since, so often, while there is anything; `off`: none" },
+	  "how often a line says what was dropped since, if anything was; `off`: never" },
 
 	{ "http", "address", CONFIG_STRING, IN(http_address), 0, 0, "127.0.0.1",
-	  "where the page and the metrics are served" },
-	{ "http", "port", CONFIG_NUMBER, IN(http_port), 0, 65535, "9108", "TCP port; 0: not at all" },
+	  "the address at which the page and the metrics are served" },
+	{ "http", "port", CONFIG_NUMBER, IN(http_port), 0, 65535, "9108", "the TCP port of the page and the metrics; 0: they are not served" },
 	{ 0 },
 };
 
@@ -125,6 +125,15 @@ static int set_choice(const char *text, const char *no, const char *yes, bool *v
 	return fail(err, EINVAL, "%s: %s or %s", quoted, yes, no);
 }
 
+/* `monitor`, an older name of `judge`, is accepted, and noted so that the log can say so. */
+static int set_mode(const char *text, struct config *config, char *err)
+{
+	config->mode_was_monitor = !strcmp(text, "monitor");
+	if (config->mode_was_monitor)
+		text = "judge";
+	return set_choice(text, "judge", "enforce", &config->judge.enforce, err);
+}
+
 static int set_string(const char *text, char *value, size_t size, char *err)
 {
 	if (strlen(text) >= size)
@@ -145,7 +154,7 @@ static int set_value(const struct config_key *key, const char *text, void *base,
 	case CONFIG_FLAG:
 		return set_choice(text, "no", "yes", at, err);
 	case CONFIG_MODE:
-		return set_choice(text, "judge", "enforce", at, err);
+		return set_mode(text, base, err);
 	case CONFIG_STRING:
 		return set_string(text, at, CONFIG_TEXT, err);
 	case CONFIG_LIST_NAME:
@@ -181,7 +190,7 @@ void config_format(const struct config_key *key, const void *base, char *text, s
 	}
 }
 
-/* Of the keys of a list into @list, of all others into @config. */
+/* With @list: the defaults of the keys of a list, in it; else those of all other keys, in @config. */
 static void set_defaults(struct config *config, struct config_list *list)
 {
 	char ignored[ERR_LEN];
@@ -200,11 +209,11 @@ void config_defaults(struct config *config)
 	set_defaults(config, NULL);
 }
 
-/* ---- where in the file ---- */
+/* ---- line numbers ---- */
 
 /*
- * libcyaml says where the value before an unknown key stands, and of a loaded
- * value nothing: so the line is looked up in the document that libyaml makes.
+ * libcyaml gives the line of the value before an unknown key, and no line at all for a value that
+ * it has loaded. The line is therefore looked up in the document that libyaml makes of the file.
  */
 struct document {
 	yaml_document_t yaml;
@@ -236,7 +245,7 @@ static bool is_scalar(const yaml_node_t *node, const char *text)
 	       !memcmp(node->data.scalar.value, text, strlen(text));
 }
 
-/* The line of the first key @name from line @from on, or @otherwise. */
+/* The line of the first key @name at or after line @from; if there is none, @otherwise. */
 static size_t line_of_name(struct document *document, const char *name, size_t from,
 			   size_t otherwise)
 {
@@ -269,7 +278,7 @@ static yaml_node_t *value_of(struct document *document, yaml_node_t *mapping, co
 	return NULL;
 }
 
-/* The line of a value; @index: of the list that it belongs to. 0: not there. */
+/* The line of a value; @index: of the list that it belongs to. 0: the file does not have it. */
 static size_t line_of_key(struct document *document, const struct config_key *key, size_t index)
 {
 	yaml_node_t *node = document->good ? yaml_document_get_root_node(&document->yaml) : NULL;
@@ -288,9 +297,9 @@ static size_t line_of_key(struct document *document, const struct config_key *ke
 	return node ? node->start_mark.line + 1 : 0;
 }
 
-/* ---- libcyaml: its schema, made from the table of keys ---- */
+/* ---- the schema for libcyaml, made from the table of keys ---- */
 
-/* What libcyaml fills: each value's text by the key's index. */
+/* libcyaml fills these with the text of each value, by the index of its key in config_keys. */
 struct raw_list {
 	char *text[KEYS];
 };
@@ -389,7 +398,7 @@ static void make_schema(struct schema *schema)
 
 /* ---- reading ---- */
 
-/* The first thing that libcyaml complains of, and where. */
+/* The first error that libcyaml logs, and its line. */
 struct complaint {
 	char why[ERR_LEN];
 	size_t line;
@@ -401,7 +410,7 @@ static void complain(cyaml_log_t level, void *ctx, const char *format, va_list a
 	char text[ERR_LEN];
 	const char *line;
 
-	if (level < CYAML_LOG_WARNING)	/* one warning there is: more than one document */
+	if (level < CYAML_LOG_WARNING)	/* the only warning: more than one document */
 		return;
 	vsnprintf(text, sizeof(text), format, args);
 	text[strcspn(text, "\n")] = '\0';
@@ -413,7 +422,7 @@ static void complain(cyaml_log_t level, void *ctx, const char *format, va_list a
 			 !strncmp(text, "Load: ", 6) ? text + 6 : text);
 }
 
-/* The key at the end of a complaint that begins with @what, or NULL. */
+/* The key at the end of a complaint that begins with @what; NULL: it begins otherwise. */
 static const char *key_after(const char *complaint, const char *what)
 {
 	return strncmp(complaint, what, strlen(what)) ? NULL : complaint + strlen(what);
@@ -434,10 +443,10 @@ static int refuse_yaml(const char *name, struct document *document, cyaml_err_t 
 	prefix_quote(key, strlen(key), quoted);
 	return fail(err, EINVAL, "%.120s:%zu: %s %s", name,
 		    line_of_name(document, key, twice ? line + 1 : line, line),
-		    unknown ? "no such key belongs here:" : "it is there twice:", quoted);
+		    unknown ? "no such key belongs here:" : "this key is there twice:", quoted);
 }
 
-/* Sets the keys that were given, of one section or of list @index, in @base. */
+/* Sets in @base the values that the file gives for one section, or for list @index. */
 static int set_given(const char *name, struct document *document, char *const text[KEYS],
 		     size_t index, void *base, char *err)
 {
@@ -465,7 +474,7 @@ static int set_lists(const char *name, struct document *document, const struct r
 		while (key->offset != OF_LIST(file) || strcmp(key->section, "lists.load"))
 			key++;
 		if (list->file[0] != '/')
-			return fail(err, EINVAL, "%.80s:%zu: file: an absolute path is wanted", name,
+			return fail(err, EINVAL, "%.80s:%zu: file: an absolute path is needed", name,
 				    line_of_key(document, key, i));
 		for (uint32_t n = 0; n < i; n++)
 			if (!strcmp(list->name, config->lists[n].name))

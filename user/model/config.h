@@ -9,17 +9,18 @@
 #define CONFIG_TEXT	256		/* of a path, NUL included */
 #define CONFIG_LISTS	64
 
-/* A list that is loaded, and read again, without anybody asking. */
+/* A list that the daemon loads at its start and when the file changes. */
 struct config_list {
 	char name[WEIR_NAME_LEN];
 	char file[CONFIG_TEXT];
 	char format[16];
-	uint64_t every_ns;		/* 0: only when the file changes */
+	uint64_t every_ns;		/* 0: it is read again only when the file changes */
 	bool skip_bad;
 };
 
 struct config {
 	struct judge_rules judge;
+	bool mode_was_monitor;		/* the file gives the mode by its older name */
 	uint64_t window_ns;
 	bool watch;
 	uint64_t settle_ns;
@@ -42,26 +43,26 @@ enum config_kind {
 	CONFIG_LIST_FORMAT,		/* char[16] */
 };
 
-/* The one place where keys are described: read from, printed, documented and tested by it. */
+/* The table by which keys are read, printed, documented and tested. */
 struct config_key {
-	const char *section;		/* "": the top; "lists.load": of each list */
+	const char *section;		/* "": the top level; "lists.load": of each list */
 	const char *name;
 	enum config_kind kind;
 	size_t offset;			/* in struct config, or in struct config_list */
-	uint64_t least, most;		/* of a number; of a duration in seconds, 0: `off` may be */
-	const char *initial;		/* as the file would say it; NULL: must be given */
+	uint64_t least, most;		/* of a duration in seconds; least 0: `off` is allowed */
+	const char *initial;		/* the default, as in a file; NULL: the key must be given */
 	const char *help;		/* with the unit */
 };
 
-/* Ends with an empty one. */
+/* The last one is empty. */
 extern const struct config_key config_keys[];
 
-/* What holds without a file. */
+/* The settings without a file. */
 void config_defaults(struct config *config);
-/* 0, or -errno with @err: "NAME:LINE: why". @config is changed only when all is right. */
+/* 0, or -errno with @err: "NAME:LINE: why", and @config unchanged. */
 int config_parse(const char *name, const char *data, size_t size, struct config *config, char *err);
 int config_read(const char *file, struct config *config, char *err);
-/* The value of a key as the file would say it; @base: of the struct that it is in. */
+/* The value of a key as a file would give it; @base: the struct that holds it. */
 void config_format(const struct config_key *key, const void *base, char *text, size_t size);
 
 #endif
