@@ -98,7 +98,9 @@ static int take_signals(struct daemon *daemon, char *err)
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	daemon->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return daemon->signals < 0 ? fail(err, errno, "cannot receive signals: %s", strerror(errno)) : 0;
+	if (daemon->signals < 0)
+		return fail(err, errno, "cannot receive signals: %s", strerror(errno));
+	return 0;
 }
 
 static void log_mode(const struct daemon *daemon)
@@ -170,7 +172,7 @@ static void handle_signals(struct daemon *daemon)
 
 /* ---- looks, one in each window ---- */
 
-/* After `detach all` and a new attach the maps are new, and nothing learnt from the old ones holds. */
+/* After `detach all` the next maps are new ones: nothing learnt from the old ones holds. */
 static int reset_if_new_maps(struct daemon *daemon, const struct maps *maps)
 {
 	if (maps->meta.seed == daemon->seed)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Files of lists: read again when they change, and on their schedule. */
+/*
+ * Watches the files of lists: those in the settings file, and those that the operator loaded with
+ * `weir list load`. A file that has changed is loaded once it has stayed the same for `settle`.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,35 +16,36 @@
 #include "user/host/clock.h"
 #include "user/host/log.h"
 #include "user/model/error.h"
+#include "user/model/units.h"
 #include "user/state/list_load.h"
 #include "user/state/session.h"
 #include "user/state/side_settings.h"
 
-#define REFRESH_NS	5000000000ULL	/* how soon a list loaded by hand is watched too */
+#define REFRESH_NS	(5 * NS_PER_S)	/* a list that was loaded by hand is watched after so long */
 #define FILES_MOST	LISTS_MAX
 #define CHANGES		(IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ATTRIB)
 
-/* What tells one content of a file from another. */
+/* Two stamps of a file differ if its content does. */
 struct stamp {
 	uint64_t inode, size, seconds, nanoseconds;
 };
 
-struct file {
+struct watched_file {
 	char name[WEIR_NAME_LEN];	/* of the list */
 	char path[CONFIG_TEXT];
 	enum list_format format;
 	bool skip_bad, wanted;
-	struct stamp stamp;		/* as it was last seen */
-	uint64_t due_ns;		/* 0: nothing to do */
+	struct stamp stamp;		/* when it was last looked at */
+	uint64_t due_ns;		/* when it is to be loaded; 0: it has not changed */
 	uint64_t every_ns, next_ns;
 };
 
 struct list_watcher {
 	int inotify;
-	struct file files[FILES_MOST];
+	struct watched_file files[FILES_MOST];
 	size_t count;
 	uint64_t refresh_ns;
-	bool stirred;			/* something happened in a folder */
+	bool changed;			/* in a watched folder, since the last look */
 };
 
 struct list_watcher *list_watcher_new(void)
@@ -70,13 +74,13 @@ int list_watcher_fd(const struct list_watcher *watcher)
 	return watcher->inotify;
 }
 
-/* Which file it was does not matter: a look at all of them is cheap. */
+/* The event is not decoded: looking at all watched files is cheap. */
 void list_watcher_event(struct list_watcher *watcher)
 {
 	char events[4096];
 
 	while (read(watcher->inotify, events, sizeof(events)) > 0)
-		watcher->stirred = true;
+		watcher->changed = true;
 }
 
 static bool read_stamp(const char *path, struct stamp *stamp)
@@ -89,7 +93,7 @@ static bool read_stamp(const char *path, struct stamp *stamp)
 	return true;
 }
 
-/* The folder, not the file: a new file renamed into place is another inode. */
+/* Watches the folder: a new file that is renamed into place has another inode than the old one. */
 static void watch_folder(const struct list_watcher *watcher, const char *path)
 {
 	char folder[CONFIG_TEXT];
@@ -103,22 +107,26 @@ static void watch_folder(const struct list_watcher *watcher, const char *path)
 	inotify_add_watch(watcher->inotify, folder, CHANGES);
 }
 
-static struct file *find_file(struct list_watcher *watcher, const char *name)
+static struct watched_file *find_file(struct list_watcher *watcher, const char *name)
 {
 	for (size_t i = 0; i < watcher->count; i++)
 		if (!strcmp(watcher->files[i].name, name))
 			return &watcher->files[i];
 	if (watcher->count == FILES_MOST)
 		return NULL;
-	watcher->files[watcher->count] = (struct file){ 0 };
+	watcher->files[watcher->count] = (struct watched_file){ 0 };
 	snprintf(watcher->files[watcher->count].name, WEIR_NAME_LEN, "%s", name);
 	return &watcher->files[watcher->count++];
 }
 
-/* @loaded_s: when it was last loaded; 0: never. A file that is newer is due at once. */
-static void want_file(struct list_watcher *watcher, const char *name, const char *path, uint64_t loaded_s)
+/*
+ * Keeps @path watched as the file of list @name. @loaded_s: when the list was last loaded, or 0.
+ * A file that is newer than that is due at once.
+ */
+static void want_file(struct list_watcher *watcher, const char *name, const char *path,
+		      uint64_t loaded_s)
 {
-	struct file *file = find_file(watcher, name);
+	struct watched_file *file = find_file(watcher, name);
 
 	if (!file)
 		return;
@@ -131,7 +139,43 @@ static void want_file(struct list_watcher *watcher, const char *name, const char
 		file->due_ns = now_ns();
 }
 
-/* Lists of the settings file, and those that somebody loaded by hand. */
+static uint64_t loaded_at(const struct list_info *infos, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(infos[i].name, name))
+			return infos[i].current.loaded_unix_s;
+	return 0;
+}
+
+static void want_configured(struct list_watcher *watcher, const struct config_list *list,
+			    uint64_t loaded_s)
+{
+	struct watched_file *file;
+
+	want_file(watcher, list->name, list->file, loaded_s);
+	file = find_file(watcher, list->name);
+	if (!file)
+		return;
+	list_format_find(list->format, &file->format);
+	file->skip_bad = list->skip_bad;
+	if (file->every_ns != list->every_ns)
+		file->next_ns = list->every_ns ? now_ns() + list->every_ns : 0;
+	file->every_ns = list->every_ns;
+}
+
+/* The settings file takes precedence: there a list may have another file or another schedule. */
+static void want_loaded(struct list_watcher *watcher, const struct list_info *info)
+{
+	struct watched_file *file = find_file(watcher, info->name);
+
+	if (!file || file->wanted)
+		return;
+	want_file(watcher, info->name, info->current.file, info->current.loaded_unix_s);
+	file->format = info->current.format;
+	file->skip_bad = info->current.skip_bad;
+}
+
+/* Makes the files to watch those of the settings file and of all lists that are loaded. */
 static void refresh(struct list_watcher *watcher, const struct config *config)
 {
 	struct list_info *infos = NULL;
@@ -142,34 +186,11 @@ static void refresh(struct list_watcher *watcher, const struct config *config)
 		watcher->files[i].wanted = false;
 	if (lists_read(&infos, &count, ignored))
 		count = 0;
-	for (size_t i = 0; i < config->list_count; i++) {
-		const struct config_list *list = &config->lists[i];
-		struct file *file;
-		uint64_t loaded = 0;
-
-		for (size_t n = 0; n < count; n++)
-			if (!strcmp(infos[n].name, list->name))
-				loaded = infos[n].current.loaded_unix_s;
-		want_file(watcher, list->name, list->file, loaded);
-		file = find_file(watcher, list->name);
-		if (!file)
-			continue;
-		list_format_find(list->format, &file->format);
-		file->skip_bad = list->skip_bad;
-		if (file->every_ns != list->every_ns)
-			file->next_ns = list->every_ns ? now_ns() + list->every_ns : 0;
-		file->every_ns = list->every_ns;
-	}
-	for (size_t i = 0; i < count && config->watch; i++) {
-		struct file *file = find_file(watcher, infos[i].name);
-
-		if (!file || file->wanted)
-			continue;
-		want_file(watcher, infos[i].name, infos[i].current.file,
-			  infos[i].current.loaded_unix_s);
-		file->format = infos[i].current.format;
-		file->skip_bad = infos[i].current.skip_bad;
-	}
+	for (size_t i = 0; i < config->list_count; i++)
+		want_configured(watcher, &config->lists[i],
+				loaded_at(infos, count, config->lists[i].name));
+	for (size_t i = 0; i < count && config->watch; i++)
+		want_loaded(watcher, &infos[i]);
 	free(infos);
 	for (size_t i = 0; i < watcher->count; i++)
 		if (watcher->files[i].wanted)
@@ -177,13 +198,13 @@ static void refresh(struct list_watcher *watcher, const struct config *config)
 	watcher->count = kept;
 }
 
-/* A change begins the time of settling anew. */
+/* Each further change postpones the loading: the file has to stay the same for `settle`. */
 static void note_changes(struct list_watcher *watcher, const struct config *config)
 {
 	uint64_t now = now_ns();
 
 	for (size_t i = 0; i < watcher->count; i++) {
-		struct file *file = &watcher->files[i];
+		struct watched_file *file = &watcher->files[i];
 		struct stamp stamp;
 
 		if (file->next_ns && now >= file->next_ns) {
@@ -198,7 +219,7 @@ static void note_changes(struct list_watcher *watcher, const struct config *conf
 	}
 }
 
-/* 1: loaded, 0: nothing new in it, or -errno. */
+/* 1: the list was loaded; 0: the file holds what is loaded already; or -errno with @err. */
 static int load_under_lock(struct maps *maps, struct list_change *change, char *err)
 {
 	struct list_report report = { 0 };
@@ -214,7 +235,7 @@ static int load_under_lock(struct maps *maps, struct list_change *change, char *
 	return rc;
 }
 
-static void load(const struct file *file)
+static void load(const struct watched_file *file)
 {
 	struct list_change change = { .what = LIST_LOAD, .format = file->format,
 				      .skip_bad = file->skip_bad };
@@ -239,30 +260,34 @@ static void load(const struct file *file)
 	prefixes_free(&change.set);
 }
 
+static void load_if_due(struct watched_file *file, const struct config *config, uint64_t now)
+{
+	struct stamp stamp = file->stamp;
+
+	if (!file->due_ns || now < file->due_ns)
+		return;
+	read_stamp(file->path, &stamp);
+	file->due_ns = 0;
+	if (memcmp(&stamp, &file->stamp, sizeof(stamp)))	/* it is still being written */
+		file->due_ns = now + config->settle_ns;
+	else
+		load(file);
+	file->stamp = stamp;
+}
+
 void list_watcher_look(struct list_watcher *watcher, const struct config *config)
 {
 	uint64_t now = now_ns();
+	bool due = now >= watcher->refresh_ns;
 
-	if (now >= watcher->refresh_ns || watcher->stirred) {
-		if (now >= watcher->refresh_ns)
+	if (due || watcher->changed) {
+		if (due) {
 			refresh(watcher, config);
+			watcher->refresh_ns = now + REFRESH_NS;
+		}
 		note_changes(watcher, config);
-		watcher->refresh_ns = now >= watcher->refresh_ns ? now + REFRESH_NS : watcher->refresh_ns;
-		watcher->stirred = false;
+		watcher->changed = false;
 	}
-	for (size_t i = 0; i < watcher->count; i++) {
-		struct file *file = &watcher->files[i];
-
-		struct stamp stamp = file->stamp;
-
-		if (!file->due_ns || now < file->due_ns)
-			continue;
-		read_stamp(file->path, &stamp);
-		file->due_ns = 0;
-		if (memcmp(&stamp, &file->stamp, sizeof(stamp)))	/* still being written */
-			file->due_ns = now + config->settle_ns;
-		else
-			load(file);
-		file->stamp = stamp;
-	}
+	for (size_t i = 0; i < watcher->count; i++)
+		load_if_due(&watcher->files[i], config, now);
 }

@@ -1,9 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * What is kept over a reboot: known sources and what a person set. Written and
- * read by the very commands that a person would use, in processes of their own:
- * a million known sources take a second to write, and the loop must not wait.
- */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -23,12 +18,13 @@
 #include "user/state/maps.h"
 #include "user/state/side_settings.h"
 
-enum what { KEPT_KNOWN, KEPT_SETTINGS, KEPT };
+/* What is saved, a file each. */
+enum state_part { KNOWN_SOURCES, SETTINGS, STATE_PARTS };
 
 struct state_saver {
-	pid_t child[KEPT];		/* 0: none */
-	char file[KEPT][CONFIG_TEXT];	/* what it writes */
-	bool broken[KEPT];		/* could not be restored: must not be overwritten */
+	pid_t child[STATE_PARTS];		/* the process that writes it; 0: none */
+	char file[STATE_PARTS][CONFIG_TEXT];	/* the file that the process writes */
+	bool broken[STATE_PARTS];		/* it could not be restored, and must not be overwritten */
 	uint64_t next_ns;
 };
 
@@ -42,12 +38,15 @@ void state_saver_free(struct state_saver *saver)
 	free(saver);
 }
 
-static const char *file_of(const struct config *config, enum what what)
+static const char *file_of(const struct config *config, enum state_part part)
 {
-	return what == KEPT_KNOWN ? config->known_file : config->settings_file;
+	return part == KNOWN_SOURCES ? config->known_file : config->settings_file;
 }
 
-/* @words: of this very tool; its standard output into @to, if not NULL. Returns the process. */
+/*
+ * Runs this tool with @words; its standard output goes to the file @to, if that is not NULL.
+ * Returns the process, or -1.
+ */
 static pid_t run_self(const char *const *words, const char *to)
 {
 	const char *argv[8] = { "weir", "-q" };
@@ -107,7 +106,7 @@ static bool nothing_is_set(const struct maps *maps)
 	return nothing;
 }
 
-static bool nobody_is_known(const struct maps *maps)
+static bool no_source_is_known(const struct maps *maps)
 {
 	struct known_count count;
 	struct known known;
@@ -120,7 +119,10 @@ static bool nobody_is_known(const struct maps *maps)
 	return !count.known;
 }
 
-/* Written before these maps were made: what was taken away since is not brought back. */
+/*
+ * A file that is older than the maps is from before the reboot. One that is newer was written from
+ * these maps: what it has and the maps lack was removed by an operator since.
+ */
 static bool is_from_before(const char *file, const struct maps *maps)
 {
 	struct stat st;
@@ -128,24 +130,24 @@ static bool is_from_before(const char *file, const struct maps *maps)
 	return *file && !stat(file, &st) && (uint64_t)st.st_mtim.tv_sec <= maps->meta.created_unix_s;
 }
 
-static void restore(struct state_saver *saver, enum what what, const char *file)
+static void restore(struct state_saver *saver, enum state_part part, const char *file)
 {
 	const char *const known[] = { "known", "import", file, NULL };
 	const char *const settings[] = { "restore", file, NULL };
-	pid_t pid = run_self(what == KEPT_KNOWN ? known : settings, NULL);
+	pid_t pid = run_self(part == KNOWN_SOURCES ? known : settings, NULL);
 
-	saver->broken[what] = pid < 0 || !ended_well(pid);
-	if (saver->broken[what])
-		log_line(LOG_ERR, "cannot restore %s: it stays as it is, and nothing is written to "
-			 "it until the daemon is started again", file);
+	saver->broken[part] = pid < 0 || !ended_well(pid);
+	if (saver->broken[part])
+		log_line(LOG_ERR, "cannot restore %s: the file is kept, and not written to until the "
+			 "daemon is started again", file);
 	else
 		log_line(LOG_INFO, "restored %s from %s",
-			 what == KEPT_KNOWN ? "known sources" : "settings", file);
+			 part == KNOWN_SOURCES ? "known sources" : "settings", file);
 }
 
 void state_saver_restore(struct state_saver *saver, const struct config *config)
 {
-	bool wanted[KEPT] = { false };
+	bool wanted[STATE_PARTS] = { false };
 	char err[ERR_LEN];
 	struct maps maps;
 
@@ -154,13 +156,13 @@ void state_saver_restore(struct state_saver *saver, const struct config *config)
 		log_line(LOG_ERR, "%s", err);
 		return;
 	}
-	wanted[KEPT_KNOWN] = is_from_before(config->known_file, &maps) && nobody_is_known(&maps);
-	wanted[KEPT_SETTINGS] = is_from_before(config->settings_file, &maps) &&
+	wanted[KNOWN_SOURCES] = is_from_before(config->known_file, &maps) && no_source_is_known(&maps);
+	wanted[SETTINGS] = is_from_before(config->settings_file, &maps) &&
 				nothing_is_set(&maps);
 	maps_close(&maps);
-	for (enum what what = 0; what < KEPT; what++)
-		if (wanted[what])
-			restore(saver, what, file_of(config, what));
+	for (enum state_part part = 0; part < STATE_PARTS; part++)
+		if (wanted[part])
+			restore(saver, part, file_of(config, part));
 }
 
 /* ---- saving ---- */
@@ -178,25 +180,25 @@ static void make_folder_of(const char *file)
 	mkdir(folder, 0700);
 }
 
-static void begin(struct state_saver *saver, enum what what, const char *file)
+static void begin(struct state_saver *saver, enum state_part part, const char *file)
 {
 	const char *const known[] = { "known", "export", file, NULL };
 	const char *const settings[] = { "save", NULL };
 	char aside[CONFIG_TEXT + 8];
 
-	if (!*file || saver->broken[what] || saver->child[what])
+	if (!*file || saver->broken[part] || saver->child[part])
 		return;
 	make_folder_of(file);
 	snprintf(aside, sizeof(aside), "%s.new", file);
-	snprintf(saver->file[what], sizeof(saver->file[what]), "%s", file);
-	saver->child[what] = what == KEPT_KNOWN ? run_self(known, NULL) : run_self(settings, aside);
-	if (saver->child[what] < 0) {
+	snprintf(saver->file[part], sizeof(saver->file[part]), "%s", file);
+	saver->child[part] = part == KNOWN_SOURCES ? run_self(known, NULL) : run_self(settings, aside);
+	if (saver->child[part] < 0) {
 		log_line(LOG_ERR, "cannot start a process to write %s: %s", file, strerror(errno));
-		saver->child[what] = 0;
+		saver->child[part] = 0;
 	}
 }
 
-/* `known export` renames by itself; `save` wrote to its standard output. */
+/* `known export` renames its file itself; `save` has written to its standard output. */
 static int put_in_place(const char *file)
 {
 	char aside[CONFIG_TEXT + 8];
@@ -211,26 +213,26 @@ static int put_in_place(const char *file)
 	return rc;
 }
 
-static void end(struct state_saver *saver, enum what what, int status)
+static void end(struct state_saver *saver, enum state_part part, int status)
 {
-	const char *file = saver->file[what];
+	const char *file = saver->file[part];
 	int rc = WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -EIO;
 
-	saver->child[what] = 0;
-	if (!rc && what == KEPT_SETTINGS)
+	saver->child[part] = 0;
+	if (!rc && part == SETTINGS)
 		rc = put_in_place(file);
 	if (rc)
-		log_line(LOG_ERR, "cannot write %s: %s; what it held stays", file,
-			 rc == -EIO ? "see above" : strerror(-rc));
+		log_line(LOG_ERR, "cannot write %s: %s; the file keeps its old content", file,
+			 rc == -EIO ? "the reason is above" : strerror(-rc));
 }
 
 static void reap(struct state_saver *saver, int flags)
 {
 	int status;
 
-	for (enum what what = 0; what < KEPT; what++)
-		if (saver->child[what] && waitpid(saver->child[what], &status, flags) > 0)
-			end(saver, what, status);
+	for (enum state_part part = 0; part < STATE_PARTS; part++)
+		if (saver->child[part] && waitpid(saver->child[part], &status, flags) > 0)
+			end(saver, part, status);
 }
 
 void state_saver_child_ended(struct state_saver *saver)
@@ -243,8 +245,8 @@ void state_saver_look(struct state_saver *saver, const struct config *config)
 	if (now_ns() < saver->next_ns)
 		return;
 	saver->next_ns = now_ns() + config->save_every_ns;
-	for (enum what what = 0; what < KEPT; what++)
-		begin(saver, what, file_of(config, what));
+	for (enum state_part part = 0; part < STATE_PARTS; part++)
+		begin(saver, part, file_of(config, part));
 }
 
 void state_saver_finish(struct state_saver *saver, const struct config *config)
@@ -253,11 +255,11 @@ void state_saver_finish(struct state_saver *saver, const struct config *config)
 	struct maps maps;
 
 	reap(saver, 0);
-	/* After `detach all` there is nothing to be kept, and the files are not emptied. */
+	/* After `detach all` there is no state to save. The files keep what they have. */
 	if (maps_open(&maps, MAPS_READ, ignored))
 		return;
 	maps_close(&maps);
-	for (enum what what = 0; what < KEPT; what++)
-		begin(saver, what, file_of(config, what));
+	for (enum state_part part = 0; part < STATE_PARTS; part++)
+		begin(saver, part, file_of(config, part));
 	reap(saver, 0);
 }
