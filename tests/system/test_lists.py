@@ -321,7 +321,7 @@ def test_guards(lab):
     lab.use_ipv6()
     lab.attach()
     lab.weir("allow", "add", "198.51.100.7", "2001:db8:9::/48")
-    refused = (("0.0.0.0/0", "every address"), ("::/0", "everybody"), (NEAR4, "address of this host"),
+    refused = (("0.0.0.0/0", "every address"), ("::/0", "every address"), (NEAR4, "address of this host"),
                ("192.0.2.0/24", f"covers {NEAR4}"), (NEAR6, "address of this host"),
                ("2001:db8::/64", f"covers {NEAR6}"), ("198.51.100.7", "allow list"),
                ("198.51.100.0/24", "198.51.100.7/32"), ("2001:db8:8::/46", "2001:db8:9::/48"))
