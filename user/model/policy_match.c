@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpf/pure/class.h"
 #include "user/model/policy_match.h"
 
 bool match_same_class(const struct weir_limit_spec *a, const struct weir_limit_spec *b)
@@ -86,7 +87,7 @@ struct prefix limit_source(const struct weir_limit *limit, const struct prefix *
 	struct prefix source = { .hi = address->hi, .lo = address->lo, .length = 128 };
 
 	if (limit->serial)
-		source.length = prefix_is_v4(&source) ? 96 + limit->v4_bits : limit->v6_bits;
+		source.length = source_bits(limit, !prefix_is_v4(&source));
 	prefix_mask(&source);
 	return source;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Everything that the operator has set: limits, budgets, cookie rules, allow and block entries.
- * All front ends share this model: commands and `restore` edit it, state/maps_settings.c reads
+ * All front ends share this model: commands and `restore` edit it, state/side_settings.c reads
  * it from the maps and writes back only what differs.
  */
 #ifndef WEIR_MODEL_SETTINGS_H

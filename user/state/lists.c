@@ -253,6 +253,7 @@ int lists_finish(const struct maps *maps, const struct list_change *changes, siz
 		 char *err)
 {
 	struct prefixes all = { 0 };
+	char why[ERR_LEN];
 	int rc = 0;
 
 	for (size_t i = 0; i < count && !rc; i++) {
@@ -262,9 +263,13 @@ int lists_finish(const struct maps *maps, const struct list_change *changes, siz
 			     "renamed: %s; the next command tries again", changes[i].name,
 			     list_strerror(rc));
 	}
-	if (!rc)
-		rc = lists_read_union(&all, err);
-	if (!rc)
+	if (rc)
+		return rc;
+	rc = lists_read_union(&all, why);
+	if (rc)
+		fail(err, -rc, "the lists are in force, but the hints of those before cannot be cleared, "
+		     "which costs time until the next change: %.100s", why);
+	else
 		hints_for_set(maps->hints, &all, false);
 	prefixes_free(&all);
 	return rc;

@@ -71,6 +71,8 @@ static int read_lone(const struct maps *maps, struct xdp_multiprog *all, struct 
 	int ours;
 
 	programs->lone = xdp_program__id(xdp_multiprog__main_prog(all));
+	if (!programs->lone)	/* libxdp could not open it */
+		return -EIO;
 	ours = is_ours(maps, programs->lone, programs->lone_name, sizeof(programs->lone_name));
 	if (ours > 0)
 		programs->ours = programs->lone;
@@ -93,7 +95,8 @@ static int read_dispatched(const struct maps *maps, struct xdp_multiprog *all,
 		else
 			programs->others++;
 	}
-	return 0;
+	/* A dispatcher has programs; libxdp shows none where it could not read the BTF. */
+	return programs->ours || programs->others ? 0 : -EIO;
 }
 
 int programs_read(const struct maps *maps, uint32_t ifindex, struct programs *programs)

@@ -144,9 +144,6 @@ struct side {
 	int fd[SIDE_MAPS];	/* -1: not opened; policy and blockset get new maps instead */
 };
 
-static const enum side_map opened[] = { SIDE_allow, SIDE_block, SIDE_hosts, SIDE_scopes };
-#define OPENED	(sizeof(opened) / sizeof(*opened))
-
 static void side_init(struct side *side, uint32_t number)
 {
 	side->number = number;
@@ -173,13 +170,13 @@ static uint32_t count_hosts(const struct entries *block)
 /* Opens what the side has. */
 static int side_open_all(struct side *side, const struct maps *maps, char *err)
 {
-	for (size_t i = 0; i < OPENED; i++) {
-		int fd = side_open(maps, opened[i], side->number);
+	for (int kind = 0; kind < SIDE_MAPS; kind++) {
+		int fd = side_is_replaced(kind) ? -1 : side_open(maps, kind, side->number);
 
-		if (fd < 0)
+		if (fd < 0 && !side_is_replaced(kind))
 			return fail(err, -fd, "cannot open map %s of the settings in force: %s",
-				    map_names[side_outer(opened[i])], strerror(-fd));
-		side->fd[opened[i]] = fd;
+				    map_names[side_outer(kind)], strerror(-fd));
+		side->fd[kind] = fd;
 	}
 	return 0;
 }
@@ -187,25 +184,25 @@ static int side_open_all(struct side *side, const struct maps *maps, char *err)
 /* Makes maps that are in no side yet. @hosts: for so many entries. */
 static int side_make_all(struct side *side, uint32_t hosts, char *err)
 {
-	for (size_t i = 0; i < OPENED; i++) {
-		int fd = side_create(opened[i], hosts);
+	for (int kind = 0; kind < SIDE_MAPS; kind++) {
+		int fd = side_is_replaced(kind) ? -1 : side_create(kind, hosts);
 
-		if (fd < 0)
+		if (fd < 0 && !side_is_replaced(kind))
 			return fail(err, -fd, "cannot create map %s for the new settings: %s",
-				    map_names[side_outer(opened[i])], strerror(-fd));
-		side->fd[opened[i]] = fd;
+				    map_names[side_outer(kind)], strerror(-fd));
+		side->fd[kind] = fd;
 	}
 	return 0;
 }
 
 static int side_put_all(const struct side *side, const struct maps *maps, char *err)
 {
-	for (size_t i = 0; i < OPENED; i++) {
-		int rc = side_put(maps, opened[i], side->number, side->fd[opened[i]]);
+	for (int kind = 0; kind < SIDE_MAPS; kind++) {
+		int rc = side->fd[kind] < 0 ? 0 : side_put(maps, kind, side->number, side->fd[kind]);
 
 		if (rc)
 			return fail(err, -rc, "cannot put map %s of the new settings into its place: "
-				    "%s", map_names[side_outer(opened[i])], strerror(-rc));
+				    "%s", map_names[side_outer(kind)], strerror(-rc));
 	}
 	return 0;
 }

@@ -184,7 +184,6 @@ static int put_empty(const struct maps *maps, enum side_map kind, char *err)
 
 int side_fill_first(const struct maps *maps, char *err)
 {
-	static const enum side_map empty[] = { SIDE_allow, SIDE_block, SIDE_hosts, SIDE_scopes };
 	struct weir_policy *policy = calloc(1, sizeof(*policy));
 	int rc;
 
@@ -192,8 +191,9 @@ int side_fill_first(const struct maps *maps, char *err)
 		return fail(err, ENOMEM, "out of memory: an empty policy takes %zu KiB",
 			    sizeof(*policy) / 1024);
 	rc = policy_compile(policy, err);
-	for (size_t i = 0; i < sizeof(empty) / sizeof(*empty) && !rc; i++)
-		rc = put_empty(maps, empty[i], err);
+	for (int kind = 0; kind < SIDE_MAPS && !rc; kind++)
+		if (!side_is_replaced(kind))
+			rc = put_empty(maps, kind, err);
 	if (!rc)
 		rc = side_put_policy(maps, 0, policy, err);
 	free(policy);

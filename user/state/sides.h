@@ -16,6 +16,12 @@ enum side_map {
 	SIDE_MAPS,
 };
 
+/* Kinds whose map is replaced as a whole by a new one; the maps of others are written to. */
+static inline bool side_is_replaced(enum side_map kind)
+{
+	return kind == SIDE_policy || kind == SIDE_blockset;
+}
+
 /* The outer map of a kind: its fd is in struct maps, its name in map_names. */
 enum map_id side_outer(enum side_map kind);
 

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Calls that fail beneath the tool: a message that names what failed, and nothing half done.
+
+strace makes one call in turn fail, or all requests for memory from one on.
+"""
+import pathlib
+import re
+import tempfile
+
+from stage import PINS, WEIR, check, demand, run_tests, skip
+
+CREATES = re.compile(r"bpf\(BPF_MAP_CREATE\b")
+OPENS = re.compile(r"bpf\((BPF_OBJ_GET|BPF_MAP_GET_FD_BY_ID)\b")
+LOOKS = re.compile(r"bpf\((BPF_PROG_GET_FD_BY_ID|BPF_OBJ_GET_INFO_BY_FD)\b")
+SAYS_WHY = re.compile(r"weir: \S")
+MANY_ENTRIES = 4000         # more than malloc() has room for without a request to the kernel
+LOADER = "MAP_DENYWRITE"    # the requests of the dynamic loader, which come first
+START = 6                   # requests behind it that the C library makes before main()
+
+
+def trace(lab, words, calls, *options):
+    """Runs weir under strace. Returns it, and its calls of these names."""
+    with tempfile.NamedTemporaryFile("r") as log:
+        done = lab.near.run("strace", "-qq", "-o", log.name, "-e", f"trace={calls}", *options, WEIR,
+                            *words, expect=None, env={"ASAN_OPTIONS": "detect_leaks=0"})
+        return done, log.read().splitlines()
+
+
+def strace_works(lab, what):
+    done = lab.near.run("strace", "-qq", "-o", "/dev/null", "true", expect=None)
+    if done.status:
+        skip(what, f"strace may not trace here: {done.err.strip()}")
+    return done.status == 0
+
+
+def is_clear(done):
+    """Done, or failed with a message that says something."""
+    return done.status == 0 or (done.status == 1 and SAYS_WHY.match(done.err))
+
+
+def report(what, wrong, failed, tries):
+    check(not wrong and failed, what, "; ".join(wrong[:3]) or f"{failed} of {tries} failed")
+
+
+def fail_each(lab, what, words, kind, before, after):
+    """Each bpf() call of this kind in turn says that there is no memory.
+
+    @before: makes the state to start from; @after(done): what is wrong now, or None.
+    """
+    before()
+    done, calls = trace(lab, words, "bpf")
+    demand(done.status == 0, str(done))
+    wrong, failed = [], 0
+    numbers = [number for number, call in enumerate(calls, 1) if kind.match(call)]
+    for number in numbers:
+        before()
+        done, _ = trace(lab, words, "bpf", "-e", f"inject=bpf:error=ENOMEM:when={number}")
+        failed += done.status != 0
+        why = after(done) if is_clear(done) else "no message"
+        if why:
+            wrong.append(f"call {number}: {why} after {done}")
+    report(what, wrong, failed, len(numbers))
+
+
+def end_memory(lab, what, words, before):
+    """From each request for memory of the process on, the kernel refuses all of them.
+
+    strace counts the calls of each name apart, so each has its own number to begin with.
+    """
+    before()
+    done, calls = trace(lab, words, "mmap,brk")
+    demand(done.status == 0, str(done))
+    first = START + max(number for number, call in enumerate(calls, 1) if LOADER in call)
+    wrong, failed = [], 0
+    for number in range(first, len(calls) + 1):
+        before()
+        before_it = [call.split("(")[0] for call in calls[:number - 1]]
+        done, _ = trace(lab, words, "mmap,brk", *(
+            word for name in ("mmap", "brk") for word in
+            ("-e", f"inject={name}:error=ENOMEM:when={before_it.count(name) + 1}+")))
+        failed += done.status != 0
+        if not is_clear(done):
+            wrong.append(f"from request {number} of {len(calls)} on: {done}")
+    report(what, wrong, failed, len(calls) + 1 - first)
+
+
+def test_attach_whose_memory_ends(lab):
+    """The first attach allocates the policy, 3 MB."""
+    what = "attach whose memory ends at any request: a message"
+    if not strace_works(lab, what):
+        return
+
+    def before():
+        if lab.prog_id() or PINS.exists():
+            lab.weir("detach", "all", expect=None)
+
+    lab.up()
+    end_memory(lab, what, ("attach", "dev", "near0"), before)
+    before()
+
+
+def test_change_whose_memory_ends(lab):
+    """A change reads all entries before it adds one."""
+    what = f"a change of {MANY_ENTRIES} entries whose memory ends: a message"
+    if not strace_works(lab, what):
+        return
+    lab.attach()
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write("".join(f"block add 10.{i >> 8}.{i & 255}.0/24\n" for i in range(MANY_ENTRIES)))
+        file.flush()
+        lab.weir("restore", file.name)
+    end_memory(lab, what, ("block", "add", "203.0.113.9"), lambda: None)
+
+
+def test_message_names_the_map(lab):
+    """The message is of the map that could not be made, not of all that was to be done."""
+    what = "limit set with a map that cannot be made: the message names it"
+    if not strace_works(lab, what):
+        return
+    lab.attach()
+
+    def before():
+        lab.weir("limit", "flush", expect=None)
+
+    def after(done):
+        named = done.status == 0 or "cannot create" in done.err
+        return None if named else "the message names no map"
+
+    fail_each(lab, what, ("limit", "set", "from", "192.0.2.0/24", "rate", "10pps"), CREATES, before,
+              after)
+    fail_each(lab, what + ", of a limit for all", ("limit", "set", "rate", "10pps"), CREATES,
+              before, after)
+
+
+def test_list_that_cannot_be_opened(lab):
+    """Left out of the union, a list would be left out of the block set without a word."""
+    what = "list load while any map cannot be opened: the other list stays in force"
+    if not strace_works(lab, what):
+        return
+    lab.attach()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, prefix in (("other", "203.0.113.0/24"), ("old", "198.51.100.0/24"),
+                             ("new", "198.51.101.0/24")):
+            pathlib.Path(folder, name).write_text(f"{prefix}\n")
+        lab.weir("list", "load", "other", "file", f"{folder}/other")
+
+        def before():
+            lab.weir("list", "load", "turn", "file", f"{folder}/old", expect=None)
+
+        def after(done):
+            held = [lab.read("check", address)["reason"] == "blocklist" for address in
+                    ("203.0.113.1", "198.51.100.1", "198.51.101.1")]
+            in_force = done.status == 0 or re.search("(is|are) in force", done.err)
+            wanted = [True, False, True] if in_force else [True, True, False]
+            return None if held == wanted else f"other, old, new are held back: {held}"
+
+        words = ("list", "load", "turn", "file", f"{folder}/new")
+        fail_each(lab, what, words, OPENS, before, after)
+
+
+def test_detach_that_cannot_look(lab):
+    """A program that cannot be looked at is not one that is gone."""
+    what = "detach with any look at the programs failing: all or nothing"
+    if not strace_works(lab, what):
+        return
+
+    def before():
+        lab.weir("attach", "dev", "near0", expect=None)
+
+    def after(done):
+        left = bool(lab.prog_id()), PINS.exists()
+        return None if left == (done.status != 0,) * 2 else f"program and pins: {left}"
+
+    lab.up()
+    fail_each(lab, what, ("detach", "dev", "near0"), LOOKS, before, after)
+    lab.weir("detach", "all", expect=None)
+
+
+if __name__ == "__main__":
+    run_tests(__name__)
