@@ -129,8 +129,8 @@ static void test_chosen_keys(struct check *check)
 	}
 	started = (clock() - started) / CLOCKS_PER_SEC;
 	CHECK(check, !other_place, "%zu keys would not have collided", other_place);
-	CHECK(check, table.count == CHOSEN && table.room <= 1U << SLOT_BITS, "%zu keys in %zu slots",
-	      table.count, table.room);
+	CHECK(check, table.count == CHOSEN && table.room <= 1U << SLOT_BITS,
+	      "%zu keys in %zu slots", table.count, table.room);
 	for (uint64_t i = 0; i < CHOSEN; i++) {
 		struct hash_key key = key_at(i << SLOT_BITS | 77);
 		size_t one = hash_table_probes(&table, &key);

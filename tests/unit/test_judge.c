@@ -433,7 +433,7 @@ static void test_network_share(struct check *check)
 	CHECK(check, banned == 1, "12 times its share, and spared by the share of a calm budget");
 	bench_close(&bench);
 
-	/* Both are short: losses at the generous one are not judged by the share of the tight one. */
+	/* Both are short: drops by the generous one are not judged by the share of the other. */
 	states[1].pressed_ns = now - S / 2;
 	CHECK(check, share_at(states, 3, 500) == 100000, "two budgets under pressure: %llu",
 	      (unsigned long long)share_at(states, 3, 500));

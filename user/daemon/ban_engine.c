@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Brings the judge what he needs to see, and carries out what he decides. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +12,8 @@
 #include "user/host/log.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
-#include "user/model/reasons.h"
 #include "user/model/policy.h"
+#include "user/model/reasons.h"
 #include "user/model/units.h"
 #include "user/state/device.h"
 #include "user/state/judgements.h"
@@ -24,33 +23,34 @@
 #include "user/state/side_settings.h"
 #include "user/state/tables.h"
 
-#define LINES_MOST		50	/* judgements in the journal in one window; the rest as a sum */
-#define RECORDS_MOST		512	/* and in the ring */
-#define EXPIRE_EVERY_NS		(10 * NS_PER_S)	/* bans that have ended are only untidy */
-#define COUNT_ONE_BY_ONE	(1U << 16)	/* addresses of a prefix; more: read the whole table */
+#define LINES_MOST		50	/* lines in one window; the other judgements are counted */
+#define RECORDS_MOST		512	/* records of judgements in one window */
+#define EXPIRE_EVERY_NS		(10 * NS_PER_S)	/* ended bans have no effect, but take room */
+#define COUNT_ONE_BY_ONE	(1U << 16)	/* addresses; else all known sources are read */
 
-/* Packets by reason, of all devices. */
+/* Packets dropped by all devices, by reason. */
 struct drops {
 	uint64_t packets[WEIR_REASON_MAX];
 };
 
-/* What the judge must know of a limit. */
-struct held_limit {
+/* A limit by its serial, as the keys of buckets name it. */
+struct limit_by_serial {
 	uint32_t serial;
-	const struct weir_limit *limit;
-	uint64_t pps;
+	const struct weir_limit *limit;	/* in the mapped policy: valid during one look */
+	uint64_t pps;			/* 0: a limit of bits */
 };
 
 struct ban_engine {
 	struct judge *judge;
-	bool started;
-	struct drops drops, logged;	/* at the last look, in the last line */
+	bool started;			/* the judge has learnt what was decided before */
+	struct drops drops;		/* at the last look */
+	struct drops logged;		/* when the last line about drops was logged */
 	uint64_t logged_ns, expire_ns;
 	uint64_t looked_ns;		/* when the present window began; 0: the first look */
-	uint64_t judgement;		/* the number of the last one that was seen */
-	struct held_limit limits[WEIR_LIMITS];
+	uint64_t judgement;		/* the number of the last judgement that the judge knows */
+	struct limit_by_serial limits[WEIR_LIMITS];
 	size_t limit_count;
-	const struct held_limit *last;	/* most sources have the same */
+	const struct limit_by_serial *last;	/* found last: most sources have the same limit */
 };
 
 struct ban_engine *ban_engine_new(void)
@@ -76,7 +76,7 @@ void ban_engine_free(struct ban_engine *engine)
 	free(engine);
 }
 
-/* ---- what was judged before ---- */
+/* ---- earlier judgements ---- */
 
 static void log_judgement(const struct weir_judgement *judgement)
 {
@@ -91,7 +91,10 @@ static void log_judgement(const struct weir_judgement *judgement)
 	log_line(level, "%s %s: %s", judgement_name(judgement->kind), text, why);
 }
 
-/* Judgements that others have written since: a person's, who undid a ban. */
+/*
+ * Gives the judge the judgements that it does not know: bans that an operator has undone since, or
+ * with @all everything in the ring.
+ */
 static int learn(struct ban_engine *engine, const struct maps *maps, bool all, char *err)
 {
 	struct weir_judgement *list;
@@ -115,7 +118,7 @@ static int learn(struct ban_engine *engine, const struct maps *maps, bool all, c
 	return rc;
 }
 
-/* After a start: from the ring, and from the bans that run. */
+/* The ring has strikes and undone bans, the block entries have the bans that still run. */
 static int start(struct ban_engine *engine, const struct maps *maps, char *err)
 {
 	struct settings settings;
@@ -135,11 +138,11 @@ static int start(struct ban_engine *engine, const struct maps *maps, char *err)
 	return rc;
 }
 
-/* ---- looking ---- */
+/* ---- reading the counters of a window ---- */
 
 static int by_serial(const void *a, const void *b)
 {
-	const struct held_limit *x = a, *y = b;
+	const struct limit_by_serial *x = a, *y = b;
 
 	return x->serial < y->serial ? -1 : x->serial > y->serial;
 }
@@ -153,7 +156,7 @@ static void note_limits(struct ban_engine *engine, const struct weir_policy *pol
 
 		if (!spec->used)
 			continue;
-		engine->limits[engine->limit_count++] = (struct held_limit){
+		engine->limits[engine->limit_count++] = (struct limit_by_serial){
 			.serial = policy->limit[i].serial, .limit = &policy->limit[i],
 			.pps = spec->rate_packets && spec->per_s ?
 				       (spec->rate_packets + spec->per_s - 1) / spec->per_s : 0,
@@ -162,27 +165,27 @@ static void note_limits(struct ban_engine *engine, const struct weir_policy *pol
 	qsort(engine->limits, engine->limit_count, sizeof(*engine->limits), by_serial);
 }
 
-static int see_bucket(const struct weir_bucket_key *key, const struct weir_bucket *bucket, void *arg)
+static int see_bucket(const struct weir_bucket_key *key, const struct weir_bucket *bucket,
+		      void *arg)
 {
 	struct ban_engine *engine = arg;
 	struct judge_source source = { .key = *key, .passed = bucket->passed,
 				       .dropped = bucket->dropped };
 	struct prefix address = { .hi = key->hi, .lo = key->lo, .length = 128 };
-	struct held_limit wanted = { .serial = key->serial };
+	struct limit_by_serial wanted = { .serial = key->serial };
 
 	if (!bucket->dropped)
 		return 0;
 	if (!engine->last || engine->last->serial != key->serial)
 		engine->last = bsearch(&wanted, engine->limits, engine->limit_count,
 				     sizeof(*engine->limits), by_serial);
-	if (!engine->last)	/* the limit was removed since */
+	if (!engine->last)	/* the limit has been removed */
 		return 0;
 	source.limit_pps = engine->last->pps;
 	source.prefix = limit_source(engine->last->limit, &address);
 	return judge_source(engine->judge, &source);
 }
 
-/* The smallest share that any budget under pressure gives a network, as packets a second. */
 static uint64_t network_share(const struct maps *maps, const struct weir_policy *policy,
 			      uint64_t since_ns)
 {
@@ -232,8 +235,8 @@ static int count_drops(const struct maps *maps, struct drops *drops)
 	return 0;
 }
 
-/* Counters begin anew when a device is attached for the first time. */
-static uint64_t since(uint64_t before, uint64_t now)
+/* A counter begins again at 0 when its device is attached for the first time. */
+static uint64_t increase(uint64_t before, uint64_t now)
 {
 	return now > before ? now - before : 0;
 }
@@ -244,10 +247,12 @@ static void log_drops(struct ban_engine *engine, const struct config *config)
 	uint64_t now = now_ns(), all = 0;
 	size_t at = 0;
 
-	if (!config->log_drops_ns || now + config->window_ns / 2 < engine->logged_ns + config->log_drops_ns)
+	/* Half a window early rather than half a window late. */
+	if (!config->log_drops_ns ||
+	    now + config->window_ns / 2 < engine->logged_ns + config->log_drops_ns)
 		return;
 	for (int i = 0; i < WEIR_REASON_MAX; i++) {
-		uint64_t packets = since(engine->logged.packets[i], engine->drops.packets[i]);
+		uint64_t packets = increase(engine->logged.packets[i], engine->drops.packets[i]);
 
 		all += packets;
 		if (packets && at < sizeof(text))
@@ -262,7 +267,7 @@ static void log_drops(struct ban_engine *engine, const struct config *config)
 	engine->logged_ns = now;
 }
 
-/* ---- deciding: what the judge asks back ---- */
+/* ---- questions of the judge ---- */
 
 static bool is_known(void *ctx, const struct prefix *source)
 {
@@ -299,7 +304,7 @@ static uint64_t count_known(void *ctx, const struct prefix *prefix)
 	return inside.count;
 }
 
-/* ---- carrying out ---- */
+/* ---- carrying out decisions ---- */
 
 static int add_bans(struct settings *is, const struct decisions *decisions)
 {
@@ -323,9 +328,9 @@ static int add_bans(struct settings *is, const struct decisions *decisions)
 	return rc;
 }
 
-/* The worst one by one, the others as a number: a flood must not become one of lines. */
-static int record(struct ban_engine *engine, const struct maps *maps, const struct decisions *decisions,
-		  char *err)
+/* The worst offenders have a line each, the others are counted: a flood must not flood the log. */
+static int record(struct ban_engine *engine, const struct maps *maps,
+		  const struct decisions *decisions, char *err)
 {
 	size_t count = decisions->count < RECORDS_MOST ? decisions->count : RECORDS_MOST;
 	struct weir_judgement *list = calloc(count + 1, sizeof(*list));
@@ -342,7 +347,7 @@ static int record(struct ban_engine *engine, const struct maps *maps, const stru
 		log_line(LOG_WARNING, "and %zu more judgements at once; `weir show bans` and "
 			 "`weir ban-log` list them", decisions->count - LINES_MOST);
 	if (decisions->put_off)
-		log_line(LOG_WARNING, "%llu bans put off: there are most_bans already",
+		log_line(LOG_WARNING, "%llu bans were not made: most_bans is reached",
 			 (unsigned long long)decisions->put_off);
 	rc = judgements_append(maps, list, count, err);
 	if (!rc && count)
@@ -371,16 +376,53 @@ static int judge_and_ban(struct ban_engine *engine, struct maps *maps, const str
 	return rc;
 }
 
-/* With the settings as they are under the lock: an allow entry of this very second counts. */
+static void sum_drops(const struct drops *before, const struct drops *now,
+		      struct judge_world *world)
+{
+	for (int i = 0; i < WEIR_REASON_MAX; i++)
+		world->dropped += increase(before->packets[i], now->packets[i]);
+	world->turned_away =
+		increase(before->packets[WEIR_DROP_SHED], now->packets[WEIR_DROP_SHED]) +
+		increase(before->packets[WEIR_DROP_SHARE], now->packets[WEIR_DROP_SHARE]);
+}
+
+/* Decides by @was, the settings under the writers' lock. */
+static int decide_and_ban(struct ban_engine *engine, struct maps *maps, const struct settings *was,
+			  const struct drops *before, char *err)
+{
+	struct prefixes addresses = { 0 }, networks = { 0 };
+	struct settings is = { 0 };
+	struct known known = { 0 };
+	struct judge_world world = {
+		.allow = &is.allow, .block = &is.block, .host_addresses = &addresses,
+		.host_networks = &networks, .is_known = is_known, .count_known = count_known,
+		.ctx = &known,
+	};
+	int rc = 0;
+
+	if (settings_copy(&is, was) || host_read(&addresses, &networks))
+		rc = fail(err, ENOMEM, "out of memory");
+	if (!rc)
+		rc = known_open(maps, &known, err);
+	if (!rc) {
+		entries_expire(&is.block, now_ns());
+		sum_drops(before, &engine->drops, &world);
+		rc = judge_and_ban(engine, maps, was, &is, &world, err);
+		known_close(&known);
+	}
+	settings_free(&is);
+	prefixes_free(&addresses);
+	prefixes_free(&networks);
+	return rc;
+}
+
+/*
+ * Takes the writers' lock and reads the settings again: an allow entry that was added a moment ago
+ * must count.
+ */
 static int act(struct ban_engine *engine, const struct drops *before, char *err)
 {
-	struct prefixes own = { 0 }, own_networks = { 0 };
-	struct settings was, is = { 0 };
-	struct judge_world world = {
-		.allow = &is.allow, .block = &is.block, .host_addresses = &own, .host_networks = &own_networks,
-		.is_known = is_known, .count_known = count_known,
-	};
-	struct known known = { 0 };
+	struct settings was;
 	struct maps maps;
 	int rc = maps_open(&maps, MAPS_WRITE, err);
 
@@ -388,38 +430,45 @@ static int act(struct ban_engine *engine, const struct drops *before, char *err)
 		return rc;
 	listen_reap(&maps);
 	rc = maps_read_settings(&maps, &was, err);
-	if (rc) {
-		maps_close(&maps);
-		return rc;
-	}
-	if (settings_copy(&is, &was) || host_read(&own, &own_networks))
-		rc = fail(err, ENOMEM, "out of memory");
-	if (!rc)
-		rc = known_open(&maps, &known, err);
 	if (!rc) {
-		entries_expire(&is.block, now_ns());
-		world.ctx = &known;
-		for (int i = 0; i < WEIR_REASON_MAX; i++)
-			world.dropped += since(before->packets[i], engine->drops.packets[i]);
-		world.turned_away =
-			since(before->packets[WEIR_DROP_SHED], engine->drops.packets[WEIR_DROP_SHED]) +
-			since(before->packets[WEIR_DROP_SHARE], engine->drops.packets[WEIR_DROP_SHARE]);
-		rc = judge_and_ban(engine, &maps, &was, &is, &world, err);
-		known_close(&known);
+		rc = decide_and_ban(engine, &maps, &was, before, err);
+		settings_free(&was);
 	}
-	settings_free(&is);
-	settings_free(&was);
-	prefixes_free(&own);
-	prefixes_free(&own_networks);
 	maps_close(&maps);
 	return rc;
 }
 
-int ban_engine_look(struct ban_engine *engine, const struct maps *maps, const struct config *config, char *err)
+/* ---- one look ---- */
+
+/* Shows the judge the counters of the window that ends at @now. */
+static int read_window(struct ban_engine *engine, const struct maps *maps, uint64_t now, char *err)
+{
+	const struct weir_policy *policy = maps_map_policy(maps, err);
+	uint64_t began = engine->looked_ns;
+	int rc;
+
+	if (!policy)
+		return -EIO;
+	note_limits(engine, policy);
+	rc = count_drops(maps, &engine->drops);
+	if (!rc) {
+		judge_begin(engine->judge, now);
+		engine->looked_ns = now;
+		rc = maps_each_bucket(maps, see_bucket, engine);
+	}
+	if (rc)
+		fail(err, -rc, "cannot read the counters and buckets: %s", strerror(-rc));
+	else
+		rc = see_networks(engine, maps, policy, began, err);
+	maps_unmap_policy(policy);
+	return rc;
+}
+
+int ban_engine_look(struct ban_engine *engine, const struct maps *maps,
+		    const struct config *config, char *err)
 {
 	struct drops before = engine->drops;
-	const struct weir_policy *policy;
-	uint64_t now = now_ns(), since_ns = engine->looked_ns;
+	uint64_t now = now_ns();
 	int rc = 0;
 
 	judge_set_rules(engine->judge, &config->judge);
@@ -429,19 +478,7 @@ int ban_engine_look(struct ban_engine *engine, const struct maps *maps, const st
 		rc = learn(engine, maps, false, err);
 	if (rc)
 		return rc;
-	policy = maps_map_policy(maps, err);
-	if (!policy)
-		return -EIO;
-	note_limits(engine, policy);
-	judge_begin(engine->judge, now);
-	rc = count_drops(maps, &engine->drops);
-	if (!rc)
-		rc = maps_each_bucket(maps, see_bucket, engine);
-	if (rc)
-		fail(err, -rc, "cannot read the counters and buckets: %s", strerror(-rc));
-	else
-		rc = see_networks(engine, maps, policy, since_ns, err);
-	maps_unmap_policy(policy);
+	rc = read_window(engine, maps, now, err);
 	if (!rc && (judge_is_due(engine->judge) || now >= engine->expire_ns)) {
 		engine->expire_ns = now + EXPIRE_EVERY_NS;
 		rc = act(engine, &before, err);

@@ -194,7 +194,7 @@ static void look(struct daemon *daemon, uint64_t began)
 
 	if (rc) {
 		if (!daemon->waiting_logged)
-			log_line(rc == -ENOENT ? LOG_INFO : LOG_ERR, "%s; the daemon is waiting", err);
+			log_line(rc == -ENOENT ? LOG_INFO : LOG_ERR, "%s; waiting", err);
 		daemon->waiting_logged = true;
 		return;
 	}

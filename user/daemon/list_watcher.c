@@ -21,7 +21,7 @@
 #include "user/state/session.h"
 #include "user/state/side_settings.h"
 
-#define REFRESH_NS	(5 * NS_PER_S)	/* a list that was loaded by hand is watched after so long */
+#define REFRESH_NS	(5 * NS_PER_S)	/* how soon a list loaded by hand is watched */
 #define FILES_MOST	LISTS_MAX
 #define CHANGES		(IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ATTRIB)
 

@@ -24,7 +24,7 @@ enum state_part { KNOWN_SOURCES, SETTINGS, STATE_PARTS };
 struct state_saver {
 	pid_t child[STATE_PARTS];		/* the process that writes it; 0: none */
 	char file[STATE_PARTS][CONFIG_TEXT];	/* the file that the process writes */
-	bool broken[STATE_PARTS];		/* it could not be restored, and must not be overwritten */
+	bool broken[STATE_PARTS];		/* not restored: must not be overwritten */
 	uint64_t next_ns;
 };
 
@@ -127,7 +127,8 @@ static bool is_from_before(const char *file, const struct maps *maps)
 {
 	struct stat st;
 
-	return *file && !stat(file, &st) && (uint64_t)st.st_mtim.tv_sec <= maps->meta.created_unix_s;
+	return *file && !stat(file, &st) &&
+	       (uint64_t)st.st_mtim.tv_sec <= maps->meta.created_unix_s;
 }
 
 static void restore(struct state_saver *saver, enum state_part part, const char *file)
@@ -138,8 +139,8 @@ static void restore(struct state_saver *saver, enum state_part part, const char 
 
 	saver->broken[part] = pid < 0 || !ended_well(pid);
 	if (saver->broken[part])
-		log_line(LOG_ERR, "cannot restore %s: the file is kept, and not written to until the "
-			 "daemon is started again", file);
+		log_line(LOG_ERR, "cannot restore %s: the file is kept, and not written to until "
+			 "the daemon is started again", file);
 	else
 		log_line(LOG_INFO, "restored %s from %s",
 			 part == KNOWN_SOURCES ? "known sources" : "settings", file);
@@ -156,9 +157,9 @@ void state_saver_restore(struct state_saver *saver, const struct config *config)
 		log_line(LOG_ERR, "%s", err);
 		return;
 	}
-	wanted[KNOWN_SOURCES] = is_from_before(config->known_file, &maps) && no_source_is_known(&maps);
-	wanted[SETTINGS] = is_from_before(config->settings_file, &maps) &&
-				nothing_is_set(&maps);
+	wanted[KNOWN_SOURCES] = is_from_before(config->known_file, &maps) &&
+				no_source_is_known(&maps);
+	wanted[SETTINGS] = is_from_before(config->settings_file, &maps) && nothing_is_set(&maps);
 	maps_close(&maps);
 	for (enum state_part part = 0; part < STATE_PARTS; part++)
 		if (wanted[part])
@@ -191,7 +192,8 @@ static void begin(struct state_saver *saver, enum state_part part, const char *f
 	make_folder_of(file);
 	snprintf(aside, sizeof(aside), "%s.new", file);
 	snprintf(saver->file[part], sizeof(saver->file[part]), "%s", file);
-	saver->child[part] = part == KNOWN_SOURCES ? run_self(known, NULL) : run_self(settings, aside);
+	saver->child[part] = part == KNOWN_SOURCES ? run_self(known, NULL) :
+						     run_self(settings, aside);
 	if (saver->child[part] < 0) {
 		log_line(LOG_ERR, "cannot start a process to write %s: %s", file, strerror(errno));
 		saver->child[part] = 0;

@@ -55,8 +55,8 @@ const struct config_key config_keys[] = {
 	  "and at least this part of all packets that budgets drop, in thousandths" },
 	{ "networks", "ban", CONFIG_DURATION, IN(judge.network.first_ban_ns), 1, YEAR_S, "1m",
 	  "how long the first ban of a network lasts; known sources in it still pass" },
-	{ "networks", "longest", CONFIG_DURATION, IN(judge.network.longest_ban_ns), 1, YEAR_S, "10m",
-	  "the longest ban of a network" },
+	{ "networks", "longest", CONFIG_DURATION, IN(judge.network.longest_ban_ns), 1, YEAR_S,
+	  "10m", "the longest ban of a network" },
 
 	{ "lists", "watch", CONFIG_FLAG, IN(watch), 0, 0, "yes",
 	  "whether a list is loaded again when its file changes, even a list loaded by hand" },
@@ -65,7 +65,7 @@ const struct config_key config_keys[] = {
 	{ "lists.load", "name", CONFIG_LIST_NAME, OF_LIST(name), 0, 0, NULL,
 	  "a list to load at the start, as `weir list load` does" },
 	{ "lists.load", "file", CONFIG_STRING, OF_LIST(file), 0, 0, NULL,
-	  "its file, an absolute path; a download should write another file and rename it to this" },
+	  "its file, an absolute path; a download should write another one and rename it" },
 	{ "lists.load", "format", CONFIG_LIST_FORMAT, OF_LIST(format), 0, 0, "auto",
 	  "auto, plain, ipsum, ndjson, ipset or nft" },
 	{ "lists.load", "skip_bad", CONFIG_FLAG, OF_LIST(skip_bad), 0, 0, "no",
@@ -86,7 +86,8 @@ const struct config_key config_keys[] = {
 
 	{ "http", "address", CONFIG_STRING, IN(http_address), 0, 0, "127.0.0.1",
 	  "the address at which the page and the metrics are served" },
-	{ "http", "port", CONFIG_NUMBER, IN(http_port), 0, 65535, "9108", "the TCP port of the page and the metrics; 0: they are not served" },
+	{ "http", "port", CONFIG_NUMBER, IN(http_port), 0, 65535, "9108",
+	  "the TCP port of the page and the metrics; 0: they are not served" },
 	{ 0 },
 };
 
@@ -190,7 +191,7 @@ void config_format(const struct config_key *key, const void *base, char *text, s
 	}
 }
 
-/* With @list: the defaults of the keys of a list, in it; else those of all other keys, in @config. */
+/* Those of the keys of a list, if @list is given; else those of all other keys. */
 static void set_defaults(struct config *config, struct config_list *list)
 {
 	char ignored[ERR_LEN];

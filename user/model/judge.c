@@ -3,12 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "bpf/pure/class.h"
 #include "user/model/judge_private.h"
 #include "user/model/units.h"
 
-#define SOURCES_MOST	(1U << 20)	/* watched at a time; limits hold for the others all the same */
-/* A budget's pressed_ns is written at most every 50 ms, by a clock that may lag by 10 ms. */
-#define PRESSED_SLACK_NS	(100 * NS_PER_MS)
+#define SOURCES_MOST	(1U << 20)	/* watched at a time; others are limited, not banned */
 
 /* A source that had packets dropped, as the last window left it. */
 struct watched_source {
@@ -149,7 +148,7 @@ uint64_t judge_network_share(const struct weir_budget_state *states, size_t coun
 	uint64_t largest = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (!states[i].pressed_ns || states[i].pressed_ns + PRESSED_SLACK_NS < since_ns)
+		if (!states[i].pressed_ns || !is_under_pressure(&states[i], since_ns))
 			continue;
 		for (int tier = 0; tier < WEIR_KNOWN; tier++) {
 			uint64_t ticks = states[i].share[tier];

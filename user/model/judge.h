@@ -19,7 +19,7 @@
 
 /* Documented with their units in model/config.c. */
 struct judge_rules {
-	bool enforce;			/* false: mode `judge`, which only says what would be banned */
+	bool enforce;			/* false: mode `judge`, which bans nothing */
 	uint64_t undo_ns, remember_ns;
 	uint64_t most_bans;
 	struct {
