@@ -13,7 +13,7 @@
 #include "user/model/units.h"
 #include "user/state/device.h"
 
-#define SAMPLES		301	/* one more than there are rates */
+#define SAMPLES		301	/* 300 rates are between them */
 #define STEP_NS		NS_PER_S
 #define BITS_PER_BYTE	8
 
@@ -84,7 +84,7 @@ static void *keep_history(void *arg)
 		history.next = (history.next + 1) % SAMPLES;
 		history.count += history.count < SAMPLES;
 		next_ns += STEP_NS;
-		if (next_ns < now_ns())		/* the machine slept: no hurry to make up for it */
+		if (next_ns < now_ns())		/* after a suspend missed samples are not made up for */
 			next_ns = now_ns() + STEP_NS;
 		until = (struct timespec){ next_ns / STEP_NS, next_ns % STEP_NS };
 		while (!history.stopping &&
@@ -124,16 +124,17 @@ void history_stop(void)
 	history.running = false;
 }
 
-/* ---- telling it ---- */
+/* ---- as JSON ---- */
 
-/* The @i-th sample, the oldest first. */
+/* Sample @i, counted from the oldest. */
 static const struct sample *sample_at(size_t i)
 {
 	return &history.at[(history.next + SAMPLES - history.count + i) % SAMPLES];
 }
 
-/* A counter is less than before when its device was detached in between. */
-static json_t *rate(uint64_t was, uint64_t is, const struct sample *from, const struct sample *to)
+/* A sum of counters is less than before if a device was detached in between. */
+static json_t *rate(uint64_t was, uint64_t is, const struct sample *from,
+		    const struct sample *to)
 {
 	double seconds = (to->time_ns - from->time_ns) / 1e9;
 

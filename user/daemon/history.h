@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The last five minutes, a sample a second: who opens the page in the middle of
- * a flood sees how it began. Kept by a thread, for all pages at once.
+ * The rates of the last five minutes, sampled once a second by a thread, for all open pages: a page
+ * that is opened in the middle of a flood shows how the flood began.
  */
 #ifndef WEIR_DAEMON_HISTORY_H
 #define WEIR_DAEMON_HISTORY_H
@@ -11,7 +11,7 @@
 int history_start(char *err);
 void history_stop(void);
 
-/* Packets and bits per second: in all, and by reason those that there were. */
+/* Bits per second in all; packets per second for each reason that was counted. */
 json_t *history_json(void);
 
 #endif

@@ -26,8 +26,8 @@
 #define REQUEST_BYTES	16384	/* head of a request and of its answer */
 #define BACKLOG		64
 /*
- * An answer is kept for twenty times as long as it took to make: however many
- * pages are open, each kind of answer takes at most a twentieth of one CPU.
+ * An answer is kept for twenty times as long as it took to make. However many pages are open, each
+ * kind of answer takes at most a twentieth of one CPU.
  */
 #define KEEP_TIMES	20
 #define KEEP_LEAST_NS	200000000ULL
@@ -38,15 +38,15 @@
 #define TEXT_TYPE	"text/plain; charset=utf-8"
 #define JSON_TYPE	"application/json"
 
-/* Nothing but our own files, no script or style in the page itself, no frame around it. */
+/* The browser loads only this server's files, runs no inline script, and shows no frame around. */
 #define POLICY                                                                      \
 	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " \
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-/* What is made for each request, and kept for a while. */
+/* An answer that is made on request, and kept for a while. */
 struct answer {
 	const char *path;
-	const char *command;	/* its JSON; NULL: see make */
+	const char *command;	/* the answer is the JSON of this command; NULL: that of make() */
 	char *(*make)(char *err);
 	const char *type;
 	char *body;
@@ -56,7 +56,7 @@ struct answer {
 static struct {
 	struct MHD_Daemon *daemon;
 	int socket;
-	char address[HOST_LEN];		/* as in a Host header */
+	char address[HOST_LEN];		/* as a Host header gives it */
 	bool loopback;
 	http_answer *answer;
 } server = { .socket = -1 };
@@ -88,7 +88,7 @@ static char *make_history(char *err)
 	return dump(history_json(), err);
 }
 
-/* A million bans would be a hundred megabytes of JSON, for a page that nobody could read. */
+/* A million bans would be a hundred megabytes of JSON, and more than a page can show. */
 static char *make_bans(char *err)
 {
 	struct snapshot snapshot;
@@ -107,9 +107,12 @@ static char *make_bans(char *err)
 
 #define METRICS_PATH	"/metrics"
 
+/* One path, two formats: find_answer() chooses by the request's Accept header. */
+static struct answer open_metrics = { METRICS_PATH, .make = make_open_metrics,
+				      .type = METRICS_TYPE_OPEN };
+
 static struct answer answers[] = {
 	{ METRICS_PATH, .make = make_metrics, .type = METRICS_TYPE_TEXT },
-	{ METRICS_PATH, .make = make_open_metrics, .type = METRICS_TYPE_OPEN },
 	{ "/api/history", .make = make_history, .type = JSON_TYPE },
 	{ "/api/status", "show status", .type = JSON_TYPE },
 	{ "/api/stats", "show stats", .type = JSON_TYPE },
@@ -127,10 +130,12 @@ static bool is_kept(const struct answer *answer, uint64_t now)
 {
 	uint64_t keep = answer->cost_ns * KEEP_TIMES;
 
-	return answer->body && now - answer->made_ns < (keep > KEEP_LEAST_NS ? keep : KEEP_LEAST_NS);
+	if (keep < KEEP_LEAST_NS)
+		keep = KEEP_LEAST_NS;
+	return answer->body && now - answer->made_ns < keep;
 }
 
-/* Only the server's one thread comes here. */
+/* Only the server's one thread calls this, so there is no lock. */
 static int refresh(struct answer *answer, char *err)
 {
 	uint64_t start = now_ns();
@@ -152,14 +157,23 @@ static int refresh(struct answer *answer, char *err)
 static struct answer *find_answer(struct MHD_Connection *connection, const char *path)
 {
 	const char *accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Accept");
-	bool open = accept && strstr(accept, "application/openmetrics-text");
 
-	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
-		if (strcmp(answers[i].path, path))
-			continue;
-		return !strcmp(path, METRICS_PATH) && open ? &answers[i + 1] : &answers[i];
-	}
+	if (!strcmp(path, METRICS_PATH) && accept && strstr(accept, "application/openmetrics-text"))
+		return &open_metrics;
+	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++)
+		if (!strcmp(answers[i].path, path))
+			return &answers[i];
 	return NULL;
+}
+
+static void forget_answers(void)
+{
+	free(open_metrics.body);
+	open_metrics.body = NULL;
+	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
+		free(answers[i].body);
+		answers[i].body = NULL;
+	}
 }
 
 /* ---- requests ---- */
@@ -186,7 +200,7 @@ static enum MHD_Result send_bytes(struct MHD_Connection *connection, unsigned in
 	MHD_add_response_header(response, "Content-Type", type);
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		MHD_add_response_header(response, "Allow", "GET, HEAD");
-	if (!strncmp(type, "application/openmetrics", 23) || !strcmp(type, METRICS_TYPE_TEXT))
+	if (!strcmp(type, METRICS_TYPE_OPEN) || !strcmp(type, METRICS_TYPE_TEXT))
 		MHD_add_response_header(response, "Vary", "Accept");
 	result = MHD_queue_response(connection, status, response);
 	MHD_destroy_response(response);
@@ -200,7 +214,7 @@ static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned int
 			  MHD_RESPMEM_MUST_COPY);
 }
 
-/* "localhost", "127.0.0.1:9108", "[::1]:9108": the name without the port. */
+/* Whether @host, with or without a port ("localhost", "[::1]:9108"), is @name. */
 static bool host_is(const char *host, const char *name)
 {
 	size_t length = strlen(name);
@@ -212,8 +226,8 @@ static bool host_is(const char *host, const char *name)
 }
 
 /*
- * A page from elsewhere may let its own name point to our loopback address and
- * then read from us as if from itself; but the name it asked for gives it away.
+ * DNS rebinding: a foreign page may let its own name resolve to this loopback address, and would
+ * then be allowed to read from here. The Host header still has that name.
  */
 static bool host_is_ours(struct MHD_Connection *connection)
 {
@@ -239,15 +253,15 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
 				 "only GET and HEAD: this page changes nothing\n");
 	if (!host_is_ours(connection))
 		return send_text(connection, MHD_HTTP_FORBIDDEN,
-				 "ask for localhost or the address: by another name a foreign page "
-				 "might be asking\n");
+				 "use localhost or the address: a request by another name might "
+				 "come from a foreign page\n");
 	file = web_find(path);
 	if (file)
 		return send_bytes(connection, MHD_HTTP_OK, file->type, file->bytes,
 				  file->end - file->bytes, MHD_RESPMEM_PERSISTENT);
 	answer = find_answer(connection, path);
 	if (!answer)
-		return send_text(connection, MHD_HTTP_NOT_FOUND, "there is nothing here\n");
+		return send_text(connection, MHD_HTTP_NOT_FOUND, "not found\n");
 	if (refresh(answer, err)) {
 		strncat(err, "\n", sizeof(err) - strlen(err) - 1);
 		return send_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, err);
@@ -295,7 +309,8 @@ static int start_listening(const char *address, uint16_t port, char *err)
 	else if (inet_pton(AF_INET6, address, &v6) == 1)
 		rc = listen_v6(&v6, port);
 	else
-		return fail(err, EINVAL, "http address %.40s: not an IPv4 or IPv6 address", address);
+		return fail(err, EINVAL, "http address %.40s: not an IPv4 or IPv6 address",
+			    address);
 	if (rc || listen(server.socket, BACKLOG))
 		return fail(err, errno, "cannot listen on %s port %u: %s%s", server.address, port,
 			    strerror(errno), errno == EADDRINUSE ?
@@ -315,7 +330,7 @@ static int start_server(char *err)
 					 MHD_OPTION_END);
 	if (!server.daemon)
 		return fail(err, EIO, "cannot start the HTTP server");
-	server.socket = -1;	/* closed by the server from now on */
+	server.socket = -1;	/* the server closes it */
 	return 0;
 }
 
@@ -325,7 +340,7 @@ int http_start(const char *address, uint16_t port, http_answer *answer, char *er
 	int rc = start_listening(address, port, err);
 
 	server.answer = answer;
-	/* Signals are for the daemon's own thread. */
+	/* The threads of the server inherit this mask: signals go to the daemon's own thread. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &was);
 	if (!rc)
@@ -347,8 +362,5 @@ void http_stop(void)
 		close(server.socket);
 	server.socket = -1;
 	history_stop();
-	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
-		free(answers[i].body);
-		answers[i].body = NULL;
-	}
+	forget_answers();
 }

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "user/state/device.h"
+#include "user/daemon/metrics.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
-#include "user/daemon/metrics.h"
 #include "user/model/reasons.h"
+#include "user/state/device.h"
 #include "user/state/snapshot.h"
 
 #define BITS_PER_BYTE	8
@@ -19,7 +19,7 @@ enum type { COUNTER, GAUGE, INFO };
 
 static const char *const type_names[] = { "counter", "gauge", "info" };
 
-/* Where it is written to, and the family whose samples come next. */
+/* The output, and the family of the samples that follow. */
 struct exposition {
 	FILE *to;
 	bool open_metrics;
@@ -32,7 +32,7 @@ struct label {
 
 #define LABELS(...) ((const struct label[]){ __VA_ARGS__ __VA_OPT__(,) { 0 } })
 
-/* OpenMetrics names a family without the suffix of its samples, the older format with it. */
+/* In OpenMetrics a family's name lacks the suffix of its samples; in the older format it has it. */
 static void family(struct exposition *out, enum type type, const char *name, const char *help)
 {
 	const char *suffix = type == COUNTER ? "_total" : type == INFO ? "_info" : "";
@@ -80,7 +80,7 @@ static void sample_real(struct exposition *out, const struct label *labels, doub
 	fprintf(out->to, "%.15g\n", value);
 }
 
-/* A family of one sample. */
+/* A family with one sample. */
 static void single(struct exposition *out, enum type type, const char *name, double value,
 		   const char *help)
 {
@@ -90,7 +90,7 @@ static void single(struct exposition *out, enum type type, const char *name, dou
 
 /* ---- devices ---- */
 
-/* The same name may be in use in two network namespaces, and must not be one series. */
+/* A name that two network namespaces use must not become one series. */
 static const char *device_label(const struct weir_device *device, char text[64])
 {
 	if (device->netns == own_netns())
@@ -104,7 +104,7 @@ static void print_attach_state(struct exposition *out, const struct snapshot *sn
 	char text[64];
 
 	family(out, GAUGE, "weir_device_attached",
-	       "1: weir's program is on the interface; 0: it was, and is gone.");
+	       "1: the interface has weir's program; 0: it had it, and the program is gone.");
 	for (size_t i = 0; i < snapshot->device_count; i++) {
 		const struct weir_device *device = &snapshot->devices[i].device;
 
@@ -113,7 +113,7 @@ static void print_attach_state(struct exposition *out, const struct snapshot *sn
 		       snapshot->devices[i].attached);
 	}
 	family(out, GAUGE, "weir_device_monitor",
-	       "1: in monitor mode, where nothing is dropped and all is counted.");
+	       "1: the interface is in monitor mode, which counts and drops nothing.");
 	for (size_t i = 0; i < snapshot->device_count; i++)
 		sample(out, LABELS({ "device", device_label(&snapshot->devices[i].device, text) }),
 		       snapshot->devices[i].device.monitor);
@@ -163,20 +163,20 @@ static void print_devices(struct exposition *out, const struct snapshot *snapsho
 
 	print_attach_state(out, snapshot);
 	print_counts(out, snapshot, PACKETS, "weir_packets",
-		     "Packets seen; each counts under exactly one reason. In monitor mode those with "
-		     "action drop passed all the same: weir_monitored_packets_total.");
+		     "Packets received; each counts under exactly one reason. Of those with action "
+		     "drop, weir_monitored_packets_total passed because of monitor mode.");
 	print_counts(out, snapshot, BYTES, "weir_bytes",
 		     "Bytes of these packets, on the wire without FCS.");
 	print_counts(out, snapshot, MONITORED_PACKETS, "weir_monitored_packets",
-		     "Packets that would have been dropped, and passed because of monitor mode.");
+		     "Packets that only passed because of monitor mode.");
 	print_counts(out, snapshot, MONITORED_BYTES, "weir_monitored_bytes",
 		     "Bytes of these packets.");
 	family(out, COUNTER, "weir_gate_exact_packets",
-	       "Packets that the gate sent on to their source's own bucket.");
+	       "Packets for which the gate did not suffice and the source's bucket decided.");
 	for (size_t i = 0; i < snapshot->device_count; i++)
 		sample(out, LABELS({ "device", device_label(&snapshot->devices[i].device, text) }),
 		       snapshot->devices[i].counters.exact);
-	family(out, COUNTER, "weir_buckets_created", "Entries made in the table of buckets.");
+	family(out, COUNTER, "weir_buckets_created", "Entries added to the table of buckets.");
 	for (size_t i = 0; i < snapshot->device_count; i++)
 		sample(out, LABELS({ "device", device_label(&snapshot->devices[i].device, text) }),
 		       snapshot->devices[i].counters.created);
@@ -190,20 +190,20 @@ static void print_tables(struct exposition *out, const struct snapshot *snapshot
 
 	snapshot_tables(snapshot, tables);
 	family(out, GAUGE, "weir_table_entries",
-	       "Entries in use. Buckets (sources near or over a limit) beyond 8000 are estimated from "
-	       "a part of the table to 2 percent at a million, known sources from 1/256.");
+	       "Entries in use. More than 8000 buckets (sources near or over a limit) are estimated "
+	       "from a part of the table, to 2 percent at a million; known sources from 1/256.");
 	for (size_t i = 0; i < SNAPSHOT_TABLES; i++)
 		sample(out, LABELS({ "table", tables[i].name }), tables[i].entries);
 	family(out, GAUGE, "weir_table_entries_highest",
-	       "The most entries that there ever were; of buckets and known, when somebody scraped.");
+	       "The most entries so far; for buckets and known, the most at any scrape.");
 	for (size_t i = 0; i < SNAPSHOT_TABLES; i++)
 		sample(out, LABELS({ "table", tables[i].name }), tables[i].most);
-	family(out, GAUGE, "weir_table_capacity", "Entries for which the table has room.");
+	family(out, GAUGE, "weir_table_capacity", "Entries that the table has room for.");
 	for (size_t i = 0; i < SNAPSHOT_TABLES; i++)
 		sample(out, LABELS({ "table", tables[i].name }), tables[i].capacity);
 	single(out, GAUGE, "weir_gate_saturation_ratio", snapshot->gate_share,
-	       "Share of the gate's cells that owe anything, estimated from 1/16 of them. Near 1 the "
-	       "gate no longer tells sources apart and each packet asks its bucket.");
+	       "Share of the gate's cells with a debt, estimated from 1/16 of them. Near 1 the gate "
+	       "no longer distinguishes sources, and every packet is decided by a bucket.");
 }
 
 static void print_blocks(struct exposition *out, const struct snapshot *snapshot)
@@ -211,8 +211,8 @@ static void print_blocks(struct exposition *out, const struct snapshot *snapshot
 	static const char *const origins[] = { "operator", "daemon" };
 
 	family(out, GAUGE, "weir_block_entries",
-	       "Block entries by who made them; kind ban has a deadline. Those past it count until the "
-	       "next change.");
+	       "Block entries by origin. Those of kind ban have a deadline; ended ones count until "
+	       "the next change.");
 	for (int origin = 0; origin < 2; origin++) {
 		sample(out, LABELS({ "origin", origins[origin] }, { "kind", "permanent" }),
 		       snapshot->tally.block[origin][0]);
@@ -225,29 +225,29 @@ static void print_lists(struct exposition *out, const struct snapshot *snapshot)
 {
 	const struct list_info *lists = snapshot->lists;
 
-	family(out, GAUGE, "weir_list_entries", "Prefixes in a loaded list.");
+	family(out, GAUGE, "weir_list_entries", "Prefixes in the loaded list.");
 	for (size_t i = 0; i < snapshot->list_count; i++) {
 		sample(out, LABELS({ "list", lists[i].name }, { "family", "ipv4" }),
 		       lists[i].current.v4_count);
 		sample(out, LABELS({ "list", lists[i].name }, { "family", "ipv6" }),
 		       lists[i].current.v6_count);
 	}
-	family(out, GAUGE, "weir_list_generation", "How often the list has been loaded and differed.");
+	family(out, GAUGE, "weir_list_generation", "How many times the list was loaded with a new content.");
 	for (size_t i = 0; i < snapshot->list_count; i++)
 		sample(out, LABELS({ "list", lists[i].name }), lists[i].current.generation);
 	family(out, GAUGE, "weir_list_last_load_timestamp_seconds",
-	       "When the list's present generation was loaded.");
+	       "When the current generation of the list was loaded.");
 	for (size_t i = 0; i < snapshot->list_count; i++)
 		sample(out, LABELS({ "list", lists[i].name }), lists[i].current.loaded_unix_s);
 	single(out, GAUGE, "weir_blockset_generation", snapshot->set_generation,
-	       "Generation of the block set that all lists are compiled into; 0: none.");
+	       "Generation of the block set, which all lists are compiled into; 0: there is none.");
 }
 
 static void print_limits(struct exposition *out, const struct snapshot *snapshot)
 {
 	single(out, GAUGE, "weir_limits", snapshot->limits, "Limits that are set.");
 	single(out, GAUGE, "weir_policy_generation", snapshot->policy_generation,
-	       "Changes of the limits and budgets so far.");
+	       "How many times the limits and budgets have changed.");
 }
 
 /* ---- budgets ---- */
@@ -269,11 +269,11 @@ static void print_budget_settings(struct exposition *out, const struct snapshot 
 		if (each->spec.limit.rate_bits_per_s)
 			sample_real(out, BUDGET(each),
 				    (double)each->spec.limit.rate_bits_per_s / BITS_PER_BYTE);
-	family(out, GAUGE, "weir_budget_used_ratio", "Of the budget's burst; from 1 on it is exhausted.");
+	family(out, GAUGE, "weir_budget_used_ratio", "Used share of the budget's burst; 1: exhausted.");
 	for (each = snapshot->budgets; each < end; each++)
 		sample_real(out, BUDGET(each), each->used);
 	family(out, GAUGE, "weir_budget_pressed",
-	       "1: within the last second somebody was turned away.");
+	       "1: the budget has dropped a packet within the last second.");
 	for (each = snapshot->budgets; each < end; each++)
 		sample(out, BUDGET(each), each->pressed);
 }
@@ -283,21 +283,21 @@ static void print_budget_counts(struct exposition *out, const struct snapshot *s
 	const struct snapshot_budget *end = snapshot->budgets + snapshot->budget_count;
 	const struct snapshot_budget *each;
 
-	family(out, COUNTER, "weir_budget_passed_packets", "Packets let through.");
+	family(out, COUNTER, "weir_budget_passed_packets", "Packets that the budget let through.");
 	for (each = snapshot->budgets; each < end; each++)
 		sample(out, BUDGET(each), each->spent.passed);
-	family(out, COUNTER, "weir_budget_passed_bytes", "Bytes let through.");
+	family(out, COUNTER, "weir_budget_passed_bytes", "Bytes that the budget let through.");
 	for (each = snapshot->budgets; each < end; each++)
 		sample(out, BUDGET(each), each->spent.passed_bytes);
 	family(out, COUNTER, "weir_budget_pressed_passed_packets",
-	       "Of those, packets let through while the budget was short, by what the source was.");
+	       "Packets of these that it let through under pressure, by kind of source.");
 	for (each = snapshot->budgets; each < end; each++) {
 		sample(out, LABELS({ "budget", each->spec.name }, { "source", "known" }),
 		       each->spent.known);
 		sample(out, LABELS({ "budget", each->spec.name }, { "source", "newcomer" }),
 		       each->spent.newcomers);
 	}
-	family(out, COUNTER, "weir_budget_dropped_packets", "Packets turned away, by reason.");
+	family(out, COUNTER, "weir_budget_dropped_packets", "Packets that the budget dropped, by reason.");
 	for (each = snapshot->budgets; each < end; each++) {
 		const struct { enum weir_reason reason; uint64_t packets; } counts[] = {
 			{ WEIR_DROP_SHED, each->spent.shed }, { WEIR_DROP_SHARE, each->spent.share },
@@ -309,7 +309,7 @@ static void print_budget_counts(struct exposition *out, const struct snapshot *s
 					   { "reason", reason_name(counts[i].reason) }),
 			       counts[i].packets);
 	}
-	family(out, COUNTER, "weir_budget_dropped_bytes", "Bytes turned away.");
+	family(out, COUNTER, "weir_budget_dropped_bytes", "Bytes that the budget dropped.");
 	for (each = snapshot->budgets; each < end; each++)
 		sample(out, BUDGET(each), each->spent.dropped_bytes);
 }
@@ -322,17 +322,17 @@ static void print_daemon(struct exposition *out, const struct snapshot *snapshot
 	bool up = snapshot_daemon_is_up(snapshot);
 
 	single(out, GAUGE, "weir_daemon_up", up,
-	       "1: the daemon finished a loop in the last ten seconds. Limits, lists and bans bite "
-	       "without it.");
-	single(out, COUNTER, "weir_daemon_loops", tally->daemon_loops, "Loops that it finished.");
+	       "1: the daemon finished a loop in the last ten seconds. Limits, lists and bans take "
+	       "effect without it.");
+	single(out, COUNTER, "weir_daemon_loops", tally->daemon_loops, "Loops that the daemon has finished.");
 	if (!tally->daemon_ns)
 		return;
 	single(out, GAUGE, "weir_daemon_loop_age_seconds", snapshot->daemon_age_s,
-	       "Time since its last loop ended.");
+	       "Time since the daemon's last loop ended.");
 	single(out, GAUGE, "weir_daemon_loop_duration_seconds", tally->daemon_loop_us / 1e6,
-	       "Time that its last loop took.");
+	       "Time that the daemon's last loop took.");
 	single(out, GAUGE, "weir_daemon_loop_duration_highest_seconds",
-	       tally->daemon_longest_us / 1e6, "The longest that a loop ever took.");
+	       tally->daemon_longest_us / 1e6, "Time that the daemon's longest loop took.");
 }
 
 static void print_metrics(struct exposition *out, const struct snapshot *snapshot)
@@ -340,10 +340,10 @@ static void print_metrics(struct exposition *out, const struct snapshot *snapsho
 	char abi[16];
 
 	snprintf(abi, sizeof(abi), "%u", WEIR_ABI);
-	family(out, INFO, "weir_build", "This weir.");
+	family(out, INFO, "weir_build", "Version of weir and of its ABI.");
 	sample(out, LABELS({ "version", WEIR_VERSION }, { "abi", abi }), 1);
 	single(out, GAUGE, "weir_in_use", snapshot->in_use,
-	       "0: nothing is attached and nothing is set.");
+	       "0: weir is attached to no interface, and nothing is set.");
 	if (!snapshot->in_use)
 		return;
 	print_devices(out, snapshot);
@@ -355,7 +355,7 @@ static void print_metrics(struct exposition *out, const struct snapshot *snapsho
 	print_budget_counts(out, snapshot);
 	print_daemon(out, snapshot);
 	single(out, GAUGE, "weir_scrape_duration_seconds", snapshot->took_s,
-	       "Time that it took to read all this.");
+	       "Time that reading these metrics took.");
 }
 
 char *metrics_text(bool open_metrics, char *err)

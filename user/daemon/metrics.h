@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What monitoring wants to know, read at one moment and written in Prometheus'
- * text format or as OpenMetrics. No source address is a label: their number has no
- * bound. The same for `weir metrics` and over HTTP.
+ * All metrics, read at one moment and written in Prometheus' text format or as OpenMetrics, for
+ * `weir metrics` and for the HTTP server. No source address is a label, since their number has no
+ * bound.
  */
 #ifndef WEIR_DAEMON_METRICS_H
 #define WEIR_DAEMON_METRICS_H
@@ -13,8 +13,8 @@
 #define METRICS_TYPE_OPEN	"application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 /*
- * The metrics as text, to be freed; NULL with @err. Where weir is not in use
- * they say so: a scrape that fails would look like a broken host.
+ * The metrics as text, which the caller frees; NULL with @err. Where weir is not in use they say
+ * so: a scrape that fails would look like a broken host.
  */
 char *metrics_text(bool open_metrics, char *err);
 

@@ -3,7 +3,7 @@
 
 #include "user/daemon/web.h"
 
-/* The assembler reads the file; the Makefile knows of it. */
+/* The assembler includes the file. The Makefile lists it as a dependency of this one. */
 #define EMBED(name, file)                                                      \
 	__asm__(".pushsection .rodata\n"                                       \
 		".global web_" #name "\nweb_" #name ":\n.incbin \"" file "\"\n"   \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The page's files, as the build put them into the binary. */
+/* The files of the web page, which the build puts into the binary. */
 #ifndef WEIR_DAEMON_WEB_H
 #define WEIR_DAEMON_WEB_H
 
