@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The page: asks the daemon once a second, and draws what it says.
+// The page: asks the daemon for its figures every second, and shows them.
 "use strict";
 
 const FAST_MS = 1000;		// counters and plots
 const SLOW_MS = 3000;		// tables
-const ANSWER_MS = 8000;		// no answer for so long: the connection is lost
-const SPAN_S = 300;		// of a plot, at most
+const ANSWER_MS = 8000;		// without an answer for so long the connection counts as lost
+const SPAN_S = 300;		// the longest span of a plot
 const SPAN_LEAST_S = 60;
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -25,7 +25,7 @@ function short(value, unit = "") {
 
 const trimmed = value => short(value).replace(/(\.\d*?)0+(?= )/, "$1").replace(/\.(?= )/, "");
 
-// Bytes are counted in thousands here, as are packets and bits.
+// Prefixes are powers of a thousand, for bytes as for packets and bits.
 const bytes = value => short(value, "B");
 
 function duration(seconds) {
@@ -43,7 +43,7 @@ function moment(unixSeconds) {
 	return today ? clock : `${time.getFullYear()}-${pad(time.getMonth() + 1)}-${pad(time.getDate())} ${clock}`;
 }
 
-// ---- making elements; text is only ever text ----
+// ---- elements; strings become text, never HTML ----
 
 function element(tag, properties = {}, ...children) {
 	const made = document.createElement(tag);
@@ -59,7 +59,7 @@ const count = (value, data = {}) => cell(whole.format(value), "n", { ...data, va
 const volume = (value, data = {}) => element("td", { className: "n", title: `${whole.format(value)} bytes`,
 						     data: { ...data, value } }, bytes(value));
 const heading = (text, className = "") => element("th", { scope: "row", className }, text);
-// An IPv6 address may break anywhere, a shorter one nowhere.
+// A long (IPv6) address may wrap at any character, a short one must not.
 const address = text => heading(text, text.length > 20 ? "address long" : "address");
 
 function drawing(tag, attributes, ...children) {
@@ -83,7 +83,7 @@ function gauge(share, label) {
 	element("span", { className: "percent" }, percent));
 }
 
-// The roles are said: where the page is narrow, rows are laid out otherwise than as a table.
+// The roles are explicit: on a narrow page CSS lays rows out as blocks, which removes the implied ones.
 function rowOf(cells, labels) {
 	cells.forEach((each, i) => {
 		each.dataset.label = labels[i];
@@ -106,7 +106,7 @@ function fill(id, rows, nothing) {
 
 // ---- plots ----
 
-// Colour, in light and dark, and a dash of its own: the reasons differ without colours too.
+// A colour for light and for dark, and a dash pattern, so that reasons differ without colour too.
 const looks = {
 	"under-limit": ["#1f7a5c", "#63c9a2", []],
 	"no-limit": ["#2f6db3", "#7ab3ee", [6, 3]],
@@ -208,8 +208,8 @@ function showHistory(history) {
 	const passed = of("pass"), dropped = of("drop"), would = of("would-drop");
 	if (!history.time_ms.length)
 		return;
-	draw("passed", "Passed", history.time_ms, [...passed, ...would], "nothing in these five minutes");
-	draw("dropped", "Dropped", history.time_ms, dropped, "nothing in these five minutes");
+	draw("passed", "Passed", history.time_ms, [...passed, ...would], "nothing in the last five minutes");
+	draw("dropped", "Dropped", history.time_ms, dropped, "nothing in the last five minutes");
 	byId("now-passed").textContent = short(lastOf(passed) + lastOf(would));
 	byId("now-dropped").textContent = short(lastOf(dropped));
 	byId("now-would").textContent = short(lastOf(would));
@@ -264,7 +264,7 @@ function showStats({ devices }) {
 	fill("reasons", sums.filter(each => each.packets).sort((a, b) => b.packets - a.packets).map(each => [
 		heading(each.reason), action(each),
 		count(each.packets, { reason: each.reason, field: "packets" }),
-		volume(each.bytes, { reason: each.reason, field: "bytes" })]), "no packet yet");
+		volume(each.bytes, { reason: each.reason, field: "bytes" })]), "no packets yet");
 	const all = field => sums.reduce((sum, each) => sum + each[field], 0);
 	byId("reasons").tFoot.replaceChildren(element("tr", {}, heading("all"), cell(""),
 		count(all("packets"), { reason: "all", field: "packets" }),
@@ -275,21 +275,21 @@ function showSources({ total, sources }) {
 	byId("now-sources").textContent = short(total);
 	fill("sources", sources.map(each => [
 		address(each.source), cell(each.class), count(each.dropped), count(each.passed)]),
-	"nobody is near a limit");
+	"no source is near a limit");
 }
 
 function showNetworks({ networks }) {
 	fill("networks", networks.map(each => [
 		address(each.network), count(each.dropped),
-		cell(`${duration(each.seconds_ago)} ago`, "n")]), "no budget has turned a newcomer away");
+		cell(`${duration(each.seconds_ago)} ago`, "n")]), "no budget has dropped a newcomer's packet");
 }
 
 function showBans({ bans, total, too_many: tooMany }) {
 	fill("bans", bans.map(each => [
-		address(each.prefix), cell(each.reason || "no reason given", "why"),
+		address(each.prefix), cell(each.reason || "no reason was given", "why"),
 		cell(each.origin), cell(duration(each.ttl_seconds), "n")]),
 	tooMany ? `${whole.format(total)} bans, too many for this page: weir show bans lists them` :
-		"nobody is banned");
+		"nothing is banned");
 }
 
 function budgetRate(each) {
@@ -302,7 +302,7 @@ function showBudgets({ budgets }) {
 	fill("budgets", budgets.map(each => {
 		const used = gauge(each.used, `budget ${each.name} used`);
 		if (each.pressed)
-			used.append(element("span", { className: "short" }, "turning away"));
+			used.append(element("span", { className: "short" }, "dropping"));
 		return [heading(each.name), cell(budgetRate(each)), used, count(each.passed),
 			count(each.shed + each.share + each.over)];
 	}), "no budgets are set");
@@ -327,8 +327,8 @@ function pill(sign, kind, text) {
 
 function devicePill(device) {
 	if (!device.attached)
-		return pill("✕", "bad", `${device.dev}: not attached any more`);
-	return device.monitor ? pill("◌", "warn", `${device.dev}: ${device.mode}, monitor: nothing is dropped`) :
+		return pill("✕", "bad", `${device.dev}: no longer attached`);
+	return device.monitor ? pill("◌", "warn", `${device.dev}: ${device.mode}, monitor mode: drops nothing`) :
 		pill("✓", "good", `${device.dev}: ${device.mode}, attached`);
 }
 
@@ -339,7 +339,8 @@ function daemonText(daemon) {
 	if (daemon.up)
 		return `up; its last loop took ${(daemon.loop_seconds * 1000).toFixed(1)} ms, ` +
 			`the longest ${(daemon.longest_loop_seconds * 1000).toFixed(1)} ms`;
-	return daemon.loops ? `silent for ${duration(daemon.seconds_since_loop)}` : "no loop finished yet";
+	return daemon.loops ? `has not finished a loop for ${duration(daemon.seconds_since_loop)}` :
+		"has not finished a loop yet";
 }
 
 function showHealth(health) {
@@ -347,7 +348,7 @@ function showHealth(health) {
 		[pill("–", "off", "attached to no interface")]),
 	health.daemon.up ? pill("✓", "good", "daemon") : pill("✕", "bad", `daemon ${daemonText(health.daemon)}`));
 	const facts = [["Daemon", daemonText(health.daemon)],
-		       ["Gate", `${(health.gate_saturation * 100).toFixed(1)} % of its cells owe anything`],
+		       ["Gate", `${(health.gate_saturation * 100).toFixed(1)} % of its cells have a debt`],
 		       ["Block set", health.blockset_generation ? `generation ${health.blockset_generation}` : "none"]];
 	byId("health").replaceChildren(...facts.flatMap(([name, text]) =>
 		[element("dt", {}, name), element("dd", {}, text)]));
@@ -358,13 +359,13 @@ function showHealth(health) {
 	const block = health.block;
 	byId("now-bans").textContent = short(block.operator_bans + block.daemon_bans);
 	byId("now-blocks").textContent = `${short(block.daemon_bans)} by the daemon; ` +
-		`${short(block.operator_permanent + block.daemon_permanent)} blocked for good`;
+		`${short(block.operator_permanent + block.daemon_permanent)} permanent block entries`;
 	const known = health.tables.find(each => each.table === "known");
 	byId("now-known").textContent = `${short(known ? known.entries : 0)} known sources`;
 	byId("version").textContent = `weir ${health.version}, ABI ${health.abi}`;
 }
 
-// ---- asking ----
+// ---- requests ----
 
 async function ask(path) {
 	const answer = await fetch(path, { signal: AbortSignal.timeout(ANSWER_MS) });
@@ -373,10 +374,10 @@ async function ask(path) {
 	return answer.json();
 }
 
-function tell(error) {
+function showError(error) {
 	const alert = byId("alert");
 	const text = error instanceof TypeError || error?.name === "TimeoutError" ?
-		"The daemon does not answer: these figures are old. Limits, lists and bans bite without it." :
+		"The daemon does not answer; these figures are old. Limits, lists and bans take effect without it." :
 		error?.message || "";
 	if (alert.textContent !== text)
 		alert.textContent = text;
@@ -410,7 +411,7 @@ async function repeat(every, asked, first) {
 		if (!document.hidden) {
 			const failed = await round(asked);
 			if (first || failed)
-				tell(failed);
+				showError(failed);
 		}
 		await new Promise(resolve => setTimeout(resolve, every));
 	}
