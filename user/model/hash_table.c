@@ -7,9 +7,10 @@
 
 #define ROOM_LEAST	64
 
+/* The key's fields one by one: a struct hash_key ends with padding, 8 bytes a slot. */
 struct hash_slot {
-	struct hash_key key;
-	uint32_t used;
+	uint64_t hi, lo;
+	uint32_t tag, used;
 	uint64_t value[];	/* of any type */
 };
 
@@ -86,9 +87,14 @@ static struct hash_slot *slot_at(const struct hash_table *table, size_t index)
 	return slot;
 }
 
+static struct hash_key key_of(const struct hash_slot *slot)
+{
+	return (struct hash_key){ slot->hi, slot->lo, slot->tag };
+}
+
 static bool is_key(const struct hash_slot *slot, const struct hash_key *key)
 {
-	return slot->key.hi == key->hi && slot->key.lo == key->lo && slot->key.tag == key->tag;
+	return slot->hi == key->hi && slot->lo == key->lo && slot->tag == key->tag;
 }
 
 /* The slot of @key, or the free one where it belongs. The table must not be full. */
@@ -153,9 +159,10 @@ int hash_table_filter(struct hash_table *table, bool (*keep)(const void *value, 
 		return -ENOMEM;
 	for (size_t i = 0; i < table->room; i++) {
 		const struct hash_slot *slot = slot_at(table, i);
+		struct hash_key key = key_of(slot);
 
 		if (slot->used && keep(slot->value, arg))
-			memcpy(find_slot(&fresh, &slot->key, &probes), slot, fresh.slot_size);
+			memcpy(find_slot(&fresh, &key, &probes), slot, fresh.slot_size);
 	}
 	free(table->slots);
 	*table = fresh;
@@ -171,7 +178,9 @@ void *hash_table_put(struct hash_table *table, const struct hash_key *key)
 		return NULL;
 	slot = find_slot(table, key, &probes);
 	if (!slot->used) {
-		slot->key = *key;
+		slot->hi = key->hi;
+		slot->lo = key->lo;
+		slot->tag = key->tag;
 		slot->used = true;
 		table->count++;
 	}
@@ -185,7 +194,7 @@ void *hash_table_next(const struct hash_table *table, size_t *position, struct h
 
 		if (!slot->used)
 			continue;
-		*key = slot->key;
+		*key = key_of(slot);
 		return slot->value;
 	}
 	return NULL;
