@@ -380,8 +380,8 @@ static size_t build_frame(uint8_t *frame, const struct row *row)
 }
 
 /*
- * Returns nanoseconds a packet, of the thread's own time: the call also waits for
- * RCU and for whoever else wants the core. The kernel's own figure is in whole
+ * Returns nanoseconds a packet, in CPU time of this thread: the call also waits for
+ * RCU and for other processes on the core. The kernel's own figure is in whole
  * nanoseconds.
  */
 static double run(int prog_fd, uint8_t *frame, size_t size)
@@ -410,7 +410,7 @@ static void set_draw(struct cost_bpf *skel, const struct row *row, const uint8_t
 	skel->bss->draw_stride = row->stride;
 }
 
-/* In a network namespace of our own: who runs this keeps his ports. */
+/* In a network namespace of its own, so that no port of the host is used. */
 static void listen_alone(void)
 {
 	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = htons(PORT) };
@@ -430,7 +430,7 @@ static void set_time(const struct maps *maps, bool none)
 		die("core_time", 0);
 }
 
-/* What the row before left behind would be this one's debts. */
+/* Removes the debts that the row before has left. */
 static void forget_sources(const struct maps *maps)
 {
 	struct weir_gate_line idle = { 0 };

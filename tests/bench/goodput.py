@@ -43,8 +43,8 @@ def weir(bench):
 FILTERS = {"no filter": no_filter, "nft": nft, "weir": weir}
 
 
-# Real-time priorities, so that who goes first does not depend on what else runs: what takes
-# packets in goes before the server, as a softirq does; users before the flood beside them.
+# Real-time priorities, so that the order does not depend on what else runs: NAPI comes before the
+# server, as a softirq does, and users come before the flood beside them.
 FLOOD_PRIORITY, SERVER_PRIORITY, USER_PRIORITY = 30, 40, 60
 
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The far end of the SYN bench: takes what is for its own addresses, in 192.0.2.0/24,
- * 198.18.0.0/16 and 2001:db8::/32, and counts SYN-ACKs for anybody else, as a network far away
- * would swallow them.
+ * 198.18.0.0/16 and 2001:db8::/32, and counts SYN-ACKs for all others, and drops them
+ * as a distant network would.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""New connections under a SYN flood from random sources, and who keeps them coming.
+"""New connections a second under a SYN flood from random sources, with and without weir.
 
 The server runs on the core that takes the flood. Its users come at a steady pace whether
-others are served or not, each from an address of its own and for one request; who has no answer
-within PATIENCE_MS, in which TCP sends a SYN three times, has failed. Beside them runs a
+others are served or not, each from an address of its own and for one request. A user without an
+answer within PATIENCE_MS, in which TCP sends a SYN three times, has failed. Beside them runs a
 transfer that began before the flood.
 usage: syn.py [SECONDS of each figure] [4|6] [PART-OF-NAME]
 """
@@ -19,7 +19,7 @@ from cores import become, bring_home, place_napi
 PACE = 250              # connections a second, of 5 packets each, of each kind of users
 PATIENCE_MS = 3500
 MBITS = 100             # of the transfer
-SETTLE = 4              # seconds: until the flood is as it will be, and the first users had their patience
+SETTLE = 4              # seconds, until flood and users are steady: PATIENCE_MS and a little
 PORT, TRANSFER_PORT = 80, 5201
 # Users: how many, and for each family the first one's address and the length of what each has to itself.
 REGULARS = (500, {4: ("198.18.0.1", 32), 6: ("2001:db8:1000::1", 64)})      # every two seconds
@@ -68,7 +68,7 @@ def place_far(bench):
 
 
 def syn_acks(bench):
-    """That the far end has swallowed."""
+    """The SYN-ACKs that the far end has dropped."""
     program = bench.far.link(bench.far_dev)["xdp"]["prog"]["id"]
     ids = json.loads(stage.run("bpftool", "-j", "prog", "show", "id", program).out)["map_ids"]
     for number in ids:
@@ -104,7 +104,7 @@ def start_users(bench, users, near, family, seconds):
 
 
 def reported(users):
-    """How many were served a second once the first had had their patience, and how soon."""
+    """How many were served a second after PATIENCE_MS of the first, and how soon."""
     *windows, total = (json.loads(line) for line in users.communicate()[0].splitlines())
     late = [window["transactions"] for window in windows if window["t"] > SETTLE + 0.5]
     return {"answered": round(sum(late) / len(late)), "failed": total["failed"],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The oldest and the newest clang of this machine both make an object that the kernel takes."""
+"""Objects of the oldest and the newest clang of this machine both load into the kernel."""
 import os
 import pathlib
 import re
@@ -17,7 +17,7 @@ def version(clang):
 
 
 def compilers():
-    """By version; the plain name is the distribution's own choice, and what `make` takes."""
+    """The compilers by version. The plain name is the distribution's choice, which `make` uses."""
     found = {version("clang"): "clang"}
     for path in pathlib.Path("/usr/bin").glob("clang-*"):
         if re.fullmatch(r"clang-\d+", path.name) and shutil.which(path):

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Figures of the program that no noise reaches: its instructions, the bytes
- * that they become, and the instructions that the verifier went through to
- * prove all paths. None may grow by more than a tenth unless the recorded
- * figure changes with it (`make record`), where a reviewer sees it.
+ * Figures of the program without noise: its instructions, the bytes of machine
+ * code, and the instructions that the verifier went through to prove all paths.
+ * None may grow by more than a tenth unless the recorded figure changes, too
+ * (`make record`), where a reviewer sees it.
  *
  * They depend on the compiler and the kernel: each pair has a record of its
  * own, and on a machine without one there is nothing to compare with.

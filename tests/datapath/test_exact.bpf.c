@@ -2,7 +2,7 @@
 /*
  * weir's program behind a stage that lets packets arrive at times that were set
  * beforehand: a test run with `repeat` presents the same bytes as fast as it
- * can. When each packet did come, and what became of it, is written down.
+ * can. It records when each packet came, and whether it passed.
  */
 #include "bpf/weir.bpf.c"
 
@@ -12,7 +12,7 @@
 #define SOURCE_V4 (14 + 12)
 
 struct arrival {
-	__u64 at_ns;		/* when it shall come; then: when it came */
+	__u64 at_ns;		/* when it is to come; then: when it came */
 	__u32 source;		/* IPv4 */
 	__u32 passed;
 };

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One source, two CPUs at once, one limit: what is admitted, in real time.
+ * One source, two CPUs at once, one limit: how many packets are admitted, in
+ * real time.
  *
  * The schedule of both threads is made beforehand and kept by the program in
- * front of weir's. Two bounds: never more than rate * t + burst, and no less
- * than an exact token bucket would admit at the very times at which the packets
- * came. Where the load comes evenly, that is rate * t + burst as well; with a
- * burst of 1 it is less, as a token cannot wait for a late packet, and where the
- * machine stands still for a while too.
+ * front of weir's. Two bounds: never more than rate * t + burst, and no fewer
+ * than an exact token bucket admits at the very times at which the packets
+ * came. With an even load that is rate * t + burst as well. It is less with a
+ * burst of 1, as a token cannot wait for a late packet, and where the machine
+ * stood still for a while.
  */
 #include <linux/bpf.h>
 #include <pthread.h>
@@ -36,7 +37,7 @@ struct flow {
 	double load;
 };
 
-/* Side by side, each from a source of its own. */
+/* The flows run side by side, each from a source of its own. */
 struct round {
 	const char *what;
 	double seconds;
@@ -104,7 +105,7 @@ static int by_time(const void *a, const void *b)
 	return (x->at_ns > y->at_ns) - (x->at_ns < y->at_ns);
 }
 
-/* Even arrivals of each flow, packet by packet on the one and the other CPU. */
+/* Even arrivals of each flow, alternately on one and the other CPU. */
 static void make_schedule(const struct round *round, uint64_t start)
 {
 	for (int i = 0; i < THREADS; i++)
@@ -146,7 +147,7 @@ static void set_limits(const struct round *round)
 	program_set(&program, &settings);
 }
 
-/* On a CPU of its own, and ahead of what else runs there. */
+/* Runs on a CPU of its own, with priority over what else runs there. */
 static void *run_lane(void *arg)
 {
 	struct lane *lane = arg;
@@ -179,7 +180,7 @@ static size_t collect(uint32_t source)
 	return count;
 }
 
-/* A token bucket in fractions of a packet that start full. */
+/* How many a token bucket admits that counts fractions of a packet, and starts full. */
 static uint64_t exact_bucket(const struct flow *flow, size_t count)
 {
 	double tokens = flow->burst;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The object loads and verifies with every combination of the switches in its
- * .rodata. The verifier deletes what a switch turns off, so that each
- * combination is a program of its own, and one that nobody loaded is one that
- * nobody verified.
+ * .rodata. The verifier deletes what a switch turns off, so each combination is
+ * a program of its own, and is verified only where it is loaded.
  *
  * test_switches [OBJECT]: another compiler's object, for example.
  */
@@ -43,7 +42,7 @@ struct object {
 static char log_lines[1 << 16];
 static size_t log_length;
 
-/* What the verifier said is told only where it refused. */
+/* The verifier's log is printed only where it refused. */
 static int keep_log(enum libbpf_print_level level, const char *format, va_list args)
 {
 	int length;

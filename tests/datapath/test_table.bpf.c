@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* weir's program behind a stage that gives each packet the next source of so many. */
+/* weir's program behind a stage that gives each packet the next of a number of sources. */
 #include "bpf/weir.bpf.c"
 
 #define SOURCE_V4 (14 + 12)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The table of buckets under more sources over their limit than it can hold: it
- * stays within its size, everything is counted, and the limit still limits (its
- * burst is 1: with a larger one a source whose bucket was displaced begins again
- * with half of it). And below the gate's capacity spoofed sources leave nothing.
+ * stays within its size, all packets are counted, and the limit holds. The burst
+ * is 1: with a larger one, a source whose bucket was displaced starts with half
+ * of it again. And below the gate's capacity spoofed sources leave no entries.
  */
 #include <linux/bpf.h>
 

@@ -48,10 +48,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cost = 1 + (data[0] | (__u64)data[1] << (data[2] % 32));
 	burst = cost * (1 + data[3]) + data[4] % cost;
 	for (size_t i = 5; i + 1 < size; i += 2) {
-		int who = data[i] % SOURCES;
+		int source = data[i] % SOURCES;
 
 		now += (data[i] >> 2) * cost / 8 + data[i + 1];
-		arrive(&sources[who], cells, who % 3, now, cost, burst);
+		arrive(&sources[source], cells, source % 3, now, cost, burst);
 	}
 	return 0;
 }

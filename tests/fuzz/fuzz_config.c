@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The daemon's settings file: whatever stands in it, it is taken or refused with a line. */
+/* The daemon's settings file: any text is either accepted or refused with a line. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """CLOCK_REALTIME jumps: limits and bans go on as if nothing had happened.
 
-Only where WEIR_GUEST says that the machine is nobody's: it sets the clock.
+It sets the clock, so it runs only where WEIR_GUEST says that the machine serves nothing else.
 """
 import os
 import pathlib

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""weir under libxdp's dispatcher, beside somebody else's program: each works while the other
-comes and goes. The kernel must know BPF programs of type ext."""
+"""weir under libxdp's dispatcher, beside another program: each works while the other comes and
+goes. The kernel must know BPF programs of type ext."""
 import pathlib
 import sys
 import time
@@ -16,7 +16,7 @@ LIMIT, SENT = 10, 60        # packets that a source may send, and that it sends
 
 
 def dispatcher_works(lab):
-    """Whether this kernel can; told by the companion's own loader."""
+    """Whether this kernel has dispatchers, tried with the companion's own loader."""
     done = lab.near.run("xdp-loader", "load", "-m", "native", "near0", COMPANION, COMPANION,
                         expect=None)
     lab.near.run("xdp-loader", "unload", "near0", "--all", expect=None)
@@ -42,7 +42,7 @@ def unload_companion(lab):
 
 
 def set_limit(lab):
-    """Whoever has used it up stays over it for as long as the test takes."""
+    """A source that has used it up stays over it for as long as the test takes."""
     lab.weir("limit", "set", "rate", "1/h", "burst", LIMIT)
 
 
@@ -112,7 +112,7 @@ def test_upgrade_in_place(lab):
     before, first = lab.stats(), lab.read("show", "status")["devices"]
     done = lab.weir("attach", "dev", "near0")
     after = lab.stats()
-    check("without a gap" in done.err, "the swap is told", done.err.strip())
+    check("without a gap" in done.err, "the command reports the swap", done.err.strip())
     check(after.packets >= before.packets > LIMIT, "counters are kept",
           f"{before.packets} before, {after.packets} after")
     passed = arrived(lab, SENT)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where the floods happen: a server behind one veth, its users and its attackers
-at the other end, and which core does what.
+"""The network of the floods: a server behind one veth, its users and its attackers
+at the other end, and the work of each core.
 
-The server, the daemon and what takes packets in share one core; whoever sends, users and
-attackers alike, has the other. The NAPI that takes packets in is a thread, since a
+The server, the daemon and NAPI share one core; the senders, users and attackers alike, have
+the other. The NAPI that takes packets in is a thread, since a
 softirq would run on the core that sends; it goes before the server, as a softirq goes
 before every process. So a user's packet that finds the ring full is lost, and one that
 does not is answered only if the flood leaves the server time.
@@ -41,7 +41,7 @@ AT_LEAST = 2            # seconds that it must be well again, to count as well
 # is, and how long the prefix is that each has to itself.
 KNOWN = {4: ("203.0.113.1", 32), 6: ("2001:db8:c::9", 64)}
 NEWCOMERS = {4: ("198.18.0.9", 24), 6: ("2001:db8:1000::9", 48)}
-VOID4, VOID6 = "169.254.9.9", "fe80::9"     # the gateway to everybody else: swallows all
+VOID4, VOID6 = "169.254.9.9", "fe80::9"     # the gateway to all others: drops all
 
 
 # Real-time priorities.
@@ -111,7 +111,7 @@ class Attack:
         self.packets = 0
 
     def stop(self):
-        """Its main thread, which waits to be told, must not wait for the one that sends."""
+        """Its main thread, which waits for the signal, must not wait for the one that sends."""
         if self.process.poll() is None:
             os.sched_setscheduler(self.process.pid, os.SCHED_RR, os.sched_param(WATCHER))
             self.process.terminate()
@@ -131,7 +131,7 @@ class World(Stage):
         super().__init__()
 
     def join(self):
-        """A device's name is also its NAPI thread's, so it has our numbers."""
+        """The name of a device is also that of its NAPI thread, so it must be the only one."""
         self.near_dev, self.far_dev = (f"{end}{os.getpid()}x{Stage.number}" for end in "nf")
         self.near.run("ip", "link", "add", self.near_dev, "type", "veth", "peer", "name",
                       self.far_dev, "netns", self.far.name)
@@ -165,7 +165,7 @@ class World(Stage):
             self.near.run("ip", "route", "add", "default", "via", gateway, "dev", "void0", "onlink")
 
     def bring_home(self, users):
-        """The way to them, and to far they are its own."""
+        """Makes the users' addresses far's own, and routes them."""
         bring_home(self, self.family, FAR4 if self.family == 4 else FAR6, users)
 
     def place(self):
@@ -179,7 +179,7 @@ class World(Stage):
     def attach_weir(self):
         self.weir("attach", "dev", self.near_dev, "mode", "native")
         self.place()
-        # Nobody sends yet: from here on weir counts what the driver counts.
+        # No packets come yet: from here on weir and the driver count the same ones.
         self.before_weir = self.arrived()[0] - self.stats().packets
 
     def detach_weir(self):

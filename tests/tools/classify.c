@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What weir makes of the frames of captures: by the parser compiled natively,
- * and by the real program in test runs, which must agree. One line a frame:
+ * Classifies the frames of captures as weir does: by the parser compiled
+ * natively, and by the real program in test runs, which must agree. One line a
+ * frame:
  *
  *	number file index bytes reason source proto what dport run
  *
@@ -167,7 +168,7 @@ static void take_frame(const char *file, unsigned int index, int link, const uin
 	classify_frame(file, index, copy, size + head);
 }
 
-/* Those of the verdict table. */
+/* The frames of packets.h. */
 static void take_built(void)
 {
 	for (size_t i = 0; i < sizeof(parse_rows) / sizeof(*parse_rows); i++) {

@@ -169,7 +169,7 @@ static int parse_pair(const char *word, const char *value, struct options *optio
 	return 0;
 }
 
-/* What the words say together. */
+/* Checks the words together. */
 static const char *contradiction(const struct options *options)
 {
 	bool from_is_v4 = prefix_is_v4(&options->from);
@@ -517,7 +517,7 @@ static void describe_sources(const struct options *options, struct flood_bpf *sk
 		skel->rodata->host_hi = host_bits == 128 ? ~0ULL : (1ULL << (host_bits - 64)) - 1;
 }
 
-/* Each thread its share of the packets and of the pace. */
+/* Gives each thread its share of the packets and of the pace. */
 static void describe_share(struct worker *worker)
 {
 	const struct options *options = worker->options;
@@ -574,10 +574,10 @@ static int run_program(struct worker *worker, int repeat)
 }
 
 /*
- * Either one call for all packets, which only a signal ends, or one for each.
- * Nothing between: a call that repeats the program waits for RCU twice, and for
- * everybody who attaches XDP anywhere. A call costs some 13 us; sleeping between
- * them leaves the core to others, which polling the clock in one call does not.
+ * Either one call for all packets, which only a signal ends, or one for each,
+ * and nothing between: a call that repeats the program waits for RCU twice, and
+ * for any process that attaches XDP. A call costs some 13 us. Sleeping between
+ * calls leaves the core to others; polling the clock in one call does not.
  */
 static void *work(void *argument)
 {
@@ -686,9 +686,9 @@ static int64_t watch_workers(struct worker *workers, unsigned int count, int64_t
 }
 
 /*
- * What the veth did not take it dropped without a word to the sender. Frames may
- * still stand in its ring, so its counter gets a moment to come to rest; only a
- * moment, since others may be sending over the same device.
+ * The veth does not tell the sender which frames it dropped. Frames may still
+ * stand in its ring, so its counter is read until it rests; not for long, since
+ * others may be sending over the same device.
  */
 static enum outcome report_lost(const struct options *options, uint64_t before, uint64_t sent)
 {

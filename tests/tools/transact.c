@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * transact: what a user of a server would notice. Clients ask over real TCP
- * connections and wait for the answer; what counts is how many get one.
+ * transact: what a server's users notice. Clients send requests over real TCP
+ * connections and wait for the answers; reported is how many are answered.
  *
  * One thread on either side, so that the tool itself takes little of the
  * machine that it measures.
@@ -401,7 +401,7 @@ static void read_reply(struct run *run, struct client *client)
 	}
 }
 
-/* Those whose time has come: to begin, or to give up. */
+/* Handles the clients that are due to begin or to give up. */
 static void look_at_clients(struct run *run, int64_t now)
 {
 	run->look = INT64_MAX;
@@ -507,7 +507,7 @@ static void run_clients(struct run *run)
 	       run->done, run->failed);
 }
 
-/* Else every connection would fail, which looks like a server that is gone. */
+/* Without it every connection fails, which looks like a server that is gone. */
 static bool has_address(const struct run *run)
 {
 	int fd = socket(run->from.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The daemon's settings file: what is read, and that what is wrong is refused with its line. */
+/* The daemon's settings file is read, and mistakes in it are refused with their line. */
 #include <string.h>
 
 #include "tests/unit/check.h"
@@ -120,7 +120,7 @@ static void test_refused(struct check *check)
 	check_done(check, "refused", "%zu files, each with its line", COUNT(bad));
 }
 
-/* The table of keys, and the example that ships: one says what the other says. */
+/* The table of keys and the example that ships agree. */
 static void test_example(struct check *check)
 {
 	struct config config, defaults;
