@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-from stage import BUILD, FAR4, NEAR4, NEAR6, check, demand, run, run_tests, wait_for
+from stage import (BUILD, FAR4, NEAR4, NEAR6, WEIR, check, demand, pins, run, run_tests, wait_for)
 
 TRANSACT = BUILD / "tests/tools/transact"
 SINK = BUILD / "tests/lab/sink.bpf.o"     # drops what is for none of the users
@@ -226,6 +226,94 @@ def test_save(lab):
     cookies = lab.stats()["syn-cookie"] - before
     check(said["failed"] == 0 and cookies > 5, "a restored rule answers",
           f"{said['transactions']} made, {cookies} by cookie")
+
+
+# ---- the host's sysctls ----
+
+HOST = ("tcp_syncookies", "tcp_timestamps")
+
+
+def host_tcp(lab):
+    """What the host behind weir has of what cookies ask for."""
+    with lab.near:
+        return [pathlib.Path("/proc/sys/net/ipv4", name).read_text().strip() for name in HOST]
+
+
+def host_not_ready(lab):
+    for name in HOST:
+        lab.near.set(f"ipv4/{name}", 1)
+
+
+def test_failed_restore_leaves_the_sysctls(lab):
+    """A right `syn protect ... set-sysctl`, and behind it something that is wrong."""
+    host_not_ready(lab)
+    serve(lab, NEAR4)
+    with tempfile.TemporaryDirectory() as folder:
+        path, bad = pathlib.Path(folder, "settings"), pathlib.Path(folder, "bad")
+        bad.write_text("no address\n")
+        right = f"syn protect dport {PORT} always set-sysctl\n"
+        for what, text, words, status in (
+                ("a wrong second line", f"{right}limit set rate nonsense\n", (), 1),
+                ("a list that is wrong", f"{right}list load bad file {bad}\n", (), 1),
+                ("a list that is not there", f"{right}list load none file {folder}/none\n", (), 1),
+                ("check", right, ("check",), 0)):
+            path.write_text(text)
+            done = lab.weir("restore", path, *words, expect=None)
+            check(done.status == status and host_tcp(lab) == ["1", "1"],
+                  f"restore, {what}: the sysctls stay", f"exit {done.status}, {host_tcp(lab)}, "
+                  f"{done.err.strip()}")
+            host_not_ready(lab)
+        path.write_text(right)
+        lab.weir("restore", path)
+        rule = lab.read("syn", "show")["protected"][0]
+        check(host_tcp(lab) == ["2", "2"] and rule["timestamps"],
+              "restore of the right line alone sets them", f"{host_tcp(lab)}, {rule}")
+        host_not_ready(lab)
+        lab.weir("restore", path)
+        check(host_tcp(lab) == ["2", "2"], "again, where no setting of weir's changes", host_tcp(lab))
+
+
+def test_sysctls_both_or_none(lab):
+    """One of them cannot be written: the other is put back, and no rule is set."""
+    host_not_ready(lab)
+    serve(lab, NEAR4)
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(f"syn protect dport {PORT} always set-sysctl\n")
+        file.flush()
+        for words in (("syn", "protect", "dport", str(PORT), "always", "set-sysctl"),
+                      ("restore", file.name)):
+            path = "/proc/sys/net/ipv4/tcp_timestamps"
+            done = lab.near.run("unshare", "-m", "sh", "-c", f"mount --bind {path} {path} && "
+                                f'mount -o remount,bind,ro {path} && exec "$@"', "sh", WEIR, *words,
+                                expect=None)
+            check(done.status == 1 and "tcp_timestamps" in done.err and host_tcp(lab) == ["1", "1"] and
+                  not pins(), f"{words[0]}: tcp_timestamps is read-only",
+                  f"exit {done.status}, {host_tcp(lab)}, {len(pins())} pins, {done.err.strip()}")
+            host_not_ready(lab)
+            if pins():
+                lab.weir("detach", "all")
+
+
+def test_sysctls_where_the_maps_cannot_be_written(lab):
+    """Each of the calls that write settings fails once: sysctls and rule are set, or neither is."""
+    serve(lab, NEAR4)
+    lab.weir("limit", "set", "rate", "1000pps")
+    command = ("syn", "protect", "dport", PORT, "always", "set-sysctl")
+    with tempfile.NamedTemporaryFile("r") as log:
+        lab.near.run("strace", "-f", "-qq", "-o", log.name, "-e", "trace=bpf", WEIR, *command)
+        calls = log.read().count("bpf(")
+    failed, wrong = 0, []
+    for call in range(1, calls + 1):
+        lab.weir("syn", "del", "dport", PORT, expect=None)
+        host_not_ready(lab)
+        done = lab.near.run("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=bpf", "-e",
+                            f"inject=bpf:error=ENOMEM:when={call}", WEIR, *command, expect=None)
+        rule, host = bool(lab.read("syn", "show")["protected"]), host_tcp(lab)
+        failed += done.status != 0
+        if (rule, host) not in ((True, ["2", "2"]), (False, ["1", "1"])):
+            wrong.append(f"call {call}: exit {done.status}, rule {rule}, {host}")
+    check(failed >= 5 and not wrong, "rule and sysctls: both or neither",
+          "; ".join(wrong[:3]) or f"{failed} of {calls} runs failed")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/cli/cookie_sysctls.h"
 #include "user/cli/output.h"
 #include "user/host/addresses.h"
 #include "user/host/clock.h"
@@ -139,7 +140,7 @@ struct script {
 	struct list_change *lists;
 	size_t list_count;
 	uint64_t now_ns, now_unix_s;
-	bool check_only;
+	bool set_sysctls;	/* a line asks for it */
 };
 
 /*
@@ -200,7 +201,7 @@ static int run_line(struct script *script, char **words, char *err)
 	const struct command *command = find_command(&words, err);
 	struct edit edit = { .settings = &script->settings, .own = &script->own,
 			     .now_ns = script->now_ns, .now_unix_s = script->now_unix_s,
-			     .check_only = script->check_only };
+			     .set_sysctls = script->set_sysctls };
 	enum outcome outcome;
 
 	if (!command)
@@ -212,6 +213,7 @@ static int run_line(struct script *script, char **words, char *err)
 			    verb);
 	edit.words = words;
 	outcome = command->edit(&edit);
+	script->set_sysctls = edit.set_sysctls;
 	return outcome == DONE ? 0 : fail(err, EINVAL, "%s", edit.err);
 }
 
@@ -360,6 +362,21 @@ static int plan_lists(struct script *script, const struct settings *settings, ch
 	return rc;
 }
 
+/* See cookie_sysctls.h for the order. */
+static int write_settings(struct maps *maps, const struct script *script, const struct settings *was,
+			  struct settings *is, int set_fd, char *err)
+{
+	struct cookie_sysctls before;
+	int rc = script->set_sysctls ? cookie_sysctls_set(&before, err) : 0;
+
+	if (rc)
+		return rc;
+	rc = maps_replace_settings(maps, was, is, set_fd, err);
+	if (rc && script->set_sysctls)
+		cookie_sysctls_put_back(&before, err);
+	return rc;
+}
+
 static int commit(struct maps *maps, struct script *script, const struct settings *was,
 		  struct settings *is, char *err)
 {
@@ -368,7 +385,7 @@ static int commit(struct maps *maps, struct script *script, const struct setting
 	if (script->list_count)
 		rc = lists_prepare(maps, script->lists, script->list_count, &set_fd, err);
 	if (!rc)
-		rc = maps_replace_settings(maps, was, is, set_fd, err);
+		rc = write_settings(maps, script, was, is, set_fd, err);
 	if (set_fd >= 0)
 		close(set_fd);
 	if (rc) {
@@ -407,7 +424,8 @@ static enum outcome apply_script(const struct call *call, struct maps *maps, str
 	} else if (check_only) {
 		remark(call, "%s is right; nothing was changed", script->name);
 		outcome = DONE;
-	} else if (!script->list_count && same_settings(&was, &is)) {
+	} else if (!script->list_count && same_settings(&was, &is) &&
+		   (!script->set_sysctls || cookie_sysctls_ready())) {
 		remark(call, "unchanged");
 		outcome = DONE;
 	} else if (commit(maps, script, &was, &is, err)) {
@@ -444,7 +462,6 @@ enum outcome cmd_restore(const struct call *call)
 		return usage(call, "restore needs a file, or - for standard input");
 	if (no_more_words(words, err))
 		return usage(call, "%s", err);
-	script.check_only = check_only;
 	script.name = strcmp(name, "-") ? name : "standard input";
 	file = strcmp(name, "-") ? fopen(name, "re") : stdin;
 	if (!file)

@@ -83,23 +83,19 @@ static const struct word protect_words[] = {
 	{ 0 },
 };
 
-/* A rehearsal changes nothing on this host: its settings are of no namespace. */
-static int prepare_host(const struct edit *edit, const struct weir_syn_rule *rule, char *err)
+/* Whether the kernel accepts weir's cookies, or is to be set so that it does. */
+static int check_kernel(struct edit *edit, const struct weir_syn_rule *rule, char *err)
 {
-	bool may = rule->set_sysctl && edit->now_ns && !edit->check_only;
 	long cookies = read_sysctl(SYSCTL_SYNCOOKIES);
 
 	if (cookies < 0)
 		return fail(err, ENOENT, "this kernel has no net.ipv4.tcp_syncookies "
 			    "(CONFIG_SYN_COOKIES), so its listeners accept no cookies");
-	if (cookies != 2 && may && write_sysctl(SYSCTL_SYNCOOKIES, 2, err))
-		return -EIO;
-	if (cookies != 2 && !rule->set_sysctl)
+	edit->set_sysctls |= rule->set_sysctl;
+	if (cookies != 2 && !edit->set_sysctls)
 		return fail(err, EPERM, "net.ipv4.tcp_syncookies is %ld: the kernel accepts cookies "
 			    "that are not its own only with 2; `sysctl -w net.ipv4.tcp_syncookies=2`, "
 			    "or say `set-sysctl`", cookies);
-	if (read_sysctl(SYSCTL_TIMESTAMPS) != 2 && may && write_sysctl(SYSCTL_TIMESTAMPS, 2, err))
-		return -EIO;
 	return 0;
 }
 
@@ -168,9 +164,9 @@ enum outcome edit_syn_protect(struct edit *edit)
 	}
 	if (!w.force && check_place(&w.rule, edit->err))
 		return FAILED;
-	if (prepare_host(edit, &w.rule, edit->err))
+	if (check_kernel(edit, &w.rule, edit->err))
 		return FAILED;
-	w.rule.timestamps = read_sysctl(SYSCTL_TIMESTAMPS) == 2;
+	w.rule.timestamps = edit->set_sysctls || read_sysctl(SYSCTL_TIMESTAMPS) == 2;
 	w.rule.ecn = read_sysctl(SYSCTL_ECN) > 0;
 	w.rule.wscale = tcp_window_scale(&w.rule, &differ);
 	rc = syn_set(edit->settings->policy, &w.rule, edit->err);

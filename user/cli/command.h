@@ -26,8 +26,10 @@ struct call {
 };
 
 /*
- * A change of the settings, as a command or as a line of a file. Knows no maps:
- * edit.c reads the settings, calls this, and writes back what differs.
+ * A change of the settings, as a command or as a line of a file. An edit function changes
+ * nothing but this struct and the settings in it, which are a copy: it may be called for a
+ * rehearsal, or for a file whose next line is wrong. The caller (edit.c, or restore) writes the
+ * maps, and sets the host's sysctls where an edit asks for that.
  */
 struct edit {
 	char **words;		/* those not used yet; ends with NULL */
@@ -35,7 +37,7 @@ struct edit {
 	const struct prefixes *own;	/* addresses of this host */
 	uint64_t now_ns;	/* CLOCK_MONOTONIC */
 	uint64_t now_unix_s;
-	bool check_only;	/* nothing on this host may change */
+	bool set_sysctls;	/* ask for cookie_sysctls_set(); set already: an earlier line did */
 	bool changed;
 	char said[ERR_LEN];	/* for the operator, when it went well */
 	char err[ERR_LEN];

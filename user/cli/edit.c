@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "user/cli/command.h"
+#include "user/cli/cookie_sysctls.h"
 #include "user/host/addresses.h"
 #include "user/host/clock.h"
 #include "user/model/error.h"
@@ -32,6 +33,25 @@ static enum outcome rehearse(const struct command *command, char **words, char *
 	return outcome == USAGE ? USAGE : DONE;
 }
 
+/* What the command asked for goes into force: see cookie_sysctls.h for the order. */
+static int write_edit(struct maps *maps, const struct settings *was, struct edit *edit)
+{
+	struct cookie_sysctls before;
+
+	if (edit->changed && policy_compile(edit->settings->policy, edit->err))
+		return -1;
+	if (edit->set_sysctls && cookie_sysctls_set(&before, edit->err))
+		return -1;
+	if (!edit->changed)
+		return 0;
+	if (maps_write_settings(maps, was, edit->settings, false, edit->err)) {
+		if (edit->set_sysctls)
+			cookie_sysctls_put_back(&before, edit->err);
+		return -1;
+	}
+	return judgements_note_undone(maps, was, edit->settings, edit->err);
+}
+
 static enum outcome edit_maps(const struct command *command, char **words, struct maps *maps,
 			      const struct prefixes *own, char *said)
 {
@@ -49,10 +69,7 @@ static enum outcome edit_maps(const struct command *command, char **words, struc
 	}
 	entries_expire(&is.block, edit.now_ns);
 	outcome = command->edit(&edit);
-	if (outcome == DONE && edit.changed &&
-	    (policy_compile(is.policy, edit.err) ||
-	     maps_write_settings(maps, &was, &is, false, edit.err) ||
-	     judgements_note_undone(maps, &was, &is, edit.err)))
+	if (outcome == DONE && write_edit(maps, &was, &edit))
 		outcome = FAILED;
 	snprintf(said, ERR_LEN, "%s", outcome == DONE ? edit.said : edit.err);
 	settings_free(&is);
