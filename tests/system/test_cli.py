@@ -6,7 +6,7 @@ import re
 import shlex
 import tempfile
 
-from stage import NEAR4, NEAR6, PINS, ROOT, WEIR, check, run_tests
+from stage import NEAR4, NEAR6, PINS, ROOT, WEIR, check, pins, run_tests
 
 # Wrong command lines, and a word that the first line of the message must name.
 WRONG = {
@@ -331,6 +331,28 @@ def test_json_sources(lab):
     stats = lab.stats()
     check(stats["rate-limit"] == 570 and stats["under-limit"] == 30, "the counters agree",
           f"{stats['rate-limit']} dropped, {stats['under-limit']} let through")
+
+
+def test_known_import_as_a_whole(lab):
+    """What is wrong in the middle of the file leaves everything as it was."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "customers")
+        for what, line, named in (("a prefix too wide", "203.0.0.0/8", "203.0.0.0/8 is too wide"),
+                                  ("an IPv6 prefix too wide", "2001:db8::/32", "2001:db8::/32 is too"),
+                                  ("a line that is no prefix", "no address", f"{path}:2")):
+            path.write_text(f"10.0.0.1\n{line}\n10.0.0.2\n")
+            done = lab.weir("known", "import", path, expect=1)
+            check(named in done.err and not pins(), f"known import of {what} makes no maps",
+                  f"{len(pins())} pins; {done.err.strip()}")
+            lab.weir("limit", "set", "rate", "1000pps")
+            lab.weir("known", "import", path, expect=1)
+            known = lab.weir("known", "show", "10.0.0.1", expect=None)
+            check(known.status == 1, f"known import of {what} makes nothing known", known.out.strip())
+            lab.weir("detach", "all")
+        path.write_text("10.0.0.1\n203.0.113.0/24\n2001:db8:1::/63\n")
+        done = lab.weir("known", "import", path)
+        check(lab.read("known", "show")["known"] == 1 + 256 + 2 and done.err.startswith("259 "),
+              "known import of a right file", done.err.strip())
 
 
 def test_options(lab):

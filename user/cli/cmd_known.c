@@ -7,9 +7,10 @@
 
 #include "user/cli/output.h"
 #include "user/model/error.h"
-#include "user/state/known.h"
 #include "user/model/parse.h"
 #include "user/model/words.h"
+#include "user/state/known.h"
+#include "user/state/session.h"
 
 #define EXPAND_V4	16	/* the shortest prefixes that an import expands */
 #define EXPAND_V6	48
@@ -132,39 +133,79 @@ static int read_sources(const char *name, struct prefixes *set, char *err)
 	return rc;
 }
 
-/* Every source in the prefix; a known customer network is all of its addresses. */
-static int add_prefix(struct known *known, const struct prefix *prefix, size_t *added, size_t *full,
-		      char *err)
+static int shortest_known(const struct prefix *prefix)
+{
+	return prefix_is_v4(prefix) ? 96 + EXPAND_V4 : EXPAND_V6;
+}
+
+/* Before anything is written: a file is imported as a whole or not at all. */
+static int check_prefixes(const struct prefixes *set, char *err)
+{
+	char text[PREFIX_STRLEN];
+
+	for (size_t i = 0; i < prefixes_count(set); i++) {
+		struct prefix prefix = prefixes_at(set, i);
+
+		if (prefix.length >= shortest_known(&prefix))
+			continue;
+		prefix_format(&prefix, text);
+		return fail(err, EINVAL, "%s is too wide: each of its addresses becomes a known source "
+			    "of its own, from /%d on; nothing was imported", text,
+			    prefix_is_v4(&prefix) ? EXPAND_V4 : EXPAND_V6);
+	}
+	return 0;
+}
+
+struct imported {
+	size_t added, full;	/* full: their part of the table has no room */
+};
+
+/* Makes every source in the prefix known. Cannot fail but for room: the table is mapped. */
+static void add_prefix(struct known *known, const struct prefix *prefix, struct imported *imported)
 {
 	bool v4 = prefix_is_v4(prefix);
-	int least = v4 ? 96 + EXPAND_V4 : EXPAND_V6, most = v4 ? 128 : 64;
-	char text[PREFIX_STRLEN];
+	int most = v4 ? 128 : 64;
 	struct prefix each = *prefix;
-	uint64_t count;
+	uint64_t count = prefix->length >= most ? 1 : 1ULL << (most - prefix->length);
 
-	if (prefix->length < least) {
-		prefix_format(prefix, text);
-		return fail(err, EINVAL, "%s is too wide to be known, one by one: from /%d on", text,
-			    v4 ? EXPAND_V4 : EXPAND_V6);
-	}
-	count = prefix->length >= most ? 1 : 1ULL << (most - prefix->length);
 	for (uint64_t i = 0; i < count; i++) {
 		if (v4)
 			each.lo = prefix->lo + i;
 		else
 			each.hi = prefix->hi + i;
-		*(known_add(known, &each) ? added : full) += 1;
+		if (known_add(known, &each))
+			imported->added++;
+		else
+			imported->full++;
 	}
-	return 0;
+}
+
+static int import(const struct prefixes *set, struct imported *imported, char *err)
+{
+	struct known known;
+	struct maps maps;
+	int rc = open_maps(&maps, MAPS_CREATE, err);
+
+	if (rc)
+		return rc;
+	rc = known_open(&maps, &known, err);
+	if (!rc) {
+		for (size_t i = 0; i < prefixes_count(set); i++) {
+			struct prefix prefix = prefixes_at(set, i);
+
+			add_prefix(&known, &prefix, imported);
+		}
+		known_close(&known);
+	}
+	close_maps(&maps, !rc);
+	return rc;
 }
 
 enum outcome cmd_known_import(const struct call *call)
 {
 	char **words = call->words, err[ERR_LEN], *name = take_value(&words);
+	struct imported imported = { 0 };
 	struct prefixes set = { 0 };
-	size_t added = 0, full = 0;
-	struct known known;
-	struct maps maps;
 	int rc;
 
 	if (!name)
@@ -173,25 +214,17 @@ enum outcome cmd_known_import(const struct call *call)
 		return usage(call, "%s", err);
 	rc = read_sources(name, &set, err);
 	if (!rc)
-		rc = open_known(&maps, &known, MAPS_CREATE, err);
-	if (rc) {
-		prefixes_free(&set);
-		return failed(call, "%s", err);
-	}
-	for (size_t i = 0; i < prefixes_count(&set) && !rc; i++) {
-		struct prefix prefix = prefixes_at(&set, i);
-
-		rc = add_prefix(&known, &prefix, &added, &full, err);
-	}
+		rc = check_prefixes(&set, err);
+	if (!rc)
+		rc = import(&set, &imported, err);
 	prefixes_free(&set);
-	close_known(&maps, &known);
 	if (rc)
 		return failed(call, "%s", err);
-	remark(call, "%zu sources are known now%s", added, full ? "" : "; they go first when a "
-	       "budget is used up");
-	if (full)
-		remark(call, "%zu found no room: their part of the table is full of known sources",
-		       full);
+	remark(call, "%zu sources are known now%s", imported.added, imported.full ? "" : "; they go "
+	       "first when a budget is used up");
+	if (imported.full)
+		remark(call, "%zu sources found no room: their part of the table is full of known sources",
+		       imported.full);
 	return DONE;
 }
 
