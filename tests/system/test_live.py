@@ -76,55 +76,55 @@ def limited(lab, *words):
     lab.attach(*words)
 
 
-# ---- monitor ----
+# ---- events ----
 
-def test_monitor_tells_every_packet_of_few(lab):
+def test_events_tells_every_packet_of_few(lab):
     """Of few packets each one is shown, and each field is right."""
     lab.weir("block", "add", SOURCE)
     lab.attach()
-    reader = Reader(lab, "-j", "monitor").listening()
+    reader = Reader(lab, "-j", "events").listening()
     lab.flood("to", NEAR4, "from", SOURCE, "pps", 200, "count", 100, "size", 100, "dport", 53)
     time.sleep(0.3)
     events = reader.end().events()
     dropped = lab.stats()["block"]
-    check(len(events) == dropped == 100, "monitor: every dropped packet is told in calm times",
+    check(len(events) == dropped == 100, "events: every dropped packet is told in calm times",
           f"{dropped} dropped, {len(events)} told; {reader.err.strip()}")
     wanted = {"event": "packet", "dev": "near0", "reason": "block", "action": "drop",
               "source": SOURCE, "destination": NEAR4, "proto": "udp", "what": None, "dport": 53,
               "bytes": 100, "weight": 1}
     strange = [event for event in events if {**event, **wanted} != event]
-    check(not strange, "monitor: all fields of a packet", strange[:1] or events[0])
+    check(not strange, "events: all fields of a packet", strange[:1] or events[0])
     late = [abs(event["time_ns"] / 1e9 - time.time()) for event in events]
-    check(max(late) < 10, "monitor: the time of day", f"{max(late):.3f} s ago at most")
-    check(reader.status == 0 and no_listeners(), "monitor: SIGINT gives the slot back",
+    check(max(late) < 10, "events: the time of day", f"{max(late):.3f} s ago at most")
+    check(reader.status == 0 and no_listeners(), "events: SIGINT gives the slot back",
           f"status {reader.status}, slots {listeners()}, bits {listening_bits()}")
 
 
-def test_monitor_thins_out_a_flood(lab):
+def test_events_thins_out_a_flood(lab):
     """At full speed about 1,000 a second are shown, and their weights add up to all packets."""
     limited(lab)
     flood = lab.start_flood("to", NEAR4, "from", SOURCE, "seconds", 4, "mac", STRANGE_MAC)
     time.sleep(1)
     before = lab.stats()["rate-limit"]
-    reader = Reader(lab, "-j", "monitor", "reason", "rate-limit", "seconds", 2).wait()
+    reader = Reader(lab, "-j", "events", "reason", "rate-limit", "seconds", 2).wait()
     after = lab.stats()["rate-limit"]
     flood.stop()
     events = reader.events()
     weights = sum(event["weight"] for event in events)
-    check(0 < len(events) <= 2 * 2 * EVENTS_PER_S, "monitor: a flood is thinned out",
+    check(0 < len(events) <= 2 * 2 * EVENTS_PER_S, "events: a flood is thinned out",
           f"{len(events)} of {after - before} packets told in 2 s, 1 of {events[-1]['weight']} "
           f"in the end; {reader.err.strip()}")
     check(0.3 * (after - before) < weights < 1.2 * (after - before),
-          "monitor: weights add up to the packets", f"{weights} by weight, {after - before} counted")
+          "events: weights add up to the packets", f"{weights} by weight, {after - before} counted")
 
 
-def test_monitor_tells_few_beside_many(lab):
+def test_events_tells_few_beside_many(lab):
     """A flood under one reason does not hide packets under another."""
     limited(lab)
     lab.weir("block", "add", OTHER)
     flood = lab.start_flood("to", NEAR4, "from", SOURCE, "seconds", 4, "mac", STRANGE_MAC)
     time.sleep(1)
-    reader = Reader(lab, "-j", "monitor").listening()
+    reader = Reader(lab, "-j", "events").listening()
     before = lab.stats()["block"]
     lab.flood("to", NEAR4, "from", OTHER, "pps", 100, "count", 50, "mac", STRANGE_MAC)
     time.sleep(0.2)
@@ -132,37 +132,48 @@ def test_monitor_tells_few_beside_many(lab):
     events = reader.end().events()
     flood.stop()
     told = sum(event["reason"] == "block" for event in events)
-    check(told >= 0.9 * counted > 0, "monitor: rare packets beside a flood are told",
+    check(told >= 0.9 * counted > 0, "events: rare packets beside a flood are told",
           f"{told} of {counted} blocked packets told, beside {len(events) - told} of the flood")
 
 
-def test_monitor_chooses(lab):
+def test_events_chooses(lab):
     """Filters by source and by action; no line of the text is wider than a terminal."""
     limited(lab, "monitor")
-    reader = Reader(lab, "-j", "monitor", "from", "203.0.113.0/24", "count", 5).listening()
-    passed = Reader(lab, "-j", "monitor", "passed", "count", 5).listening()
-    text = Reader(lab, "monitor", "reason", "rate-limit", "count", 20).listening()
+    reader = Reader(lab, "-j", "events", "from", "203.0.113.0/24", "count", 5).listening()
+    passed = Reader(lab, "-j", "events", "passed", "count", 5).listening()
+    text = Reader(lab, "events", "reason", "rate-limit", "count", 20).listening()
     for source in (SOURCE, OTHER):
         lab.flood("to", NEAR4, "from", source, "pps", 10000, "count", 5000, "mac", STRANGE_MAC)
     events = reader.wait().events()
     check({event["source"] for event in events} == {OTHER} and len(events) == 5,
-          "monitor: from, count", [event["source"] for event in events])
+          "events: from, count", [event["source"] for event in events])
     check({event["action"] for event in events} == {"would drop"},
-          "monitor: what monitor mode lets pass is said to", events[0]["action"])
+          "events: what monitor mode lets pass is said to", events[0]["action"])
     events = passed.wait().events()
-    check({event["reason"] for event in events} == {"under-limit"}, "monitor: passed",
+    check({event["reason"] for event in events} == {"under-limit"}, "events: passed",
           [event["reason"] for event in events])
     lines = text.wait().out.splitlines()
     widest = max(map(len, lines))
-    check(len(lines) == 20 and widest <= WIDTH, "monitor: text fits 80 columns",
+    check(len(lines) == 20 and widest <= WIDTH, "events: text fits 80 columns",
           f"{len(lines)} lines, widest {widest}: {lines[0]}")
-    lab.weir("monitor", "reason", "no-such-reason", expect=2)
-    lab.weir("monitor", "reason", "block", "passed", expect=2)
+    lab.weir("events", "reason", "no-such-reason", expect=2)
+    lab.weir("events", "reason", "block", "passed", expect=2)
 
 
-def test_monitor_tells_bans(lab):
+def test_events_former_name(lab):
+    """`weir monitor` is `weir events`, and is called so in its messages."""
+    limited(lab)
+    reader = Reader(lab, "-j", "monitor", "count", 5).listening()
+    lab.flood("to", NEAR4, "from", SOURCE, "pps", 10000, "count", 5000, "mac", STRANGE_MAC)
+    check(len(reader.wait().events()) == 5, "monitor: the former name works", "5 events")
+    done = lab.weir("monitor", "reason", "no-such-reason", expect=2)
+    check("weir events " in done.err and "weir monitor" not in done.err,
+          "monitor: its usage names events", done.err.splitlines()[-1].strip())
+
+
+def test_events_tells_bans(lab):
     lab.attach()
-    reader = Reader(lab, "-j", "monitor", "count", 4).listening()
+    reader = Reader(lab, "-j", "events", "count", 4).listening()
     time.sleep(1.2)     # earlier judgements are not shown
     for words in (("add", SOURCE, "ttl", "2s", "comment", "short"), ("add", OTHER),
                   ("del", OTHER)):
@@ -172,13 +183,13 @@ def test_monitor_tells_bans(lab):
     told = sorted((event["event"], event["change"], event["prefix"]) for event in events)
     check(told == [("ban", "added", f"{SOURCE}/32"), ("ban", "ended", f"{SOURCE}/32"),
                    ("block", "added", f"{OTHER}/32"), ("block", "removed", f"{OTHER}/32")],
-          "monitor: bans come, end and go", told)
+          "events: bans come, end and go", told)
 
 
-def test_monitor_tells_judgements(lab):
+def test_events_tells_judgements(lab):
     """Judgements, written here as the daemon writes them: number, time, prefix, kind ..."""
     lab.attach()
-    reader = Reader(lab, "-j", "monitor", "count", 1).listening()
+    reader = Reader(lab, "-j", "events", "count", 1).listening()
     time.sleep(0.5)
     judgement = bytearray(144)
     judgement[0:8] = (1).to_bytes(8, "little")
@@ -193,37 +204,37 @@ def test_monitor_tells_judgements(lab):
     event = reader.wait().events()[0]
     check((event["event"], event["verdict"], event["prefix"], event["ttl_seconds"], event["text"]) ==
           ("judgement", "ban-network", "198.51.100.0/24", 600, "test"),
-          "monitor: judgements are told", event)
+          "events: judgements are told", event)
 
 
-def test_monitor_ends_when_weir_is_detached(lab):
+def test_events_ends_when_weir_is_detached(lab):
     lab.attach()
-    reader = Reader(lab, "monitor").listening()
+    reader = Reader(lab, "events").listening()
     lab.weir("detach", "all")
     reader.wait()
-    check(reader.status == 0 and "detached" in reader.err, "monitor: ends when weir is detached",
+    check(reader.status == 0 and "detached" in reader.err, "events: ends when weir is detached",
           f"status {reader.status}: {reader.err.strip()}")
 
 
-def test_monitor_ends_with_its_pipe(lab):
-    """`weir monitor | head` leaves nothing behind and prints no error."""
+def test_events_ends_with_its_pipe(lab):
+    """`weir events | head` leaves nothing behind and prints no error."""
     lab.weir("block", "add", SOURCE)
     lab.attach()
-    reader = Reader(lab, "monitor", stdout=subprocess.PIPE).listening()
+    reader = Reader(lab, "events", stdout=subprocess.PIPE).listening()
     flood = lab.start_flood("to", NEAR4, "from", SOURCE, "pps", 1000, "seconds", 5)
     reader.process.stdout.readline()
     reader.process.stdout.close()
     status = reader.process.wait(10)
     flood.stop()
-    check(status == -signal.SIGPIPE and no_listeners(), "monitor: ends with its pipe",
+    check(status == -signal.SIGPIPE and no_listeners(), "events: ends with its pipe",
           f"status {status}, slots {listeners()}")
 
 
-def test_monitor_ends_where_nobody_reads(lab):
+def test_events_ends_where_nobody_reads(lab):
     """A full pipe stops the output, but not the end on a signal."""
     lab.weir("block", "add", SOURCE)
     lab.attach()
-    reader = Reader(lab, "-j", "monitor", stdout=subprocess.PIPE).listening()
+    reader = Reader(lab, "-j", "events", stdout=subprocess.PIPE).listening()
     lab.flood("to", NEAR4, "from", SOURCE, "pps", 2000, "seconds", 1, "mac", STRANGE_MAC)
     reader.process.send_signal(signal.SIGTERM)
     try:
@@ -232,7 +243,7 @@ def test_monitor_ends_where_nobody_reads(lab):
         status = "still there"
     told = reader.process.stderr.read().strip()
     check(status == 0 and "cannot" not in told and no_listeners(),
-          "monitor: ends while its pipe is not read", f"status {status}: {told}")
+          "events: ends while its pipe is not read", f"status {status}: {told}")
 
 
 # ---- capture ----
@@ -340,14 +351,14 @@ def test_readers_beside_each_other(lab):
     The slots of killed readers are used again."""
     lab.weir("block", "add", SOURCE)
     lab.attach()
-    readers = [Reader(lab, "-j", "monitor").listening() for _ in range(READERS)]
-    fifth = lab.weir("monitor", expect=1)
+    readers = [Reader(lab, "-j", "events").listening() for _ in range(READERS)]
+    fifth = lab.weir("events", expect=1)
     check(all(str(reader.process.pid) in fifth.err for reader in readers),
           "a fifth reader is refused, with the pids of the others", fifth.err.strip())
     for reader in readers[:2]:
         reader.process.kill()
         reader.process.wait()
-    new = Reader(lab, "-j", "monitor").listening()
+    new = Reader(lab, "-j", "events").listening()
     lab.flood("to", NEAR4, "from", SOURCE, "pps", 200, "count", 50)
     time.sleep(0.3)
     told = [len(reader.end(signal.SIGTERM).events()) for reader in readers[2:] + [new]]

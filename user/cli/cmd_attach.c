@@ -41,15 +41,6 @@ struct attach_words {
 	uint64_t try_ns;	/* 0: for good */
 };
 
-static int set_dev(void *into, const char *value, char *err)
-{
-	struct attach_words *w = into;
-
-	(void)err;
-	w->name = value;
-	return 0;
-}
-
 static int set_mode(void *into, const char *value, char *err)
 {
 	static const char *const modes[] = { "auto", "native", "skb" };
@@ -64,16 +55,6 @@ static int set_mode(void *into, const char *value, char *err)
 	return fail(err, EINVAL, "mode \"%.40s\": native, skb or auto", value);
 }
 
-static int set_monitor(void *into, const char *value, char *err)
-{
-	struct attach_words *w = into;
-
-	(void)value;
-	(void)err;
-	w->monitor = true;
-	return 0;
-}
-
 static int set_try(void *into, const char *value, char *err)
 {
 	struct attach_words *w = into;
@@ -83,12 +64,12 @@ static int set_try(void *into, const char *value, char *err)
 	return w->try_ns <= TRY_MAX_NS ? 0 : fail(err, EINVAL, "try %s: at most 24h", value);
 }
 
-static int parse_attach(char **words, struct attach_words *w, char *err)
+static int parse_attach(struct words words, struct attach_words *w, char *err)
 {
 	static const struct word table[] = {
-		{ "dev", "an interface", set_dev },
+		WORD_TEXT("dev", "an interface", struct attach_words, name),
 		{ "mode", "native, skb or auto", set_mode },
-		{ "monitor", NULL, set_monitor },
+		WORD_FLAG("monitor", struct attach_words, monitor),
 		{ "try", "a time such as 60s", set_try },
 		{ 0 },
 	};
@@ -242,13 +223,6 @@ enum outcome cmd_attach(const struct call *call)
 
 /* ---- confirm ---- */
 
-static int set_confirm_dev(void *into, const char *value, char *err)
-{
-	(void)err;
-	*(const char **)into = value;
-	return 0;
-}
-
 static enum outcome confirm_one(const struct call *call, struct maps *maps, uint32_t slot,
 				struct weir_device *device)
 {
@@ -288,13 +262,13 @@ static enum outcome confirm(const struct call *call, struct maps *maps, const ch
 
 enum outcome cmd_confirm(const struct call *call)
 {
-	static const struct word table[] = { { "dev", "an interface", set_confirm_dev }, { 0 } };
-	char **words = call->words, err[ERR_LEN];
+	struct words words = call->words;
+	char err[ERR_LEN];
 	const char *name = NULL;
 	enum outcome outcome;
 	struct maps maps;
 
-	if (take_words(&words, table, &name, err))
+	if (take_interface(&words, &name, err))
 		return usage(call, "%s", err);
 	if (maps_open(&maps, MAPS_WRITE, err))
 		return failed(call, "%s", err);
@@ -354,30 +328,12 @@ struct detach_words {
 	bool all, keep;
 };
 
-static int set_detach_dev(void *into, const char *value, char *err)
-{
-	struct detach_words *w = into;
-
-	(void)err;
-	w->name = value;
-	return 0;
-}
-
-static int set_all_or_keep(void *into, const char *value, char *err)
-{
-	struct detach_words *w = into;
-
-	(void)err;
-	*(*value == 'a' ? &w->all : &w->keep) = true;
-	return 0;
-}
-
-static int parse_detach(char **words, struct detach_words *w, char *err)
+static int parse_detach(struct words words, struct detach_words *w, char *err)
 {
 	static const struct word table[] = {
-		{ "dev", "an interface", set_detach_dev },
-		{ "all", NULL, set_all_or_keep },
-		{ "keep", NULL, set_all_or_keep },
+		WORD_TEXT("dev", "an interface", struct detach_words, name),
+		WORD_FLAG("all", struct detach_words, all),
+		WORD_FLAG("keep", struct detach_words, keep),
 		{ 0 },
 	};
 	int rc;

@@ -12,6 +12,7 @@
 #include "user/model/policy.h"
 #include "user/model/table.h"
 #include "user/model/words.h"
+#include "user/state/lists.h"
 #include "user/state/side_settings.h"
 #include "user/state/tables.h"
 
@@ -29,10 +30,8 @@ enum outcome edit_budget_set(struct edit *edit)
 	    parse_limit_words(&edit->words, BUDGET_TO_SET, &w, edit->err))
 		return USAGE;
 	rc = budget_set(edit->settings->policy, name, &w.spec, edit->err);
-	if (rc == -EINVAL || rc == -ERANGE)
-		return USAGE;
 	edit->changed |= rc > 0;
-	return rc < 0 ? FAILED : DONE;
+	return outcome_of_value(rc);
 }
 
 enum outcome edit_budget_del(struct edit *edit)
@@ -44,7 +43,7 @@ enum outcome edit_budget_del(struct edit *edit)
 		fail(edit->err, EINVAL, "budget del needs a name");
 		return USAGE;
 	}
-	if (no_more_words(edit->words, edit->err))
+	if (no_more_words(&edit->words, edit->err))
 		return USAGE;
 	index = budget_find(edit->settings->policy, name);
 	if (!index) {
@@ -59,7 +58,7 @@ enum outcome edit_budget_del(struct edit *edit)
 
 /* ---- show ---- */
 
-json_t *budget_json(const struct weir_budget_spec *spec, const struct weir_limit *budget,
+static json_t *budget_json(const struct weir_budget_spec *spec, const struct weir_limit *budget,
 		    const struct weir_budget_state *state, const struct weir_spending *sum)
 {
 	char to[PREFIX_STRLEN], class[FORMAT_LEN];

@@ -18,7 +18,7 @@
 #define NOT_YET	UINT32_MAX
 
 struct capture {
-	struct watch watch;	/* first: flush gets a pointer to it */
+	struct watch watch;
 	const struct call *call;
 	struct watch_words words;
 	FILE *file;
@@ -84,9 +84,9 @@ static void write_packet(const struct weir_event *event, void *arg)
 		capture->watch.end = WATCH_ENOUGH;
 }
 
-static void flush(struct watch *watch)
+static void flush(void *arg)
 {
-	struct capture *capture = (struct capture *)watch;
+	struct capture *capture = arg;
 
 	if (fflush(capture->file))
 		end_for_error(capture, -errno);
@@ -134,22 +134,11 @@ static void close_file(struct capture *capture)
 
 /* ---- the command ---- */
 
-static int set_file(void *into, const char *value, char *err)
-{
-	(void)err;
-	((struct watch_words *)into)->file = value;
-	return 0;
-}
-
 static int parse_capture(const struct call *call, struct watch_words *w, char *err)
 {
 	static const struct word table[] = {
-		{ "reason", "a reason, such as rate-limit", watch_set_reason, .often = true },
-		{ "from", "a prefix", watch_set_from },
-		{ "passed", NULL, watch_set_passed },
-		{ "count", "a number", watch_set_count },
-		{ "seconds", "a number", watch_set_seconds },
-		{ "write", "a file, or - for standard output", set_file },
+		WATCH_WORDS,
+		WORD_TEXT("write", "a file, or - for standard output", struct watch_words, file),
 		{ 0 },
 	};
 	int rc = watch_parse(call->words, table, w, err);
@@ -196,7 +185,7 @@ static enum outcome run_capture(struct capture *capture)
 	enum watch_end end;
 	char err[ERR_LEN];
 
-	if (watch_open(&capture->watch, &capture->words, write_packet, capture, err))
+	if (watch_open(&capture->watch, &capture->words, write_packet, err))
 		return failed(capture->call, "%s", err);
 	if (open_file(capture, err)) {
 		watch_close(&capture->watch);
@@ -224,7 +213,7 @@ enum outcome cmd_capture(const struct call *call)
 
 	if (!capture)
 		return failed(call, "out of memory");
-	*capture = (struct capture){ .watch = { .flush = flush }, .call = call };
+	*capture = (struct capture){ .watch = { .flush = flush, .arg = capture }, .call = call };
 	memset(capture->interface, 0xff, sizeof(capture->interface));
 	outcome = parse_capture(call, &capture->words, err) ? usage(call, "%s", err) :
 							       run_capture(capture);

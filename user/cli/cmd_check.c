@@ -80,7 +80,7 @@ static int set_dport(void *into, const char *value, char *err)
 						value);
 }
 
-static int parse_question(char **words, struct question *q, char *err)
+static int parse_question(struct words words, struct question *q, char *err)
 {
 	static const struct word table[] = {
 		{ "proto", "a protocol", set_proto },

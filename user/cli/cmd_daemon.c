@@ -22,43 +22,21 @@
 
 /* ---- daemon ---- */
 
-static int set_config(void *into, const char *value, char *err)
-{
-	(void)err;
-	((struct daemon_options *)into)->file = value;
-	return 0;
-}
-
-static int set_judge(void *into, const char *value, char *err)
-{
-	(void)value;
-	(void)err;
-	((struct daemon_options *)into)->judge_only = true;
-	return 0;
-}
-
-static int set_monitor(void *into, const char *value, char *err)
-{
-	log_line(LOG_NOTICE, "`weir daemon monitor` is called `weir daemon judge` now");
-	return set_judge(into, value, err);
-}
-
-static const struct word check_words[] = {
-	{ "config", "a settings file", set_config },
-	{ 0 },
-};
+#define CONFIG_WORD	WORD_TEXT("config", "a settings file", struct daemon_options, file)
 
 static const struct word daemon_words[] = {
-	{ "judge", NULL, set_judge },
-	{ "monitor", NULL, set_monitor },
-	{ "config", "a settings file", set_config },
+	CONFIG_WORD,
+	WORD_FLAG("judge", struct daemon_options, judge_only),
+	WORD_FLAG("monitor", struct daemon_options, judge_only),	/* former name */
 	{ 0 },
 };
+static const struct word check_words[] = { CONFIG_WORD, { 0 } };
 
 enum outcome cmd_daemon(const struct call *call)
 {
 	struct daemon_options options = { .answer = command_answer };
-	char **words = call->words, err[ERR_LEN];
+	struct words words = call->words;
+	char err[ERR_LEN];
 
 	if (take_words(&words, daemon_words, &options, err))
 		return usage(call, "%s", err);
@@ -136,7 +114,8 @@ static void print_config(const struct config *config)
 enum outcome cmd_daemon_check(const struct call *call)
 {
 	struct daemon_options options = { 0 };
-	char **words = call->words, err[ERR_LEN];
+	struct words words = call->words;
+	char err[ERR_LEN];
 	struct config config;
 
 	if (take_words(&words, check_words, &options, err))
@@ -149,11 +128,6 @@ enum outcome cmd_daemon_check(const struct call *call)
 }
 
 /* ---- show bans ---- */
-
-static const char *origin_name(uint8_t origin)
-{
-	return origin == WEIR_BY_DAEMON ? "daemon" : "operator";
-}
 
 static uint64_t seconds_left(const struct entry *entry, uint64_t now)
 {
@@ -225,23 +199,9 @@ enum outcome cmd_show_bans(const struct call *call)
 
 /* ---- ban-log ---- */
 
-json_t *judgement_json(const struct weir_judgement *j, const char *prefix)
-{
-	char why[384];
-
-	judgement_explain(j, why, sizeof(why));
-	return json_pack("{s:I, s:I, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:s}",
-			 "number", (json_int_t)j->number, "time", (json_int_t)j->unix_s, "verdict",
-			 judgement_name(j->kind), "prefix", prefix, "strikes", j->strikes, "windows",
-			 j->windows, "ttl_seconds", (json_int_t)j->ttl_s, "packets",
-			 (json_int_t)j->packets, "limit_pps", (json_int_t)j->limit_pps, "seen_pps",
-			 (json_int_t)j->seen_pps, "sources", (int)j->sources, "share_permille",
-			 (int)j->share_permille, "text", j->text, "evidence", why);
-}
-
 static void print_judgement(const struct weir_judgement *j, const char *prefix)
 {
-	char why[384], when[32];
+	char why[JUDGEMENT_TEXT], when[32];
 	time_t seconds = j->unix_s;
 	struct tm tm;
 
@@ -256,7 +216,8 @@ static void print_judgement(const struct weir_judgement *j, const char *prefix)
 
 enum outcome cmd_ban_log(const struct call *call)
 {
-	char **words = call->words, err[ERR_LEN], text[PREFIX_STRLEN], *value;
+	struct words words = call->words;
+	char err[ERR_LEN], text[PREFIX_STRLEN];
 	uint64_t wanted = LAST_DEFAULT;
 	struct weir_judgement *judgements;
 	json_t *list = json_array();
@@ -264,12 +225,7 @@ enum outcome cmd_ban_log(const struct call *call)
 	size_t count;
 	int rc;
 
-	if (take_word(&words, "last")) {
-		value = take_value(&words);
-		if (!value || parse_number(value, "last", 1, WEIR_JUDGEMENTS, &wanted, err))
-			return usage(call, "%s", value ? err : "last needs a number");
-	}
-	if (no_more_words(words, err))
+	if (take_count(&words, "last", WEIR_JUDGEMENTS, &wanted, err))
 		return usage(call, "%s", err);
 	rc = maps_open(&maps, MAPS_READ, err);
 	if (rc)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* weir monitor: packets, judgements and changes of bans, as they happen. */
+/* weir events: packets, judgements and changes of bans, as they happen. */
 #include <inttypes.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
@@ -20,8 +20,8 @@
 #define LINE_LEN	512
 #define INDENT		4	/* of what does not fit in a line */
 
-struct monitor {
-	struct watch watch;	/* first: tick and flush get a pointer to it */
+struct events {
+	struct watch watch;
 	const struct call *call;
 	struct watch_words words;
 	struct bans bans;
@@ -32,18 +32,18 @@ struct monitor {
 /* ---- one event, in text or JSON ---- */
 
 /* False once there were as many as were asked for. */
-static bool is_wanted(struct monitor *monitor)
+static bool is_wanted(struct events *events)
 {
-	if (monitor->watch.end || (monitor->words.count && monitor->shown >= monitor->words.count))
+	if (events->watch.end || (events->words.count && events->shown >= events->words.count))
 		return false;
-	monitor->shown++;
+	events->shown++;
 	return true;
 }
 
-static void end_if_enough(struct monitor *monitor)
+static void end_if_enough(struct events *events)
 {
-	if (monitor->words.count && monitor->shown >= monitor->words.count)
-		monitor->watch.end = WATCH_ENOUGH;
+	if (events->words.count && events->shown >= events->words.count)
+		events->watch.end = WATCH_ENOUGH;
 }
 
 static void time_text(uint64_t unix_ns, char text[16])
@@ -56,11 +56,11 @@ static void time_text(uint64_t unix_ns, char text[16])
 }
 
 /* Frees @event. */
-static void put_json(struct monitor *monitor, json_t *event)
+static void put_json(struct events *events, json_t *event)
 {
 	if (!event)
 		return;
-	json_dumpf(event, stdout, monitor->call->pretty ? JSON_INDENT(2) : JSON_COMPACT);
+	json_dumpf(event, stdout, events->call->pretty ? JSON_INDENT(2) : JSON_COMPACT);
 	putchar('\n');
 	json_decref(event);
 }
@@ -97,13 +97,13 @@ static void describe(const struct weir_event *event, struct packet_text *text)
 		snprintf(text->proto, sizeof(text->proto), "%u", event->proto);
 }
 
-static json_t *packet_json(const struct monitor *monitor, const struct weir_event *event,
+static json_t *packet_json(const struct events *events, const struct weir_event *event,
 			   const struct packet_text *text)
 {
-	const char *dev = monitor->watch.device[event->slot % WEIR_DEVICES];
+	const char *dev = events->watch.device[event->slot % WEIR_DEVICES];
 	json_t *json = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s?}", "event",
 				 "packet", "time_ns", (json_int_t)(event->time_ns +
-				 monitor->watch.unix_offset_ns), "dev", dev, "reason",
+				 events->watch.unix_offset_ns), "dev", dev, "reason",
 				 reason_name(event->reason), "action", event_action(event), "source",
 				 *text->source ? text->source : NULL, "destination",
 				 *text->destination ? text->destination : NULL, "proto",
@@ -115,7 +115,7 @@ static json_t *packet_json(const struct monitor *monitor, const struct weir_even
 	return json;
 }
 
-static void print_packet(const struct monitor *monitor, const struct weir_event *event,
+static void print_packet(const struct events *events, const struct weir_event *event,
 			 const struct packet_text *text)
 {
 	char line[LINE_LEN], flow[2 * PREFIX_STRLEN + 48] = "", port[8] = "";
@@ -126,33 +126,33 @@ static void print_packet(const struct monitor *monitor, const struct weir_event 
 		snprintf(flow, sizeof(flow), "%s > %s %s%s%s%s ", text->source, text->destination,
 			 text->proto, text->what ? " " : "", text->what ? text->what : "", port);
 	snprintf(line, sizeof(line), "%s %s %s %s%u B x%" PRIu64,
-		 monitor->watch.device[event->slot % WEIR_DEVICES], event_action(event),
+		 events->watch.device[event->slot % WEIR_DEVICES], event_action(event),
 		 reason_name(event->reason), flow, event->bytes, (uint64_t)event->weight);
-	put_text(event->time_ns + monitor->watch.unix_offset_ns, line);
+	put_text(event->time_ns + events->watch.unix_offset_ns, line);
 }
 
 static void tell_packet(const struct weir_event *event, void *arg)
 {
-	struct monitor *monitor = arg;
+	struct events *events = arg;
 	struct packet_text text;
 
-	if (!is_wanted(monitor))
+	if (!is_wanted(events))
 		return;
 	describe(event, &text);
-	if (monitor->call->json)
-		put_json(monitor, packet_json(monitor, event, &text));
+	if (events->call->json)
+		put_json(events, packet_json(events, event, &text));
 	else
-		print_packet(monitor, event, &text);
-	end_if_enough(monitor);
+		print_packet(events, event, &text);
+	end_if_enough(events);
 }
 
 /* ---- judgements ---- */
 
-static bool concerns(const struct monitor *monitor, const struct prefix *prefix)
+static bool concerns(const struct events *events, const struct prefix *prefix)
 {
-	const struct prefix *from = &monitor->words.wanted.from;
+	const struct prefix *from = &events->words.wanted.from;
 
-	return !monitor->words.wanted.from_given || prefix_covers(from, prefix) ||
+	return !events->words.wanted.from_given || prefix_covers(from, prefix) ||
 	       prefix_covers(prefix, from);
 }
 
@@ -167,7 +167,7 @@ static json_t *judgement_event(const struct weir_judgement *judgement, const cha
 
 static void print_judgement(const struct weir_judgement *judgement, const char *prefix)
 {
-	char line[LINE_LEN], why[384];
+	char line[LINE_LEN], why[JUDGEMENT_TEXT];
 
 	judgement_explain(judgement, why, sizeof(why));
 	snprintf(line, sizeof(line), "judgement: %s %s: %s", judgement_name(judgement->kind), prefix,
@@ -175,49 +175,49 @@ static void print_judgement(const struct weir_judgement *judgement, const char *
 	put_text(judgement->unix_s * NS_PER_S, line);
 }
 
-static void tell_judgement(struct monitor *monitor, const struct weir_judgement *judgement)
+static void tell_judgement(struct events *events, const struct weir_judgement *judgement)
 {
 	char text[PREFIX_STRLEN];
 	struct prefix prefix;
 
 	prefix_from_key(&judgement->prefix, &prefix);
-	if (!concerns(monitor, &prefix) || !is_wanted(monitor))
+	if (!concerns(events, &prefix) || !is_wanted(events))
 		return;
 	prefix_format(&prefix, text);
-	if (monitor->call->json)
-		put_json(monitor, judgement_event(judgement, text));
+	if (events->call->json)
+		put_json(events, judgement_event(judgement, text));
 	else
 		print_judgement(judgement, text);
-	end_if_enough(monitor);
+	end_if_enough(events);
 }
 
-static bool read_judgement(const struct monitor *monitor, uint64_t number,
+static bool read_judgement(const struct events *events, uint64_t number,
 			   struct weir_judgement *judgement)
 {
-	return !judgement_read(&monitor->watch.maps, number, judgement);
+	return !judgement_read(&events->watch.maps, number, judgement);
 }
 
 /* What was judged before we came is not told. */
-static void find_last_judgement(struct monitor *monitor)
+static void find_last_judgement(struct events *events)
 {
 	struct weir_judgement *last;
 	char ignored[ERR_LEN];
 	size_t count;
 
-	if (judgements_read(&monitor->watch.maps, 1, &last, &count, ignored))
+	if (judgements_read(&events->watch.maps, 1, &last, &count, ignored))
 		return;
-	monitor->judged = count ? last->number : 0;
+	events->judged = count ? last->number : 0;
 	free(last);
 }
 
-static void look_for_judgements(struct monitor *monitor)
+static void look_for_judgements(struct events *events)
 {
 	struct weir_judgement judgement;
 
-	while (read_judgement(monitor, monitor->judged + 1, &judgement) &&
-	       judgement.number > monitor->judged) {
-		monitor->judged = judgement.number;	/* more than one further: some were overwritten */
-		tell_judgement(monitor, &judgement);
+	while (read_judgement(events, events->judged + 1, &judgement) &&
+	       judgement.number > events->judged) {
+		events->judged = judgement.number;	/* more than one further: some were overwritten */
+		tell_judgement(events, &judgement);
 	}
 }
 
@@ -228,18 +228,18 @@ static void tell_ban(const struct entry *entry, enum ban_change change, void *ar
 	static const char *const words[] = { "added", "changed", "removed", "ended" };
 	uint64_t now = now_ns(), left = 0, unix_ns;
 	char prefix[PREFIX_STRLEN], ttl[FORMAT_LEN + 8] = "", duration[FORMAT_LEN], line[LINE_LEN];
-	const char *origin = entry->value.origin == WEIR_BY_DAEMON ? "daemon" : "operator";
+	const char *origin = origin_name(entry->value.origin);
 	const char *kind = entry->value.until_ns ? "ban" : "block";
-	struct monitor *monitor = arg;
+	struct events *events = arg;
 
-	if (!concerns(monitor, &entry->prefix) || !is_wanted(monitor))
+	if (!concerns(events, &entry->prefix) || !is_wanted(events))
 		return;
-	unix_ns = now + monitor->watch.unix_offset_ns;
+	unix_ns = now + events->watch.unix_offset_ns;
 	if (entry->value.until_ns > now)
 		left = seconds_until(entry->value.until_ns, now);
 	prefix_format(&entry->prefix, prefix);
-	if (monitor->call->json) {
-		put_json(monitor, json_pack("{s:s, s:I, s:s, s:s, s:I, s:s, s:s}", "event", kind,
+	if (events->call->json) {
+		put_json(events, json_pack("{s:s, s:I, s:s, s:s, s:I, s:s, s:s}", "event", kind,
 					    "time_ns", (json_int_t)unix_ns, "change", words[change],
 					    "prefix", prefix, "ttl_seconds", (json_int_t)left,
 					    "origin", origin, "comment", entry->value.comment));
@@ -252,24 +252,25 @@ static void tell_ban(const struct entry *entry, enum ban_change change, void *ar
 			 ttl, origin, *entry->value.comment ? ": " : "", entry->value.comment);
 		put_text(unix_ns, line);
 	}
-	end_if_enough(monitor);
+	end_if_enough(events);
 }
 
 /* ---- the command ---- */
 
 /* Who asks for a reason wants packets alone. */
-static void tick(struct watch *watch)
+static void tick(void *arg)
 {
-	struct monitor *monitor = (struct monitor *)watch;
+	struct events *events = arg;
 
-	if (monitor->words.wanted.reasons)
+	if (events->words.wanted.reasons)
 		return;
-	look_for_judgements(monitor);
-	bans_look(&monitor->bans, &watch->maps, tell_ban, monitor);
+	look_for_judgements(events);
+	bans_look(&events->bans, &events->watch.maps, tell_ban, events);
 }
 
-static void flush(struct watch *watch)
+static void flush(void *arg)
 {
+	struct watch *watch = &((struct events *)arg)->watch;
 	bool failed_now = fflush(stdout) || ferror(stdout) || watch_reader_left(STDOUT_FILENO);
 
 	if (failed_now && watch_is_signalled()) {
@@ -281,45 +282,42 @@ static void flush(struct watch *watch)
 	}
 }
 
-static void say_end(const struct monitor *monitor, enum watch_end end,
+static void say_end(const struct events *events, enum watch_end end,
 		    const struct listen_totals *totals)
 {
 	if (end == WATCH_DETACHED)
-		remark(monitor->call, "weir is detached: there is nothing more to see");
-	if (monitor->shown == totals->packets && !totals->lost)
+		remark(events->call, "weir is detached: there is nothing more to see");
+	if (events->shown == totals->packets && !totals->lost)
 		return;
-	remark(monitor->call, "%" PRIu64 " packets matched, %" PRIu64 " events shown, %" PRIu64
-	       " samples lost", totals->packets, monitor->shown, totals->lost);
+	remark(events->call, "%" PRIu64 " packets matched, %" PRIu64 " events shown, %" PRIu64
+	       " samples lost", totals->packets, events->shown, totals->lost);
 }
 
-static const struct word monitor_words[] = {
-	{ "reason", "a reason, such as rate-limit", watch_set_reason, .often = true },
-	{ "from", "a prefix", watch_set_from },
-	{ "passed", NULL, watch_set_passed },
-	{ "count", "a number", watch_set_count },
-	{ "seconds", "a number", watch_set_seconds },
+static const struct word events_words[] = {
+	WATCH_WORDS,
 	{ 0 },
 };
 
-enum outcome cmd_monitor(const struct call *call)
+enum outcome cmd_events(const struct call *call)
 {
-	struct monitor monitor = { .watch = { .tick = tick, .flush = flush }, .call = call };
+	struct events events = { .watch = { .tick = tick, .flush = flush, .arg = &events },
+				 .call = call };
 	struct listen_totals totals;
 	enum watch_end end;
 	char err[ERR_LEN];
 
-	if (watch_parse(call->words, monitor_words, &monitor.words, err))
+	if (watch_parse(call->words, events_words, &events.words, err))
 		return usage(call, "%s", err);
-	if (watch_open(&monitor.watch, &monitor.words, tell_packet, &monitor, err))
+	if (watch_open(&events.watch, &events.words, tell_packet, err))
 		return failed(call, "%s", err);
-	if (!monitor.watch.attached)
+	if (!events.watch.attached)
 		remark(call, "weir is on no interface yet: waiting for `weir attach`");
-	find_last_judgement(&monitor);
-	end = watch_run(&monitor.watch);
-	totals = watch_close(&monitor.watch);
-	bans_free(&monitor.bans);
+	find_last_judgement(&events);
+	end = watch_run(&events.watch);
+	totals = watch_close(&events.watch);
+	bans_free(&events.bans);
 	if (end == WATCH_FAILED && watch_reader_left(STDOUT_FILENO))
 		watch_die_of_pipe();
-	say_end(&monitor, end, &totals);
+	say_end(&events, end, &totals);
 	return end == WATCH_FAILED ? FAILED : DONE;
 }

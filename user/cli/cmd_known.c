@@ -7,6 +7,7 @@
 
 #include "user/cli/output.h"
 #include "user/model/error.h"
+#include "user/model/listfile.h"
 #include "user/model/parse.h"
 #include "user/model/words.h"
 #include "user/state/known.h"
@@ -35,14 +36,14 @@ static void close_known(struct maps *maps, struct known *known)
 
 /* ---- show ---- */
 
-static enum outcome show_addresses(const struct call *call, const struct known *known, char **words)
+static enum outcome show_addresses(const struct call *call, const struct known *known)
 {
 	enum outcome outcome = DONE;
 	json_t *list = json_array();
 	struct prefix address;
 	char err[ERR_LEN];
 
-	for (; *words; words++) {
+	for (char **words = call->words.next; *words; words++) {
 		bool is;
 
 		if (parse_prefix(*words, &address, err)) {
@@ -73,8 +74,8 @@ enum outcome cmd_known_show(const struct call *call)
 
 	if (open_known(&maps, &known, MAPS_READ, err))
 		return failed(call, "%s", err);
-	if (*call->words) {
-		outcome = show_addresses(call, &known, call->words);
+	if (*call->words.next) {
+		outcome = show_addresses(call, &known);
 	} else {
 		known_count(&known, &count);
 		if (!call->json)
@@ -203,14 +204,15 @@ static int import(const struct prefixes *set, struct imported *imported, char *e
 
 enum outcome cmd_known_import(const struct call *call)
 {
-	char **words = call->words, err[ERR_LEN], *name = take_value(&words);
+	struct words words = call->words;
+	char err[ERR_LEN], *name = take_value(&words);
 	struct imported imported = { 0 };
 	struct prefixes set = { 0 };
 	int rc;
 
 	if (!name)
 		return usage(call, "known import needs a file, or - for standard input");
-	if (no_more_words(words, err))
+	if (no_more_words(&words, err))
 		return usage(call, "%s", err);
 	rc = read_sources(name, &set, err);
 	if (!rc)
@@ -268,14 +270,15 @@ static int export_to(const struct known *known, const char *name, char *err)
 
 enum outcome cmd_known_export(const struct call *call)
 {
-	char **words = call->words, err[ERR_LEN], *name = take_value(&words);
+	struct words words = call->words;
+	char err[ERR_LEN], *name = take_value(&words);
 	struct known known;
 	struct maps maps;
 	int rc;
 
 	if (!name)
 		return usage(call, "known export needs a file, or - for standard output");
-	if (no_more_words(words, err))
+	if (no_more_words(&words, err))
 		return usage(call, "%s", err);
 	if (open_known(&maps, &known, MAPS_READ, err))
 		return failed(call, "%s", err);

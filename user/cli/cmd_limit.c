@@ -21,17 +21,13 @@ enum outcome edit_limit_set(struct edit *edit)
 		return USAGE;
 	rc = policy_set(edit->settings->policy, &w.spec, w.v4_bits, w.v6_bits,
 			edit->now_ns << WEIR_TICK_SHIFT, edit->err);
-	if (rc == -EINVAL || rc == -ERANGE)
-		return USAGE;
-	if (rc < 0)
-		return FAILED;
 	edit->changed |= rc > 0;
-	return DONE;
+	return outcome_of_value(rc);
 }
 
 enum outcome edit_limit_del(struct edit *edit)
 {
-	char class[FORMAT_LEN], from[PREFIX_STRLEN] = "everybody";
+	char class[FORMAT_LEN], from[PREFIX_STRLEN] = "any source";
 	struct limit_words w;
 	struct prefix prefix;
 	uint32_t index;

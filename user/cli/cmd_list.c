@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/cli/list_words.h"
 #include "user/cli/output.h"
 #include "user/host/clock.h"
 #include "user/model/error.h"
@@ -17,7 +18,6 @@
 #include "user/state/side_settings.h"
 
 #define PATH_SHOWN	76	/* of a path in a table */
-#define FORMATS	"auto, plain, ipsum, ndjson, ipset or nft"
 
 /* ---- progress ---- */
 
@@ -42,70 +42,6 @@ static void show_progress(void *ctx, size_t done, size_t total)
 }
 
 /* ---- load ---- */
-
-static int set_file(void *into, const char *value, char *err)
-{
-	struct list_change *change = into;
-
-	if (!*value || strlen(value) >= sizeof(change->file))
-		return fail(err, EINVAL, "file \"%.40s\": a path of 1 to %zu bytes", value,
-			    sizeof(change->file) - 1);
-	strcpy(change->file, value);
-	return 0;
-}
-
-static int set_format(void *into, const char *value, char *err)
-{
-	struct list_change *change = into;
-
-	if (list_format_find(value, &change->format))
-		return 0;
-	return fail(err, EINVAL, "format \"%.40s\": " FORMATS, value);
-}
-
-static int set_load_flag(void *into, const char *value, char *err)
-{
-	struct list_change *change = into;
-
-	(void)err;
-	*(*value == 'f' ? &change->force : &change->skip_bad) = true;
-	return 0;
-}
-
-static int set_name(struct list_change *change, char ***words, char *err)
-{
-	const char *name = take_value(words);
-
-	if (!name)
-		return fail(err, EINVAL, "a list's name is needed");
-	if (list_check_name(name, err))
-		return -EINVAL;
-	strcpy(change->name, name);
-	return 0;
-}
-
-/* `diff` takes the last of them only. */
-static const struct word load_words[] = {
-	{ "force", NULL, set_load_flag },
-	{ "skip-bad", NULL, set_load_flag },
-	{ "format", FORMATS, set_format },
-	{ "file", "a path", set_file },
-	{ 0 },
-};
-static const struct word *const file_words = load_words + 2;
-
-int parse_list_load(char ***words, struct list_change *change, char *err)
-{
-	int rc;
-
-	*change = (struct list_change){ .what = LIST_LOAD };
-	rc = set_name(change, words, err);
-	if (!rc)
-		rc = take_words(words, load_words, change, err);
-	if (!rc && !change->file[0])
-		rc = fail(err, EINVAL, "list load needs file F");
-	return rc;
-}
 
 static void report_load(const struct call *call, const struct list_change *change,
 			const struct list_report *report, double seconds)
@@ -157,7 +93,8 @@ static enum outcome load(const struct call *call, struct maps *maps, struct list
 enum outcome cmd_list_load(const struct call *call)
 {
 	struct list_change change;
-	char **words = call->words, err[ERR_LEN];
+	struct words words = call->words;
+	char err[ERR_LEN];
 	enum outcome outcome;
 	struct maps maps;
 
@@ -178,7 +115,8 @@ enum outcome cmd_list_load(const struct call *call)
 static enum outcome change_list(const struct call *call, bool rollback)
 {
 	struct list_change change = { .what = rollback ? LIST_ROLLBACK : LIST_DEL };
-	char **words = call->words, err[ERR_LEN];
+	struct words words = call->words;
+	char err[ERR_LEN];
 	const char *name = change.name;
 	struct weir_list head = { 0 };
 	struct list_info *infos;
@@ -186,7 +124,7 @@ static enum outcome change_list(const struct call *call, bool rollback)
 	size_t count;
 	int rc;
 
-	if (set_name(&change, &words, err) || no_more_words(words, err))
+	if (parse_list_name(&words, &change, err) || no_more_words(&words, err))
 		return usage(call, "%s", err);
 	if (open_maps(&maps, MAPS_WRITE, err))
 		return failed(call, "%s", err);
@@ -336,11 +274,12 @@ enum outcome cmd_list_diff(const struct call *call)
 	struct list_change change = { 0 };
 	struct list_report report;
 	struct prefixes from = { 0 }, to = { 0 };
-	char **words = call->words, err[ERR_LEN];
+	struct words words = call->words;
+	char err[ERR_LEN];
 	enum outcome outcome;
 	int rc;
 
-	if (set_name(&change, &words, err) || take_words(&words, file_words, &change, err))
+	if (parse_list_diff(&words, &change, err))
 		return usage(call, "%s", err);
 	if (change.file[0]) {
 		rc = list_read_file(&change, NULL, &report, err);

@@ -9,10 +9,11 @@
 
 enum outcome cmd_metrics(const struct call *call)
 {
-	char **words = call->words, err[ERR_LEN], *text;
+	struct words words = call->words;
+	char err[ERR_LEN], *text;
 	bool open_metrics = take_word(&words, "openmetrics");
 
-	if (no_more_words(words, err))
+	if (no_more_words(&words, err))
 		return usage(call, "%s", err);
 	text = metrics_text(open_metrics, err);
 	if (!text)

@@ -78,19 +78,15 @@ static json_t *show_network(const struct call *call, const struct network *netwo
 
 enum outcome cmd_show_networks(const struct call *call)
 {
-	char **words = call->words, err[ERR_LEN], *value;
+	struct words words = call->words;
+	char err[ERR_LEN];
 	uint64_t wanted = TOP_DEFAULT;
 	struct network *networks;
 	json_t *list;
 	struct maps maps;
 	size_t count;
 
-	if (take_word(&words, "top")) {
-		value = take_value(&words);
-		if (!value || parse_number(value, "top", 1, WEIR_NETWORKS, &wanted, err))
-			return usage(call, "%s", value ? err : "top needs a number");
-	}
-	if (no_more_words(words, err))
+	if (take_count(&words, "top", WEIR_NETWORKS, &wanted, err))
 		return usage(call, "%s", err);
 	if (maps_open(&maps, MAPS_READ, err))
 		return failed(call, "%s", err);

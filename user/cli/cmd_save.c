@@ -6,8 +6,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/cli/command.h"
 #include "user/cli/cookie_sysctls.h"
-#include "user/cli/output.h"
+#include "user/cli/list_words.h"
 #include "user/host/addresses.h"
 #include "user/host/clock.h"
 #include "user/model/error.h"
@@ -177,7 +178,7 @@ static int split_words(char *line, char *words[WORDS_MAX + 1], char *err)
 	return count;
 }
 
-static int add_list(struct script *script, char **words, char *err)
+static int add_list(struct script *script, struct words *words, char *err)
 {
 	struct list_change *more;
 
@@ -185,7 +186,7 @@ static int add_list(struct script *script, char **words, char *err)
 	if (!more)
 		return fail(err, ENOMEM, "out of memory");
 	script->lists = more;
-	if (parse_list_load(&words, &more[script->list_count], err))
+	if (parse_list_load(words, &more[script->list_count], err))
 		return -EINVAL;
 	for (size_t i = 0; i < script->list_count; i++)
 		if (!strcmp(more[i].name, more[script->list_count].name))
@@ -195,9 +196,10 @@ static int add_list(struct script *script, char **words, char *err)
 	return 0;
 }
 
-static int run_line(struct script *script, char **words, char *err)
+static int run_line(struct script *script, char **line, char *err)
 {
-	const char *object = words[0], *verb = words[1] ? words[1] : "";
+	const char *object = line[0], *verb = line[1] ? line[1] : "";
+	struct words words = { line };
 	const struct command *command = find_command(&words, err);
 	struct edit edit = { .settings = &script->settings, .own = &script->own,
 			     .now_ns = script->now_ns, .now_unix_s = script->now_unix_s,
@@ -207,7 +209,7 @@ static int run_line(struct script *script, char **words, char *err)
 	if (!command)
 		return -EINVAL;
 	if (command->run == cmd_list_load)
-		return add_list(script, words, err);
+		return add_list(script, &words, err);
 	if (!command->edit)
 		return fail(err, EINVAL, "\"%s %s\" is not a command that sets something", object,
 			    verb);
@@ -451,7 +453,8 @@ static void script_free(struct script *script)
 enum outcome cmd_restore(const struct call *call)
 {
 	struct script script = { .now_ns = now_ns(), .now_unix_s = time(NULL) };
-	char **words = call->words, err[ERR_LEN], *name = take_value(&words);
+	struct words words = call->words;
+	char err[ERR_LEN], *name = take_value(&words);
 	bool check_only = take_word(&words, "check");
 	enum outcome outcome = FAILED;
 	struct maps maps;
@@ -460,7 +463,7 @@ enum outcome cmd_restore(const struct call *call)
 
 	if (!name)
 		return usage(call, "restore needs a file, or - for standard input");
-	if (no_more_words(words, err))
+	if (no_more_words(&words, err))
 		return usage(call, "%s", err);
 	script.name = strcmp(name, "-") ? name : "standard input";
 	file = strcmp(name, "-") ? fopen(name, "re") : stdin;

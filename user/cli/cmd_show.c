@@ -220,7 +220,8 @@ static void print_stats(const struct weir_device *device, const struct weir_coun
 
 enum outcome cmd_show_stats(const struct call *call)
 {
-	char **words = call->words, err[ERR_LEN];
+	struct words words = call->words;
+	char err[ERR_LEN];
 	struct weir_counters counters;
 	struct weir_device device;
 	const char *name = NULL;
@@ -228,9 +229,7 @@ enum outcome cmd_show_stats(const struct call *call)
 	bool any = false;
 	json_t *devices;
 
-	if (take_word(&words, "dev") && !(name = take_value(&words)))
-		return usage(call, "dev needs an interface");
-	if (no_more_words(words, err))
+	if (take_interface(&words, &name, err))
 		return usage(call, "%s", err);
 	if (maps_open(&maps, MAPS_READ, err))
 		return failed(call, "%s", err);
@@ -263,11 +262,12 @@ struct source {
 	struct weir_bucket bucket;
 };
 
-struct top {
+struct worst {
 	struct source *at;	/* room for twice the wanted number */
 	size_t count, wanted;
 	uint64_t total;
 	const struct settings *settings;
+	const struct prefix *only;	/* an address: its buckets alone; NULL: all */
 };
 
 static int worst_first(const void *a, const void *b)
@@ -281,17 +281,29 @@ static int worst_first(const void *a, const void *b)
 	return memcmp(&x->key, &y->key, sizeof(x->key));
 }
 
-/* Keeps the worst: when the room is full, sort and forget the better half. */
+/* All addresses that agree in the bits of a limit's `per` share one bucket. */
+static bool is_bucket_of(const struct worst *worst, const struct weir_bucket_key *key)
+{
+	const struct weir_policy *policy = worst->settings->policy;
+	uint32_t limit = policy_by_serial(policy, key->serial);
+	struct prefix source = limit_source(&policy->limit[limit], worst->only);
+
+	return key->hi == source.hi && key->lo == source.lo;
+}
+
+/* Keeps the worst: when the room is full, the array is sorted and the better half dropped. */
 static int keep_worst(const struct weir_bucket_key *key, const struct weir_bucket *bucket, void *arg)
 {
-	struct top *top = arg;
+	struct worst *worst = arg;
 
-	top->total++;
-	top->at[top->count++] = (struct source){ .key = *key, .bucket = *bucket };
-	if (top->count < 2 * top->wanted)
+	if (worst->only && !is_bucket_of(worst, key))
 		return 0;
-	qsort(top->at, top->count, sizeof(*top->at), worst_first);
-	top->count = top->wanted;
+	worst->total++;
+	worst->at[worst->count++] = (struct source){ .key = *key, .bucket = *bucket };
+	if (worst->count < 2 * worst->wanted)
+		return 0;
+	qsort(worst->at, worst->count, sizeof(*worst->at), worst_first);
+	worst->count = worst->wanted;
 	return 0;
 }
 
@@ -321,7 +333,7 @@ static json_t *source_json(const struct settings *settings, const struct source 
 }
 
 static enum outcome print_sources(const struct call *call, const struct settings *settings,
-				  struct top *top)
+				  struct worst *worst)
 {
 	static const struct column columns[] = {
 		{ "SOURCE", 23 }, { "CLASS", 27 }, { "DROPPED", 13, true },
@@ -329,36 +341,33 @@ static enum outcome print_sources(const struct call *call, const struct settings
 	};
 	json_t *list = json_array();
 
-	qsort(top->at, top->count, sizeof(*top->at), worst_first);
-	if (top->count > top->wanted)
-		top->count = top->wanted;
-	if (!call->json && top->count)
+	qsort(worst->at, worst->count, sizeof(*worst->at), worst_first);
+	if (worst->count > worst->wanted)
+		worst->count = worst->wanted;
+	if (!call->json && worst->count)
 		table_head(columns);
-	for (size_t i = 0; i < top->count; i++) {
+	for (size_t i = 0; i < worst->count; i++) {
 		char text[PREFIX_STRLEN], class[FORMAT_LEN];
 		char dropped[FORMAT_LEN], passed[FORMAT_LEN];
 
 		if (call->json) {
-			json_array_append_new(list, source_json(settings, &top->at[i]));
+			json_array_append_new(list, source_json(settings, &worst->at[i]));
 			continue;
 		}
-		describe(settings, &top->at[i], text, class);
+		describe(settings, &worst->at[i], text, class);
 		table_row(columns, text, class,
-			  table_count(top->at[i].bucket.dropped, dropped),
-			  table_count(top->at[i].bucket.passed, passed));
+			  table_count(worst->at[i].bucket.dropped, dropped),
+			  table_count(worst->at[i].bucket.passed, passed));
 	}
 	if (!call->json)
 		remark(call, "%llu sources near or over a limit",
-		       (unsigned long long)top->total);
-	return print_json(call, json_pack("{s:I, s:o}", "total", (json_int_t)top->total, "sources",
+		       (unsigned long long)worst->total);
+	return print_json(call, json_pack("{s:I, s:o}", "total", (json_int_t)worst->total, "sources",
 					  list));
 }
 
-/* All buckets that @each keeps, at most @wanted of them, printed. */
-static enum outcome show_buckets(const struct call *call, size_t wanted,
-				 int (*each)(const struct weir_bucket_key *key,
-					     const struct weir_bucket *bucket, void *arg),
-				 struct top *top)
+/* Prints the worst @wanted buckets. */
+static enum outcome show_buckets(const struct call *call, size_t wanted, struct worst *worst)
 {
 	struct settings settings;
 	enum outcome outcome;
@@ -373,13 +382,13 @@ static enum outcome show_buckets(const struct call *call, size_t wanted,
 		maps_close(&maps);
 		return failed(call, "%s", err);
 	}
-	top->settings = &settings;
-	top->wanted = wanted;
-	top->at = calloc(2 * wanted, sizeof(*top->at));
-	rc = top->at ? maps_each_bucket(&maps, each, top) : -ENOMEM;
+	worst->settings = &settings;
+	worst->wanted = wanted;
+	worst->at = calloc(2 * wanted, sizeof(*worst->at));
+	rc = worst->at ? maps_each_bucket(&maps, keep_worst, worst) : -ENOMEM;
 	outcome = rc ? failed(call, "cannot read the sources: %s", strerror(-rc)) :
-		       print_sources(call, &settings, top);
-	free(top->at);
+		       print_sources(call, &settings, worst);
+	free(worst->at);
 	settings_free(&settings);
 	maps_close(&maps);
 	return outcome;
@@ -387,53 +396,31 @@ static enum outcome show_buckets(const struct call *call, size_t wanted,
 
 enum outcome cmd_show_sources(const struct call *call)
 {
-	char **words = call->words, err[ERR_LEN], *value;
+	struct words words = call->words;
+	char err[ERR_LEN];
 	uint64_t wanted = TOP_DEFAULT;
-	struct top top = { 0 };
+	struct worst worst = { 0 };
 
-	if (take_word(&words, "top")) {
-		value = take_value(&words);
-		if (!value || parse_number(value, "top", 1, TOP_MAX, &wanted, err))
-			return usage(call, "%s", value ? err : "top needs a number");
-	}
-	if (no_more_words(words, err))
+	if (take_count(&words, "top", TOP_MAX, &wanted, err))
 		return usage(call, "%s", err);
-	return show_buckets(call, wanted, keep_worst, &top);
+	return show_buckets(call, wanted, &worst);
 }
 
 /* ---- show source ---- */
 
-struct one_source {
-	struct top top;		/* first: keep_worst gets a pointer to it */
-	struct prefix address;
-};
-
-/* What the address has in common with others of its limit's `per` is one source. */
-static int keep_if_same(const struct weir_bucket_key *key, const struct weir_bucket *bucket,
-			void *arg)
-{
-	struct one_source *one = arg;
-	const struct weir_policy *policy = one->top.settings->policy;
-	uint32_t limit = policy_by_serial(policy, key->serial);
-	struct prefix source = limit_source(&policy->limit[limit], &one->address);
-
-	if (key->hi != source.hi || key->lo != source.lo)
-		return 0;
-	return keep_worst(key, bucket, &one->top);
-}
-
 enum outcome cmd_show_source(const struct call *call)
 {
-	struct one_source one = { 0 };
+	struct prefix address;
+	struct worst worst = { .only = &address };
 	char err[ERR_LEN], *value;
-	char **words = call->words;
+	struct words words = call->words;
 
 	value = take_value(&words);
 	if (!value)
 		return usage(call, "show source needs an address");
-	if (no_more_words(words, err))
+	if (no_more_words(&words, err))
 		return usage(call, "%s", err);
-	if (parse_address(value, &one.address, err))
+	if (parse_address(value, &address, err))
 		return usage(call, "%s", err);
-	return show_buckets(call, TOP_DEFAULT, keep_if_same, &one.top);
+	return show_buckets(call, TOP_DEFAULT, &worst);
 }

@@ -45,19 +45,6 @@ static int set_comment(void *into, const char *text, char *err)
 	return 0;
 }
 
-static int set_ttl(void *into, const char *value, char *err)
-{
-	return parse_duration(value, &((struct source_words *)into)->ttl_ns, err);
-}
-
-static int set_force(void *into, const char *value, char *err)
-{
-	(void)value;
-	(void)err;
-	((struct source_words *)into)->force = true;
-	return 0;
-}
-
 static int add_prefix(void *into, const char *value, char *err)
 {
 	struct source_words *w = into;
@@ -69,18 +56,23 @@ static int add_prefix(void *into, const char *value, char *err)
 	return prefixes_add(&w->prefixes, &prefix) ? fail(err, ENOMEM, "out of memory") : 0;
 }
 
-/* Each takes what comes behind it, too: block all, allow no ttl, the rest prefixes alone. */
+#define COMMENT_WORD	{ "comment", "a text", set_comment }
+#define FORCE_WORD	WORD_FLAG("force", struct source_words, force)
+#define PREFIX_WORDS	{ "", NULL, add_prefix, .often = true }
+
 static const struct word block_words[] = {
-	{ "ttl", "a duration such as 10m", set_ttl },
-	{ "force", NULL, set_force },
-	{ "comment", "a text", set_comment },
-	{ "", NULL, add_prefix, .often = true },
+	WORD_DURATION("ttl", "a duration such as 10m", struct source_words, ttl_ns),
+	FORCE_WORD,
+	COMMENT_WORD,
+	PREFIX_WORDS,
 	{ 0 },
 };
-static const struct word *const allow_words = block_words + 1, *const bare_words = block_words + 3;
+/* There is nothing to overrule for an allow entry: `force` is accepted and has no effect. */
+static const struct word allow_words[] = { FORCE_WORD, COMMENT_WORD, PREFIX_WORDS, { 0 } };
+static const struct word prefix_words[] = { PREFIX_WORDS, { 0 } };
 
-/* -EINVAL for wrong words, -ENOMEM; @w holds nothing then. */
-static int parse_sources(char ***words, const struct word *table, struct source_words *w, char *err)
+/* -EINVAL for wrong words, or -ENOMEM; @w is empty then. */
+static int parse_sources(struct words *words, const struct word *table, struct source_words *w, char *err)
 {
 	int rc;
 
@@ -100,7 +92,7 @@ static enum outcome add_sources(struct edit *edit, struct entries *entries, bool
 	int rc = parse_sources(&edit->words, block ? block_words : allow_words, &w, edit->err);
 
 	if (rc)
-		return rc == -EINVAL ? USAGE : FAILED;
+		return outcome_of_value(rc);
 	count = prefixes_count(&w.prefixes);
 	for (size_t i = 0; i < count && rc >= 0; i++) {
 		struct prefix prefix = prefixes_at(&w.prefixes, i);
@@ -131,10 +123,10 @@ static enum outcome del_sources(struct edit *edit, struct entries *entries, cons
 	char text[PREFIX_STRLEN], cover[PREFIX_STRLEN];
 	const struct entry *covering;
 	struct source_words w;
-	int rc = parse_sources(&edit->words, bare_words, &w, edit->err);
+	int rc = parse_sources(&edit->words, prefix_words, &w, edit->err);
 
 	if (rc)
-		return rc == -EINVAL ? USAGE : FAILED;
+		return outcome_of_value(rc);
 	for (size_t i = 0; i < prefixes_count(&w.prefixes) && !rc; i++) {
 		struct prefix prefix = prefixes_at(&w.prefixes, i);
 
@@ -286,12 +278,12 @@ static enum outcome test_sources(const struct call *call, bool block)
 	const char *verb = block ? "blocked" : "allowed";
 	char line[256];
 	enum outcome outcome = DONE;
-	char **words = call->words;
+	struct words words = call->words;
 	json_t *list;
 	struct settings settings;
 	struct source_words w;
 
-	if (parse_sources(&words, bare_words, &w, err))
+	if (parse_sources(&words, prefix_words, &w, err))
 		return usage(call, "%s", err);
 	if (read_settings(&settings, err)) {
 		prefixes_free(&w.prefixes);

@@ -20,7 +20,7 @@
 
 struct syn_words {
 	struct weir_syn_rule rule;
-	bool always, over, force;
+	bool always, when_over_budget, set_sysctl, force;
 };
 
 static int set_ports(void *into, const char *value, char *err)
@@ -41,45 +41,13 @@ static int set_to(void *into, const char *value, char *err)
 	return 0;
 }
 
-static int set_when(void *into, const char *word, char *err)
-{
-	struct syn_words *w = into;
-
-	if (w->always || w->over)
-		return fail(err, EINVAL, "%s: one of always and when-over-budget", word);
-	w->always = !strcmp(word, "always");
-	w->over = !w->always;
-	w->rule.always = w->always;
-	return 0;
-}
-
-static int set_sysctl(void *into, const char *word, char *err)
-{
-	struct syn_words *w = into;
-
-	(void)word;
-	(void)err;
-	w->rule.set_sysctl = 1;
-	return 0;
-}
-
-static int set_force(void *into, const char *word, char *err)
-{
-	struct syn_words *w = into;
-
-	(void)word;
-	(void)err;
-	w->force = true;
-	return 0;
-}
-
 static const struct word protect_words[] = {
 	{ "dport", "a port or a range", set_ports },
 	{ "to", "a prefix", set_to },
-	{ "always", NULL, set_when },
-	{ "when-over-budget", NULL, set_when },
-	{ "set-sysctl", NULL, set_sysctl },
-	{ "force", NULL, set_force },
+	WORD_FLAG("always", struct syn_words, always),
+	WORD_FLAG("when-over-budget", struct syn_words, when_over_budget),
+	WORD_FLAG("set-sysctl", struct syn_words, set_sysctl),
+	WORD_FLAG("force", struct syn_words, force),
 	{ 0 },
 };
 
@@ -162,6 +130,12 @@ enum outcome edit_syn_protect(struct edit *edit)
 		fail(edit->err, EINVAL, "syn protect needs dport N, or a range");
 		return USAGE;
 	}
+	if (w.always && w.when_over_budget) {
+		fail(edit->err, EINVAL, "always or when-over-budget, not both");
+		return USAGE;
+	}
+	w.rule.always = w.always;
+	w.rule.set_sysctl = w.set_sysctl;
 	if (!w.force && check_place(&w.rule, edit->err))
 		return FAILED;
 	if (check_kernel(edit, &w.rule, edit->err))

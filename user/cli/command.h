@@ -19,7 +19,7 @@ struct command;
 /* One call of the tool: the words behind the verb, and the options. */
 struct call {
 	const struct command *command;
-	char **words;		/* ends with NULL */
+	struct words words;
 	bool json, pretty, quiet, verbose;
 	json_t **answer;	/* where the JSON goes; NULL: to standard output */
 	char *failure;		/* where the text of a failure goes, ERR_LEN; NULL: to stderr */
@@ -32,7 +32,7 @@ struct call {
  * maps, and sets the host's sysctls where an edit asks for that.
  */
 struct edit {
-	char **words;		/* those not used yet; ends with NULL */
+	struct words words;
 	struct settings *settings;
 	const struct prefixes *own;	/* addresses of this host */
 	uint64_t now_ns;	/* CLOCK_MONOTONIC */
@@ -115,10 +115,10 @@ enum outcome cmd_show_status(const struct call *call);
 enum outcome cmd_show_stats(const struct call *call);
 enum outcome cmd_show_sources(const struct call *call);
 enum outcome cmd_show_source(const struct call *call);
-/* cmd_monitor.c, cmd_capture.c */
-enum outcome cmd_monitor(const struct call *call);
+/* cmd_events.c, cmd_capture.c */
+enum outcome cmd_events(const struct call *call);
 enum outcome cmd_capture(const struct call *call);
-/* cmd_top.c */
+/* top/cmd_top.c */
 enum outcome cmd_top(const struct call *call);
 
 /* ---- commands.c ---- */
@@ -127,7 +127,7 @@ enum outcome cmd_top(const struct call *call);
  * The command whose name @words begins with, stepped over. NULL with @err: there
  * is none, or it takes no words and some follow.
  */
-const struct command *find_command(char ***words, char *err);
+const struct command *find_command(struct words *words, char *err);
 /* What is wrong with a command of this @object, and which ones there are; USAGE. */
 enum outcome unknown_command(const char *object, const char *err);
 void print_command(FILE *to, const struct command *command);
@@ -135,13 +135,18 @@ void print_help(FILE *to);
 
 /* ---- edit.c ---- */
 
+/*
+ * The outcome of a function that checks and sets a value: 0 or more is done; -EINVAL and -ERANGE
+ * mean that the value is wrong, and so the usage; everything else failed.
+ */
+enum outcome outcome_of_value(int rc);
 /* Runs @call's command, which changes settings. */
 enum outcome run_edit(const struct call *call);
 /*
- * Runs a command that changes settings, as if it had been typed: @words from its
- * object on, ends with NULL. @said: what it says, of success or failure.
+ * Runs a command that changes settings, as if it had been typed: @line from its object on,
+ * ending with NULL. @said: the text that it would print, on success or on failure.
  */
-enum outcome edit_by_words(char **words, char said[ERR_LEN]);
+enum outcome edit_by_words(char **line, char said[ERR_LEN]);
 
 /* ---- main.c ---- */
 

@@ -11,6 +11,11 @@
 #define HELP_INDENT	8
 #define GRAMMAR_INDENT	10
 
+/* Former names of objects: understood everywhere, listed nowhere. */
+static const struct {
+	const char *name, *object;
+} aliases[] = { { "monitor", "events" } };
+
 #define LIMIT_MATCH "[from PREFIX] [proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M]]"
 
 /* The one place for the grammar: what is called, helped with and understood by `restore`. */
@@ -84,16 +89,17 @@ static const struct command commands[] = {
 	{ "daemon", "check", "[config FILE]", "whether its settings file is right, and what holds",
 	  .run = cmd_daemon_check },
 	{ "daemon", NULL, "[config FILE] [judge]",
-	  "ban by itself, keep lists in step; in the foreground, `judge`: ban nothing, only judge",
+	  "ban automatically and keep lists up to date, in the foreground; `judge`: ban nothing, "
+	  "only record judgements",
 	  .run = cmd_daemon },
 	{ "show", "networks", "[top N]", "of whose newcomers budgets turned most away, worst first",
 	  .run = cmd_show_networks },
 	{ "show", "health", "", "how full the tables are, how the daemon does",
 	  .run = cmd_show_health },
 	{ "show", "known", "[ADDRESS...]", "as `known show`", .run = cmd_known_show },
-	{ "monitor", NULL, "[reason R]... [from PREFIX] [passed] [count N] [seconds S]",
+	{ "events", NULL, "[reason R]... [from PREFIX] [passed] [count N] [seconds S]",
 	  "dropped packets, judgements and bans as they happen, until interrupted",
-	  .run = cmd_monitor },
+	  .run = cmd_events },
 	{ "metrics", NULL, "[openmetrics]", "for Prometheus, by node_exporter's textfile collector",
 	  .run = cmd_metrics },
 	{ "capture", NULL, "[reason R]... [from PREFIX] [passed] [count N] [seconds S] write FILE|-",
@@ -124,6 +130,24 @@ void print_help(FILE *to)
 	fprintf(to, "\nExit status: 0 done, 1 failed, 2 wrong usage.\n");
 }
 
+static const char *resolve_alias(const char *object)
+{
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(*aliases); i++)
+		if (!strcmp(aliases[i].name, object))
+			return aliases[i].object;
+	return object;
+}
+
+/* @verb NULL: the command that is its object alone. */
+static const struct command *look_up(const char *object, const char *verb)
+{
+	for (const struct command *command = commands; command->object; command++)
+		if (!strcmp(command->object, object) && !command->verb == !verb &&
+		    (!verb || !strcmp(command->verb, verb)))
+			return command;
+	return NULL;
+}
+
 static bool is_object(const char *object)
 {
 	for (const struct command *command = commands; command->object; command++)
@@ -133,22 +157,21 @@ static bool is_object(const char *object)
 }
 
 /* Exact words only: a prefix that is unique today would break with tomorrow's command. */
-const struct command *find_command(char ***words, char *err)
+const struct command *find_command(struct words *words, char *err)
 {
-	const char *object = take_value(words), *verb = **words;
+	const char *object = resolve_alias(take_value(words)), *verb = *words->next;
+	const struct command *command = verb ? look_up(object, verb) : NULL;
 	char quoted[PREFIX_QUOTE];
 
-	for (const struct command *command = commands; command->object; command++) {
-		if (strcmp(command->object, object) ||
-		    (command->verb && !take_word(words, command->verb)))
-			continue;
-		if (!*command->words && no_more_words(*words, err))
-			return NULL;
-		return command;
-	}
+	if (command)
+		take_value(words);
+	else
+		command = look_up(object, NULL);
+	if (command)
+		return !*command->words && no_more_words(words, err) ? NULL : command;
 	if (!is_object(object)) {
 		prefix_quote(object, strlen(object), quoted);
-		fail(err, ENOENT, "no command %s; `weir help` lists them", quoted);
+		fail(err, ENOENT, "there is no command %s; `weir help` lists them", quoted);
 	} else if (verb) {
 		prefix_quote(verb, strlen(verb), quoted);
 		fail(err, ENOENT, "%s has no verb %s", object, quoted);
@@ -158,8 +181,10 @@ const struct command *find_command(char ***words, char *err)
 	return NULL;
 }
 
-enum outcome unknown_command(const char *object, const char *err)
+enum outcome unknown_command(const char *name, const char *err)
 {
+	const char *object = resolve_alias(name);
+
 	fprintf(stderr, "weir: %s\n", err);
 	if (is_object(object))
 		fprintf(stderr, "usage:\n");

@@ -10,7 +10,7 @@
 
 bool cookie_sysctls_ready(void)
 {
-	return read_sysctl(SYSCTL_SYNCOOKIES) == READY && read_sysctl(TIMESTAMPS) == READY;
+	return read_sysctl(SYSCTL_SYNCOOKIES) == READY && read_sysctl(SYSCTL_TIMESTAMPS) == READY;
 }
 
 static int set_one(const char *path, long *before, char *err)

@@ -14,8 +14,15 @@
 #include "user/state/session.h"
 #include "user/state/side_settings.h"
 
+enum outcome outcome_of_value(int rc)
+{
+	if (rc == -EINVAL || rc == -ERANGE)
+		return USAGE;
+	return rc < 0 ? FAILED : DONE;
+}
+
 /* Against empty settings: whether the words are right can be told without any maps. */
-static enum outcome rehearse(const struct command *command, char **words, char *said)
+static enum outcome rehearse(const struct command *command, struct words words, char *said)
 {
 	static const struct prefixes nobody;
 	struct edit edit = { .words = words, .own = &nobody };
@@ -52,7 +59,7 @@ static int write_edit(struct maps *maps, const struct settings *was, struct edit
 	return judgements_note_undone(maps, was, edit->settings, edit->err);
 }
 
-static enum outcome edit_maps(const struct command *command, char **words, struct maps *maps,
+static enum outcome edit_maps(const struct command *command, struct words words, struct maps *maps,
 			      const struct prefixes *own, char *said)
 {
 	struct settings was, is;
@@ -77,7 +84,7 @@ static enum outcome edit_maps(const struct command *command, char **words, struc
 	return outcome;
 }
 
-static enum outcome do_edit(const struct command *command, char **words, char *said)
+static enum outcome do_edit(const struct command *command, struct words words, char *said)
 {
 	enum outcome outcome = rehearse(command, words, said);
 	struct prefixes own = { 0 };
@@ -112,8 +119,9 @@ enum outcome run_edit(const struct call *call)
 	return DONE;
 }
 
-enum outcome edit_by_words(char **words, char said[ERR_LEN])
+enum outcome edit_by_words(char **line, char said[ERR_LEN])
 {
+	struct words words = { line };
 	const struct command *command = find_command(&words, said);
 
 	return command && command->edit ? do_edit(command, words, said) : USAGE;

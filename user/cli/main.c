@@ -34,19 +34,19 @@ static bool parse_options(int argc, char **argv, struct call *call)
 			call->verbose = true;
 			break;
 		case 'h':
-			call->words = help;
+			call->words = (struct words){ help };
 			return true;
 		default:
 			return false;
 		}
 	}
-	call->words = argv + optind;
+	call->words = (struct words){ argv + optind };
 	return true;
 }
 
 static enum outcome run_command(struct call *call)
 {
-	const char *object = *call->words;
+	const char *object = *call->words.next;
 	char err[ERR_LEN];
 
 	if (!strcmp(object, "help")) {
@@ -66,7 +66,7 @@ static enum outcome run_command(struct call *call)
 int command_answer(const char *line, json_t **answer, char *err)
 {
 	char copy[ANSWER_LINE], *words[ANSWER_WORDS + 1] = { 0 }, *rest = NULL;
-	struct call call = { .words = words, .json = true, .quiet = true, .answer = answer,
+	struct call call = { .words = { words }, .json = true, .quiet = true, .answer = answer,
 			     .failure = err };
 	enum outcome outcome;
 
@@ -86,7 +86,7 @@ int main(int argc, char **argv)
 	struct call call = { 0 };
 	enum outcome outcome;
 
-	if (!parse_options(argc, argv, &call) || !*call.words) {
+	if (!parse_options(argc, argv, &call) || !*call.words.next) {
 		print_help(stderr);
 		return USAGE;
 	}

@@ -2,8 +2,9 @@
 #include <stdio.h>
 
 #include "user/cli/output.h"
+#include "user/state/judgements.h"
 
-/* Whether it could be written is told once, at the end of main(). */
+/* Whether it could be written is checked once, at the end of main(). */
 enum outcome print_json(const struct call *call, json_t *root)
 {
 	if (!root)
@@ -18,4 +19,23 @@ enum outcome print_json(const struct call *call, json_t *root)
 	}
 	json_decref(root);
 	return DONE;
+}
+
+json_t *judgement_json(const struct weir_judgement *j, const char *prefix)
+{
+	char why[JUDGEMENT_TEXT];
+
+	judgement_explain(j, why, sizeof(why));
+	return json_pack("{s:I, s:I, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:s}",
+			 "number", (json_int_t)j->number, "time", (json_int_t)j->unix_s, "verdict",
+			 judgement_name(j->kind), "prefix", prefix, "strikes", j->strikes, "windows",
+			 j->windows, "ttl_seconds", (json_int_t)j->ttl_s, "packets",
+			 (json_int_t)j->packets, "limit_pps", (json_int_t)j->limit_pps, "seen_pps",
+			 (json_int_t)j->seen_pps, "sources", (int)j->sources, "share_permille",
+			 (int)j->share_permille, "text", j->text, "evidence", why);
+}
+
+const char *origin_name(uint8_t origin)
+{
+	return origin == WEIR_BY_DAEMON ? "daemon" : "operator";
 }

@@ -44,26 +44,7 @@ int watch_set_from(void *into, const char *value, char *err)
 	return parse_prefix(value, &w->wanted.from, err);
 }
 
-int watch_set_passed(void *into, const char *value, char *err)
-{
-	(void)value;
-	(void)err;
-	((struct watch_words *)into)->passed = true;
-	return 0;
-}
-
-int watch_set_count(void *into, const char *value, char *err)
-{
-	return parse_number(value, "count", 1, UINT32_MAX, &((struct watch_words *)into)->count, err);
-}
-
-int watch_set_seconds(void *into, const char *value, char *err)
-{
-	return parse_number(value, "seconds", 1, 10 * 366 * 86400,
-			    &((struct watch_words *)into)->seconds, err);
-}
-
-int watch_parse(char **words, const struct word *table, struct watch_words *w, char *err)
+int watch_parse(struct words words, const struct word *table, struct watch_words *w, char *err)
 {
 	int rc;
 
@@ -163,8 +144,7 @@ static bool was_detached(struct watch *watch)
 	return false;
 }
 
-int watch_open(struct watch *watch, const struct watch_words *w, listen_each each, void *arg,
-	       char *err)
+int watch_open(struct watch *watch, const struct watch_words *w, listen_each each, char *err)
 {
 	struct wanted wanted = w->wanted;
 	int rc = maps_open(&watch->maps, MAPS_READ, err);
@@ -174,7 +154,7 @@ int watch_open(struct watch *watch, const struct watch_words *w, listen_each eac
 	if (!wanted.reasons)
 		wanted.reasons = reasons_of_action(w->passed ? "pass" : "drop");
 	catch_signals();
-	rc = listen_open(&watch->listener, &watch->maps, &wanted, each, arg, err);
+	rc = listen_open(&watch->listener, &watch->maps, &wanted, each, watch->arg, err);
 	if (rc && !(rc == -EBUSY && watch->may_be_deaf)) {
 		maps_close(&watch->maps);
 		return rc;
@@ -204,13 +184,13 @@ enum watch_end watch_run(struct watch *watch)
 		if (now >= next_tick) {
 			read_devices(watch);
 			if (watch->tick)
-				watch->tick(watch);
+				watch->tick(watch->arg);
 			next_tick = now + TICK_NS;
 		}
 		if (!watch->end)
 			rc = wait_for_packets(watch, POLL_MS);
 		if (watch->flush)
-			watch->flush(watch);
+			watch->flush(watch->arg);
 		if (watch->end)
 			break;
 		if (signalled)
@@ -225,7 +205,7 @@ enum watch_end watch_run(struct watch *watch)
 			next_attached = now + ATTACHED_NS;
 	}
 	if (watch->end != WATCH_ENOUGH && !wait_for_packets(watch, 0) && watch->flush)
-		watch->flush(watch);	/* what came last */
+		watch->flush(watch->arg);	/* what came last */
 	return watch->end;
 }
 

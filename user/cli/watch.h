@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What `monitor` and `capture` have between them: their words, and the loop that
+ * What `events` and `capture` have between them: their words, and the loop that
  * listens until somebody or something ends it.
  */
 #ifndef WEIR_CLI_WATCH_H
@@ -18,12 +18,18 @@ struct watch_words {
 };
 
 /* @table: of words whose set() gets a struct watch_words. -EINVAL with @err. */
-int watch_parse(char **words, const struct word *table, struct watch_words *w, char *err);
+int watch_parse(struct words words, const struct word *table, struct watch_words *w, char *err);
 int watch_set_reason(void *into, const char *value, char *err);
 int watch_set_from(void *into, const char *value, char *err);
-int watch_set_passed(void *into, const char *value, char *err);
-int watch_set_count(void *into, const char *value, char *err);
-int watch_set_seconds(void *into, const char *value, char *err);
+
+/* The rows that both commands have. */
+#define WATCH_SECONDS_MOST	(10 * 366 * 86400)
+#define WATCH_WORDS \
+	{ "reason", "a reason, such as rate-limit", watch_set_reason, .often = true }, \
+	{ "from", "a prefix", watch_set_from }, \
+	WORD_FLAG("passed", struct watch_words, passed), \
+	WORD_NUMBER("count", struct watch_words, count, 1, UINT32_MAX), \
+	WORD_NUMBER("seconds", struct watch_words, seconds, 1, WATCH_SECONDS_MOST)
 
 enum watch_end {
 	WATCH_GOES_ON,
@@ -43,17 +49,17 @@ struct watch {
 	bool attached;			/* to any interface */
 	bool may_be_deaf;		/* goes on without a slot when all are taken: no listener */
 	enum watch_end end;		/* may be set by the command, to end it */
-	/* Both may be NULL. Four times a second; at most every 100 ms when something was told. */
-	void (*tick)(struct watch *watch);
-	void (*flush)(struct watch *watch);
+	/* Both may be NULL. tick: four times a second; flush: after each wait, every 50 ms. */
+	void (*tick)(void *arg);
+	void (*flush)(void *arg);
+	void *arg;			/* of tick and flush, and of each packet */
 };
 
 /*
  * Opens the maps and listens; signals are ours from then on. 0, or -errno with @err.
- * @watch: with tick and flush set. @each gets @arg.
+ * @watch: with tick, flush and arg set.
  */
-int watch_open(struct watch *watch, const struct watch_words *w, listen_each each, void *arg,
-	       char *err);
+int watch_open(struct watch *watch, const struct watch_words *w, listen_each each, char *err);
 /* Until a signal, the time, detaching, or what the command says. */
 enum watch_end watch_run(struct watch *watch);
 /* What was listened to in all. */

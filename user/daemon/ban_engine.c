@@ -82,7 +82,7 @@ static void log_judgement(const struct weir_judgement *judgement)
 {
 	int level = judgement->kind == WEIR_BAN_SOURCE || judgement->kind == WEIR_BAN_NETWORK ?
 			    LOG_WARNING : LOG_NOTICE;
-	char text[PREFIX_STRLEN], why[384];
+	char text[PREFIX_STRLEN], why[JUDGEMENT_TEXT];
 	struct prefix prefix;
 
 	prefix_from_key(&judgement->prefix, &prefix);

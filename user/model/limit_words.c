@@ -151,45 +151,35 @@ static int check_class(struct limit_words *w, char *err)
 	return 0;
 }
 
-/*
- * One table; each use takes its part: a budget is asked where to and not per
- * whom, and what only finds a limit takes no rates.
- */
-static const struct word words_of[] = {
-	{ "to", "a prefix", set_prefix },
-	{ "rate", "a rate such as 1000pps", set_rate, .often = true },
-	{ "burst", "a number of packets, or of bits such as 512kbit", set_burst, .often = true },
-	{ "proto", "tcp, udp, icmp or a number", set_proto },
-	{ "icmp", NULL, set_proto },
-	{ "syn", NULL, set_what },
-	{ "fragment", NULL, set_what },
-	{ "dport", "a port or a range", set_dport },
-	{ "from", "a prefix", set_prefix },
-	{ "per", "a number of bits", set_per, .often = true },
-	{ 0 },
+#define RATE_WORDS \
+	{ "rate", "a rate such as 1000pps", set_rate, .often = true }, \
+	{ "burst", "a number of packets, or of bits such as 512kbit", set_burst, .often = true }
+#define CLASS_WORDS \
+	{ "proto", "tcp, udp, icmp or a number", set_proto }, \
+	{ "icmp", NULL, set_proto }, \
+	{ "syn", NULL, set_what }, \
+	{ "fragment", NULL, set_what }, \
+	{ "dport", "a port or a range", set_dport }
+#define FROM_WORD	{ "from", "a prefix", set_prefix }
+#define TO_WORD		{ "to", "a prefix", set_prefix }
+#define PER_WORD	{ "per", "a number of bits", set_per, .often = true }
+
+static const struct word words_to_set_limit[] = { FROM_WORD, CLASS_WORDS, RATE_WORDS, PER_WORD, { 0 } };
+static const struct word words_to_find_limit[] = { FROM_WORD, CLASS_WORDS, { 0 } };
+static const struct word words_to_set_budget[] = { TO_WORD, CLASS_WORDS, RATE_WORDS, { 0 } };
+
+static const struct word *const tables[] = {
+	[LIMIT_TO_SET] = words_to_set_limit,
+	[LIMIT_TO_FIND] = words_to_find_limit,
+	[BUDGET_TO_SET] = words_to_set_budget,
 };
 
-static bool takes(enum limit_use use, const char *word)
+int parse_limit_words(struct words *words, enum limit_use use, struct limit_words *w, char *err)
 {
-	if (!strcmp(word, "to"))
-		return use == BUDGET_TO_SET;
-	if (!strcmp(word, "from"))
-		return use != BUDGET_TO_SET;
-	if (!strcmp(word, "per"))
-		return use == LIMIT_TO_SET;
-	return use != LIMIT_TO_FIND || (strcmp(word, "rate") && strcmp(word, "burst"));
-}
+	int rc;
 
-int parse_limit_words(char ***words, enum limit_use use, struct limit_words *w, char *err)
-{
-	struct word table[sizeof(words_of) / sizeof(*words_of)] = { { 0 } };
-	int rc, taken = 0;
-
-	for (const struct word *word = words_of; word->name; word++)
-		if (takes(use, word->name))
-			table[taken++] = *word;
 	*w = (struct limit_words){ .spec.any_proto = 1, .v4_bits = V4_BITS, .v6_bits = V6_BITS };
-	rc = take_words(words, table, w, err);
+	rc = take_words(words, tables[use], w, err);
 	if (!rc && use != LIMIT_TO_FIND && !w->spec.rate_packets && !w->spec.rate_bits_per_s)
 		rc = fail(err, EINVAL, "a rate is needed, such as rate 1000pps");
 	if (!rc)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "bpf/weir.h"
+#include "user/model/words.h"
 
 /* What the words said; the rates only where they are wanted. */
 struct limit_words {
@@ -19,6 +20,6 @@ struct limit_words {
 enum limit_use { LIMIT_TO_SET, LIMIT_TO_FIND, BUDGET_TO_SET };
 
 /* Takes all @words; 0, or -EINVAL with @err. */
-int parse_limit_words(char ***words, enum limit_use use, struct limit_words *w, char *err);
+int parse_limit_words(struct words *words, enum limit_use use, struct limit_words *w, char *err);
 
 #endif

@@ -27,6 +27,7 @@ int judgements_note_undone(const struct maps *maps, const struct settings *was,
 			   const struct settings *is, char *err);
 
 const char *judgement_name(uint8_t kind);	/* "ban-source", "spared", ... */
+#define JUDGEMENT_TEXT	384	/* room for every text of judgement_explain() */
 /* The evidence in words, without the prefix: "5210 pps where 1000 are allowed, ..." */
 void judgement_explain(const struct weir_judgement *judgement, char *text, size_t size);
 /* The same, shorter, as the comment of a ban. */

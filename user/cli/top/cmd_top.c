@@ -30,7 +30,7 @@
 enum question { NOTHING, HOW_LONG_TO_BAN, WHETHER_TO_ALLOW };
 
 struct top {
-	struct watch watch;	/* first: flush gets a pointer to it */
+	struct watch watch;
 	struct weir_policy *policy;
 	struct top_rates rates;
 	struct top_rows rows[TABLES];
@@ -217,9 +217,10 @@ static void take_key(struct top *top, int key)
 	}
 }
 
-static void flush(struct watch *watch)
+static void flush(void *arg)
 {
-	struct top *top = (struct top *)watch;
+	struct top *top = arg;
+	struct watch *watch = &top->watch;
 	uint64_t now = now_ns();
 	bool changed = false;
 	int key;
@@ -283,7 +284,7 @@ static enum outcome run_top(const struct call *call, struct top *top)
 	enum watch_end end;
 	char err[ERR_LEN];
 
-	if (watch_open(&top->watch, &drops, note_packet, top, err))
+	if (watch_open(&top->watch, &drops, note_packet, err))
 		return failed(call, "%s", err);
 	top->screen.deaf = !top->watch.listener;
 	if (!open_screen(top)) {
@@ -308,11 +309,11 @@ enum outcome cmd_top(const struct call *call)
 
 	if (call->json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)) {
 		free(top);
-		return failed(call, "top is for a terminal; `weir -j show stats` and `weir -j monitor` "
+		return failed(call, "top is for a terminal; `weir -j show stats` and `weir -j events` "
 			      "are for programs");
 	}
 	if (top) {
-		*top = (struct top){ .watch = { .flush = flush, .may_be_deaf = true } };
+		*top = (struct top){ .watch = { .flush = flush, .arg = top, .may_be_deaf = true } };
 		top->screen = (struct top_screen){ .rates = &top->rates,
 						   .rows = { &top->rows[0], &top->rows[1] } };
 		top->policy = calloc(1, sizeof(*top->policy));

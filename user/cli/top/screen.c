@@ -11,7 +11,6 @@
 enum colour { PLAIN, RED, GREEN, YELLOW };
 
 #define SOURCE_WIDTH	23	/* of a prefix, on 80 columns */
-#define REASON_WIDTH	13
 #define FIXED_WIDTH	72	/* of a row of sources, all but the class */
 #define REASON_FIXED	59	/* of a row of reasons, all but the history */
 #define RECENT_S	10	/* over which reasons are compared */
@@ -127,8 +126,6 @@ static void put_head(const struct top_screen *screen)
 
 /* ---- reasons ---- */
 
-static const struct top_rates *sorted_by;
-
 static double recent(const struct top_reason *reason)
 {
 	double sum = 0;
@@ -139,10 +136,11 @@ static double recent(const struct top_reason *reason)
 }
 
 /* By the last seconds, so that lines do not change places each second; then by all. */
-static int busiest_first(const void *a, const void *b)
+static int busiest_first(const void *a, const void *b, void *arg)
 {
-	const struct top_reason *x = &sorted_by->reason[*(const int *)a];
-	const struct top_reason *y = &sorted_by->reason[*(const int *)b];
+	const struct top_rates *rates = arg;
+	const struct top_reason *x = &rates->reason[*(const int *)a];
+	const struct top_reason *y = &rates->reason[*(const int *)b];
 	double left = recent(x), right = recent(y);
 
 	if (left != right)
@@ -157,8 +155,7 @@ static int list_reasons(const struct top_rates *rates, int order[WEIR_REASON_MAX
 	for (int i = 0; i < WEIR_REASON_MAX; i++)
 		if (rates->reason[i].packets)
 			order[count++] = i;
-	sorted_by = rates;
-	qsort(order, count, sizeof(*order), busiest_first);
+	qsort_r(order, count, sizeof(*order), busiest_first, (void *)rates);
 	return count;
 }
 
@@ -209,17 +206,16 @@ static int put_budgets(const struct top_screen *screen, int line, int lines)
 
 /* ---- sources and networks ---- */
 
-static enum top_sort sorted_how;
-
-static int compare_rows(const void *a, const void *b)
+static int compare_rows(const void *a, const void *b, void *arg)
 {
+	enum top_sort sort = *(const enum top_sort *)arg;
 	const struct top_row *x = a, *y = b;
 	double left[] = { x->dropped_pps, x->passed_pps, x->dropped };
 	double right[] = { y->dropped_pps, y->passed_pps, y->dropped };
 
-	if (sorted_how != SORT_PREFIX && left[sorted_how] != right[sorted_how])
-		return left[sorted_how] < right[sorted_how] ? 1 : -1;
-	if (sorted_how != SORT_PREFIX && x->dropped != y->dropped)
+	if (sort != SORT_PREFIX && left[sort] != right[sort])
+		return left[sort] < right[sort] ? 1 : -1;
+	if (sort != SORT_PREFIX && x->dropped != y->dropped)
 		return x->dropped < y->dropped ? 1 : -1;
 	return prefix_cmp(&x->prefix, &y->prefix);
 }
@@ -259,10 +255,9 @@ void top_select(struct top_screen *screen, int by)
 
 void top_sort_rows(struct top_screen *screen)
 {
-	sorted_how = screen->sort;
 	for (enum top_table table = 0; table < TABLES; table++) {
-		qsort(screen->rows[table]->at, screen->rows[table]->count, sizeof(struct top_row),
-		      compare_rows);
+		qsort_r(screen->rows[table]->at, screen->rows[table]->count, sizeof(struct top_row),
+			compare_rows, &screen->sort);
 		if (screen->line[table])
 			follow(screen, table, &screen->chosen[table]);
 	}

@@ -114,7 +114,9 @@ static int best_first(const void *a, const void *b)
 
 static int by_key(const void *a, const void *b)
 {
-	return memcmp(a, b, sizeof(struct weir_bucket_key));	/* the key comes first */
+	const struct candidate *x = a, *y = b;
+
+	return memcmp(&x->key, &y->key, sizeof(x->key));
 }
 
 static uint64_t hash_of(const struct weir_bucket_key *key)
