@@ -24,10 +24,20 @@
 
 #define CONFIG_WORD	WORD_TEXT("config", "a settings file", struct daemon_options, file)
 
+static int set_former_judge(void *into, const char *value, char *err)
+{
+	struct daemon_options *options = into;
+
+	(void)value, (void)err;
+	log_line(LOG_NOTICE, "`weir daemon monitor` is called `weir daemon judge` now");
+	options->judge_only = true;
+	return 0;
+}
+
 static const struct word daemon_words[] = {
 	CONFIG_WORD,
 	WORD_FLAG("judge", struct daemon_options, judge_only),
-	WORD_FLAG("monitor", struct daemon_options, judge_only),	/* former name */
+	{ "monitor", .set = set_former_judge },
 	{ 0 },
 };
 static const struct word check_words[] = { CONFIG_WORD, { 0 } };
