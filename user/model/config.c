@@ -71,7 +71,7 @@ const struct config_key config_keys[] = {
 	{ "lists.load", "skip_bad", CONFIG_FLAG, OF_LIST(skip_bad), 0, 0, "no",
 	  "whether lines that are not a prefix are left out, instead of refusing the file" },
 	{ "lists.load", "every", CONFIG_DURATION, OF_LIST(every_ns), 0, YEAR_S, "off",
-	  "how often it is read again, for files whose changes the kernel does not report (NFS)" },
+	  "how often it is read again, for files on NFS: the kernel does not report their changes" },
 
 	{ "state", "known", CONFIG_STRING, IN(known_file), 0, 0, "/var/lib/weir/known",
 	  "the file that keeps known sources over a reboot; \"\": none" },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A hash table whose keys are chosen by others: prefixes that packets bring. Open addressing with
+ * A hash table for keys that senders choose: the prefixes of their packets. Open addressing with
  * linear probing, at most half full. Pure.
  *
  * The hash is keyed. With a fixed one, a sender that knows the source picks addresses that all

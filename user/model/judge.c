@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Suspects: the sources and networks whose counters say, window by window, that they overdo it. */
+/* Finds suspects: sources and networks that exceed their limit or share, window after window. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -100,7 +100,7 @@ static uint64_t per_second(const struct judge *judge, uint64_t packets)
 /* ---- sources ---- */
 
 /* Enough was dropped, and for each packet that passed (times - 1) or more were dropped. */
-static bool source_overdoes(const struct judge *judge, uint64_t passed, uint64_t dropped)
+static bool source_exceeds(const struct judge *judge, uint64_t passed, uint64_t dropped)
 {
 	return dropped && per_second(judge, dropped) >= judge->rules.source.least_pps &&
 	       dropped / (judge->rules.source.times - 1) >= passed;
@@ -127,7 +127,7 @@ int judge_source(struct judge *judge, const struct judge_source *source)
 		before = &none;
 	dropped = source->dropped - before->dropped;
 	passed = source->passed - before->passed;
-	if (!source_overdoes(judge, passed, dropped))
+	if (!source_exceeds(judge, passed, dropped))
 		return 0;
 	now->windows = before->windows + 1;
 	now->packets = before->packets + dropped;
@@ -161,7 +161,7 @@ uint64_t judge_network_share(const struct weir_budget_state *states, size_t coun
 	return largest;
 }
 
-static bool network_overdoes(const struct judge *judge, uint64_t pps, uint64_t share_pps)
+static bool network_exceeds(const struct judge *judge, uint64_t pps, uint64_t share_pps)
 {
 	return judge->window && share_pps && pps && pps >= judge->rules.network.least_pps &&
 	       pps >= judge->rules.network.times * share_pps;
@@ -178,7 +178,7 @@ int judge_network(struct judge *judge, const struct judge_network *network)
 	watched->prefix = network->prefix;
 	watched->dropped = network->dropped;
 	pps = per_second(judge, dropped);
-	if (!network_overdoes(judge, pps, network->share_pps)) {
+	if (!network_exceeds(judge, pps, network->share_pps)) {
 		watched->windows = 0;
 		watched->packets = 0;
 		return 0;

@@ -198,7 +198,7 @@ static int decide_turned_away(struct judge *judge, const struct judge_world *wor
 	return rc;
 }
 
-/* A source whose network is banned needs no ban of its own. */
+/* A source in a banned network needs no ban of its own. */
 static int drop_covered(const struct judge *judge, const struct decisions *networks,
 			struct decisions *sources)
 {
