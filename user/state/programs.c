@@ -71,8 +71,9 @@ static int read_lone(const struct maps *maps, struct xdp_multiprog *all, struct 
 	int ours;
 
 	programs->lone = xdp_program__id(xdp_multiprog__main_prog(all));
-	if (!programs->lone)	/* libxdp could not open it */
-		return -EIO;
+	/* libxdp shows none where it could not open it, or where the hardware runs the only one. */
+	if (!programs->lone)
+		return xdp_multiprog__hw_prog(all) ? 0 : -EIO;
 	ours = is_ours(maps, programs->lone, programs->lone_name, sizeof(programs->lone_name));
 	if (ours > 0)
 		programs->ours = programs->lone;

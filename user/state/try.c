@@ -56,9 +56,22 @@ static int stay(struct maps *maps, uint32_t slot, struct weir_device *device, bo
 			 "devices: %s; attach again", device->name, strerror(-rc)) : 0;
 }
 
+/* Whether our program is on the interface: 1, 0, or -errno with @err. */
+static int is_there(const struct maps *maps, const struct weir_device *device, char *err)
+{
+	int there = device_is_gone(device) ? 0 : datapath_is_attached(maps, device);
+
+	return there < 0 ? fail(err, -there, "%s: cannot find out whether weir is still on it: %s",
+				device->name, strerror(-there)) : there;
+}
+
 int try_confirm(struct maps *maps, uint32_t slot, struct weir_device *device, char *err)
 {
-	if (datapath_is_attached(maps, device) <= 0)
+	int there = is_there(maps, device, err);
+
+	if (there < 0)
+		return there;
+	if (!there)
 		return fail(err, ENOENT, "%s: weir is not on it any more, so there is nothing to "
 			    "confirm", device->name);
 	return stay(maps, slot, device, device->monitor, err);
@@ -67,9 +80,10 @@ int try_confirm(struct maps *maps, uint32_t slot, struct weir_device *device, ch
 int try_go_back(struct maps *maps, uint32_t slot, struct weir_device *device, char *err)
 {
 	static const struct weir_device none;
-	bool there = !device_is_gone(device) && datapath_is_attached(maps, device) > 0;
-	int rc = 0;
+	int there = is_there(maps, device, err), rc = 0;
 
+	if (there < 0)
+		return there;
 	if (there && device->fallback != WEIR_BACK_TO_NOTHING)
 		return stay(maps, slot, device, device->fallback == WEIR_BACK_TO_MONITOR, err);
 	if (there)
