@@ -137,26 +137,7 @@ int maps_read_settings(const struct maps *maps, struct settings *settings, char 
 	return 0;
 }
 
-/* ---- the maps of one side, open for writing ---- */
-
-struct side {
-	uint32_t number;
-	int fd[SIDE_MAPS];	/* -1: not opened; policy and blockset get new maps instead */
-};
-
-static void side_init(struct side *side, uint32_t number)
-{
-	side->number = number;
-	for (int kind = 0; kind < SIDE_MAPS; kind++)
-		side->fd[kind] = -1;
-}
-
-static void side_close(struct side *side)
-{
-	for (int kind = 0; kind < SIDE_MAPS; kind++)
-		if (side->fd[kind] >= 0)
-			close(side->fd[kind]);
-}
+/* ---- writing entries ---- */
 
 static uint32_t count_hosts(const struct entries *block)
 {
@@ -166,48 +147,6 @@ static uint32_t count_hosts(const struct entries *block)
 		count += is_host_entry(&block->at[i].prefix);
 	return count;
 }
-
-/* Opens what the side has. */
-static int side_open_all(struct side *side, const struct maps *maps, char *err)
-{
-	for (int kind = 0; kind < SIDE_MAPS; kind++) {
-		int fd = side_is_replaced(kind) ? -1 : side_open(maps, kind, side->number);
-
-		if (fd < 0 && !side_is_replaced(kind))
-			return fail(err, -fd, "cannot open map %s of the settings in force: %s",
-				    map_names[side_outer(kind)], strerror(-fd));
-		side->fd[kind] = fd;
-	}
-	return 0;
-}
-
-/* Makes maps that are in no side yet. @hosts: for so many entries. */
-static int side_make_all(struct side *side, uint32_t hosts, char *err)
-{
-	for (int kind = 0; kind < SIDE_MAPS; kind++) {
-		int fd = side_is_replaced(kind) ? -1 : side_create(kind, hosts);
-
-		if (fd < 0 && !side_is_replaced(kind))
-			return fail(err, -fd, "cannot create map %s for the new settings: %s",
-				    map_names[side_outer(kind)], strerror(-fd));
-		side->fd[kind] = fd;
-	}
-	return 0;
-}
-
-static int side_put_all(const struct side *side, const struct maps *maps, char *err)
-{
-	for (int kind = 0; kind < SIDE_MAPS; kind++) {
-		int rc = side->fd[kind] < 0 ? 0 : side_put(maps, kind, side->number, side->fd[kind]);
-
-		if (rc)
-			return fail(err, -rc, "cannot put map %s of the new settings into its place: "
-				    "%s", map_names[side_outer(kind)], strerror(-rc));
-	}
-	return 0;
-}
-
-/* ---- writing entries ---- */
 
 /* The maps that one kind of entries is in; hosts -1 where all of them are in the trie. */
 struct entry_maps {

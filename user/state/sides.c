@@ -147,6 +147,66 @@ void side_clear(const struct maps *maps, uint32_t side)
 	}
 }
 
+/* ---- the maps of one side, open for writing ---- */
+
+void side_init(struct side *side, uint32_t number)
+{
+	side->number = number;
+	for (int kind = 0; kind < SIDE_MAPS; kind++)
+		side->fd[kind] = -1;
+}
+
+void side_close(struct side *side)
+{
+	for (int kind = 0; kind < SIDE_MAPS; kind++)
+		if (side->fd[kind] >= 0)
+			close(side->fd[kind]);
+}
+
+int side_open_all(struct side *side, const struct maps *maps, char *err)
+{
+	for (int kind = 0; kind < SIDE_MAPS; kind++) {
+		int fd;
+
+		if (side_is_replaced(kind))
+			continue;
+		fd = side_open(maps, kind, side->number);
+		if (fd < 0)
+			return fail(err, -fd, "cannot open map %s of the settings in force: %s",
+				    map_names[side_outer(kind)], strerror(-fd));
+		side->fd[kind] = fd;
+	}
+	return 0;
+}
+
+int side_make_all(struct side *side, uint32_t hosts, char *err)
+{
+	for (int kind = 0; kind < SIDE_MAPS; kind++) {
+		int fd;
+
+		if (side_is_replaced(kind))
+			continue;
+		fd = side_create(kind, hosts);
+		if (fd < 0)
+			return fail(err, -fd, "cannot create map %s for the new settings: %s",
+				    map_names[side_outer(kind)], strerror(-fd));
+		side->fd[kind] = fd;
+	}
+	return 0;
+}
+
+int side_put_all(const struct side *side, const struct maps *maps, char *err)
+{
+	for (int kind = 0; kind < SIDE_MAPS; kind++) {
+		int rc = side->fd[kind] < 0 ? 0 : side_put(maps, kind, side->number, side->fd[kind]);
+
+		if (rc)
+			return fail(err, -rc, "cannot put map %s of the new settings into its place: "
+				    "%s", map_names[side_outer(kind)], strerror(-rc));
+	}
+	return 0;
+}
+
 /* ---- what is in them at first ---- */
 
 int side_put_policy(const struct maps *maps, uint32_t side, struct weir_policy *policy, char *err)

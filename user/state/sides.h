@@ -38,6 +38,21 @@ int side_put(const struct maps *maps, enum side_map kind, uint32_t side, int fd)
 /* Removes all maps of the side. */
 void side_clear(const struct maps *maps, uint32_t side);
 
+/* The maps of one side, open for writing. */
+struct side {
+	uint32_t number;
+	int fd[SIDE_MAPS];	/* -1: not open, as those are that get a new map instead */
+};
+void side_init(struct side *side, uint32_t number);
+void side_close(struct side *side);
+/*
+ * Opens the maps that the side has, makes new ones that are in no side yet (@hosts: with room
+ * for so many entries), or puts those into the side. 0, or -errno with @err.
+ */
+int side_open_all(struct side *side, const struct maps *maps, char *err);
+int side_make_all(struct side *side, uint32_t hosts, char *err);
+int side_put_all(const struct side *side, const struct maps *maps, char *err);
+
 /* Writes @policy to a new map and puts that into @side. 0, or -errno with @err. */
 int side_put_policy(const struct maps *maps, uint32_t side, struct weir_policy *policy, char *err);
 /* No entries and no limits on side 0: what a fresh weir starts with. 0, or -errno with @err. */
