@@ -60,7 +60,7 @@ static struct bpf_map *skeleton_map(const struct weir_bpf *skel, enum map_id id)
 	return bpf_object__find_map_by_name(skel->obj, map_names[id]);
 }
 
-/* The largest power of two whose table is at most 2 % of the memory. */
+/* The largest power of two for which the table takes at most 2 % of the memory. */
 static uint32_t bucket_entries(void)
 {
 	uint64_t share = (uint64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / BUCKETS_SHARE;

@@ -16,7 +16,7 @@ enum side_map {
 	SIDE_MAPS,
 };
 
-/* Kinds whose map is replaced as a whole by a new one; the maps of others are written to. */
+/* Kinds that get a new map for every change; the maps of the others are written to. */
 static inline bool side_is_replaced(enum side_map kind)
 {
 	return kind == SIDE_policy || kind == SIDE_blockset;
