@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Calls that fail beneath the tool: a message that names what failed, and nothing half done.
 
-strace makes one call in turn fail, or all requests for memory from one on.
+strace makes one call in turn fail.
 """
 import pathlib
 import re
@@ -13,9 +13,6 @@ CREATES = re.compile(r"bpf\(BPF_MAP_CREATE\b")
 OPENS = re.compile(r"bpf\((BPF_OBJ_GET|BPF_MAP_GET_FD_BY_ID)\b")
 LOOKS = re.compile(r"bpf\((BPF_PROG_GET_FD_BY_ID|BPF_OBJ_GET_INFO_BY_FD)\b")
 SAYS_WHY = re.compile(r"weir: \S")
-MANY_ENTRIES = 4000         # more than malloc() has room for without a request to the kernel
-LOADER = "MAP_DENYWRITE"    # the requests of the dynamic loader, which come first
-START = 6                   # requests behind it that the C library makes before main()
 
 
 def trace(lab, words, calls, *options):
@@ -60,56 +57,6 @@ def fail_each(lab, what, words, kind, before, after):
         if why:
             wrong.append(f"call {number}: {why} after {done}")
     report(what, wrong, failed, len(numbers))
-
-
-def end_memory(lab, what, words, before):
-    """From each request for memory of the process on, the kernel refuses all of them.
-
-    strace counts the calls of each name apart, so each has its own number to begin with.
-    """
-    before()
-    done, calls = trace(lab, words, "mmap,brk")
-    demand(done.status == 0, str(done))
-    first = START + max(number for number, call in enumerate(calls, 1) if LOADER in call)
-    wrong, failed = [], 0
-    for number in range(first, len(calls) + 1):
-        before()
-        before_it = [call.split("(")[0] for call in calls[:number - 1]]
-        done, _ = trace(lab, words, "mmap,brk", *(
-            word for name in ("mmap", "brk") for word in
-            ("-e", f"inject={name}:error=ENOMEM:when={before_it.count(name) + 1}+")))
-        failed += done.status != 0
-        if not is_clear(done):
-            wrong.append(f"from request {number} of {len(calls)} on: {done}")
-    report(what, wrong, failed, len(calls) + 1 - first)
-
-
-def test_attach_whose_memory_ends(lab):
-    """The first attach allocates the policy, 3 MB."""
-    what = "attach whose memory ends at any request: a message"
-    if not strace_works(lab, what):
-        return
-
-    def before():
-        if lab.prog_id() or PINS.exists():
-            lab.weir("detach", "all", expect=None)
-
-    lab.up()
-    end_memory(lab, what, ("attach", "dev", "near0"), before)
-    before()
-
-
-def test_change_whose_memory_ends(lab):
-    """A change reads all entries before it adds one."""
-    what = f"a change of {MANY_ENTRIES} entries whose memory ends: a message"
-    if not strace_works(lab, what):
-        return
-    lab.attach()
-    with tempfile.NamedTemporaryFile("w") as file:
-        file.write("".join(f"block add 10.{i >> 8}.{i & 255}.0/24\n" for i in range(MANY_ENTRIES)))
-        file.flush()
-        lab.weir("restore", file.name)
-    end_memory(lab, what, ("block", "add", "203.0.113.9"), lambda: None)
 
 
 def test_message_names_the_map(lab):
