@@ -1,25 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Budgets: what all sources together may send to a service, and who goes first
- * when that is not enough.
+ * Budgets: how much all sources together may send to a service, and which packets go first when
+ * that is not enough.
  *
- * A budget is a GCRA like every bucket (bucket.h), but shared by all CPUs and
- * all sources, so each CPU takes from it in chunks of 1/256 of the burst and
- * spends those alone: no line is written by every packet. What is let through
- * is never more than burst + rate x t, plus what CPUs had in hand at the start: at most
- * CPUs x 3/256 of the burst; and rate x t is reached, since what is in
- * hand is used later.
+ * A budget is a GCRA like every bucket (pure/bucket.h), but shared by all CPUs and all sources.
+ * Each CPU takes from it in chunks of 1/256 of the burst and spends those alone, so no cache line
+ * is written for every packet. What is let through is never more than burst + rate x t, plus what
+ * CPUs had in hand at the start, at most CPUs x 3/256 of the burst. It does reach rate x t, since
+ * what is in hand is used later.
  *
- * Whoever is suspect may only use a part of the burst, so that the rest is always there
- * for others: first-seen sources a quarter, returning ones half, known ones all.
- * As long as nobody is turned away, nobody is asked who he is.
+ * Each tier may use a part of the burst only, so that the rest is always there for the tiers above
+ * it: first-seen sources a quarter, returning ones half, known ones all. As long as no packet is
+ * dropped, the tier of a source is not looked up.
  *
- * Under pressure newcomers are held to a fair share by network, /24 or /48:
- * shares are adjusted 20 times a second so that what newcomers may ask
- * for is what is there for them. That is max-min fairness by estimate, as in
- * core-stateless fair queueing (Stoica, Shenker and Zhang, SIGCOMM 1998). The
- * share is charged to two of three cells in the network's line by the arithmetic of the
- * gate: networks that collide make a share smaller, never larger.
+ * Under pressure, newcomers are held to a fair share by network, /24 or /48. Shares are adjusted
+ * 20 times a second, until the newcomers' demand within their shares equals what is there for
+ * them. That is max-min fairness by estimate, as in core-stateless fair queueing (Stoica, Shenker
+ * and Zhang, SIGCOMM 1998). The share is charged to two of three cells in the network's line by
+ * the arithmetic of the gate: networks that collide make a share smaller, never larger.
  */
 #ifndef WEIR_BPF_BUDGET_H
 #define WEIR_BPF_BUDGET_H
@@ -36,6 +34,7 @@
 #include "bpf/pure/class.h"
 #include "bpf/pure/compiler.h"
 #include "bpf/pure/hash.h"
+#include "bpf/pure/known_line.h"
 #include "bpf/pure/share.h"
 
 #define BUDGET_CHUNKS		256
@@ -43,11 +42,11 @@
 #define SHARE_ADJUST_MAX_NS	2000000000ULL
 #define SHARE_BURST_NS		100000000ULL
 #define SHARE_BURST_LEAST	(4 * SHARE_ONE)
-#define SHARE_SCRAPS		3	/* an eighth of the burst, beyond all shares */
-#define SHARE_SAMPLE		16		/* of so many packets one is counted */
-#define SHARE_FAST		(WEIR_TICKS_PER_S / 100000)	/* below: count a sample only */
-#define SEEN_TIME_SHIFT		26		/* 67 ms; 12 bits of it are 4.6 minutes */
-#define SEEN_LASTS		900		/* of those: a minute */
+#define SHARE_SCRAPS		3	/* an eighth of the burst, open to packets beyond their share */
+#define SHARE_SAMPLE		16	/* one packet in so many is counted */
+#define SHARE_FAST		(WEIR_TICKS_PER_S / 100000)	/* a lower cost: count a sample only */
+#define SEEN_TIME_SHIFT		26	/* the unit is 67 ms; 12 bits of it are 4.6 minutes */
+#define SEEN_LASTS		900	/* units: a minute */
 
 /* ---- which budget ---- */
 
@@ -61,7 +60,23 @@ struct spend {
 	__u32 slot;
 };
 
-/* Global for the same reason as in_set_v6(). The row of budget_of for a destination. */
+/* @index: of the budget, not 0. Returns 1 if all of @spend is found. */
+static __always_inline int open_spend(struct spend *spend, const struct packet *pkt,
+				      const struct weir_policy *rules, __u32 index, __u64 now_ns)
+{
+	index &= WEIR_BUDGETS - 1;
+	spend->slot = index;
+	spend->state = bpf_map_lookup_elem(&budgets, &index);
+	spend->cpu = bpf_map_lookup_elem(&spending, &index);
+	if (!spend->state || !spend->cpu)
+		return 0;
+	spend->now = now_ns << WEIR_TICK_SHIFT;
+	spend->budget = &rules->budget[index & (WEIR_BUDGETS - 1)];
+	spend->bytes_cost = byte_ticks(spend->budget->byte_cost, pkt->bytes & 0xffff);
+	return 1;
+}
+
+/* The row of budget_of for the packet's destination. Global for the same reason as in_set_v6(). */
 __noinline int destination_row(struct packet *pkt, __u32 side)
 {
 	struct weir_policy *rules = policy_of(side);
@@ -71,11 +86,20 @@ __noinline int destination_row(struct packet *pkt, __u32 side)
 	return find_destination(rules, pkt->to_hi, pkt->to_lo);
 }
 
+/* The budget for packets of @class to the destination of this one, an index; 0: none. */
+static __always_inline __u32 budget_index(struct packet *pkt, struct hint hint,
+					  const struct weir_policy *rules, __u32 class)
+{
+	__u32 row = rules->destinations > 1 ? destination_row(pkt, hint.side) : 0;
+
+	return budget_in_row(rules, row, class);
+}
+
 /* ---- newcomers ---- */
 
 /*
- * Whether the source came lately, and remember that it did. A cell holds the
- * time and a tag of one source; of two that share a cell the later one stays.
+ * Notes that the source came, and returns whether it came within the last minute. A cell holds the
+ * time and a tag of one source; of two sources that share a cell, the later one stays.
  */
 static __always_inline int seen_lately(__u64 hash, __u64 now_ns)
 {
@@ -96,7 +120,7 @@ static __always_inline __u64 network_key(const struct packet *pkt)
 	return pkt->ipv6 ? pkt->hi & ~0xffffULL : pkt->lo & ~0xffULL;
 }
 
-/* The line of the packet's network for the budget of this slot, with cells by its clock. */
+/* The line of the packet's network, with its cells on the clock of the budget in @slot. */
 static __always_inline struct weir_network *network_of(const struct packet *pkt, __u32 slot,
 							__u64 seed, __u64 *hash)
 {
@@ -115,9 +139,9 @@ static __always_inline struct weir_network *network_of(const struct packet *pkt,
 }
 
 /*
- * A network's cell says how much it has had, in the same unit as the budget says
- * what it could have had: so a share that changes leaves nobody with a debt
- * counted by the old one.
+ * Charges one packet to the network's share, if it is within it. A cell says how much the network
+ * used, in the same unit as the budget says how much it could have used: so no network is left
+ * with a debt counted by an earlier share.
  */
 static __always_inline int within_share(struct weir_network *network, __u64 hash, int tier,
 					const struct weir_budget_state *state, __u64 now_ns)
@@ -138,7 +162,7 @@ static __always_inline int within_share(struct weir_network *network, __u64 hash
 	return bound != GATE_CONTENDED && bound + SHARE_ONE <= burst;
 }
 
-/* Counts one in SHARE_SAMPLE drops, in the manner of Misra and Gries. */
+/* Counts one drop in SHARE_SAMPLE, in the manner of Misra and Gries (weir_network). */
 static __always_inline void note_drop(struct weir_network *network, __u64 key, __u64 now_ns)
 {
 	if (network->key == key) {
@@ -155,13 +179,13 @@ static __always_inline void note_drop(struct weir_network *network, __u64 key, _
 
 /* ---- the decision ---- */
 
-/* How far each tier may go: a quarter, a half, all of the burst, as shifts. */
+/* How much of the burst a tier may use, as a shift: a quarter, a half, all. */
 static __always_inline int reach_of(int tier)
 {
 	return WEIR_KNOWN - tier;
 }
 
-/* Takes the packet's part of both rates, or nothing. @down: of the burst, as a shift. */
+/* Takes the packet's part of both rates, or nothing. @down: the part of the burst, as a shift. */
 static __always_inline int take_budget(const struct spend *spend, int tier, int down)
 {
 	const struct weir_limit *budget = spend->budget;
@@ -182,8 +206,7 @@ static __always_inline int take_budget(const struct spend *spend, int tier, int 
 
 static __always_inline void mark_pressed(struct weir_budget_state *state, __u64 now_ns)
 {
-	__u32 zero = 0;
-	struct weir_budget_state *all = bpf_map_lookup_elem(&budgets, &zero);
+	struct weir_common *all = common_state();
 
 	if ((__s64)(now_ns - state->pressed_ns) < (__s64)PRESSED_NOTE_NS)
 		return;
@@ -218,34 +241,43 @@ static __always_inline void adjust_shares(const struct spend *spend, __u64 now_n
 	state->used_ns = now_ns;
 }
 
+/* Counts a packet that was within its share, so that shares follow the demand. */
+static __always_inline void count_demand(const struct spend *spend, int tier, int given)
+{
+	__sync_fetch_and_add(&spend->state->asked[tier & 1], 1);
+	if (given)
+		__sync_fetch_and_add(&spend->state->given[tier & 1], 1);
+}
+
+/*
+ * A packet within its network's share gets what the tier may use of the budget. Beyond the share
+ * it gets scraps: room that no other packet uses.
+ */
 static __always_inline enum weir_reason check_newcomer(struct packet *pkt, struct spend *spend,
 						       __u64 seed)
 {
 	__u64 now_ns = spend->now >> WEIR_TICK_SHIFT, hash, source;
 	struct weir_network *network = network_of(pkt, spend->slot, seed, &hash);
 	int sampled = !(spend->cpu->sample_tick++ % SHARE_SAMPLE), tier;
-	enum weir_reason reason = WEIR_PASS_NEWCOMER;
+	enum weir_reason reason;
 
 	if (!network)
 		return WEIR_DROP_SHED;
 	source = weir_mix(known_key(pkt->hi, pkt->lo) ^ seed * 3);
 	tier = seen_lately(source, now_ns) ? WEIR_RETURNING : WEIR_FIRST_SEEN;
 	adjust_shares(spend, now_ns);
-	if (within_share(network, hash, tier, spend->state, now_ns))
+	if (within_share(network, hash, tier, spend->state, now_ns)) {
 		reason = take_budget(spend, tier, reach_of(tier)) ? WEIR_PASS_NEWCOMER :
 								    WEIR_DROP_SHED;
-	/* Nobody else wants it: better than to let it go to waste. */
-	else if (!take_budget(spend, WEIR_FIRST_SEEN, SHARE_SCRAPS))
+	} else {
+		if (take_budget(spend, WEIR_FIRST_SEEN, SHARE_SCRAPS))
+			return WEIR_PASS_NEWCOMER;
 		reason = WEIR_DROP_SHARE;
-	else
-		return WEIR_PASS_NEWCOMER;
+	}
 	if (sampled && reason != WEIR_PASS_NEWCOMER)
 		note_drop(network, network_key(pkt), now_ns);
-	if (reason == WEIR_DROP_SHARE || (spend->budget->cost < SHARE_FAST && !sampled))
-		return reason;
-	__sync_fetch_and_add(&spend->state->asked[tier & 1], 1);
-	if (reason == WEIR_PASS_NEWCOMER)
-		__sync_fetch_and_add(&spend->state->given[tier & 1], 1);
+	if (reason != WEIR_DROP_SHARE && (sampled || spend->budget->cost >= SHARE_FAST))
+		count_demand(spend, tier, reason == WEIR_PASS_NEWCOMER);
 	return reason;
 }
 
@@ -281,8 +313,8 @@ static __always_inline enum weir_reason count_spending(struct weir_spending *cpu
 }
 
 /*
- * What most packets need, without a call: nobody is turned away, and this CPU has
- * enough in hand. 1: done.
+ * What most packets need, without a call: the budget is not under pressure, and this CPU has
+ * enough in hand. Returns 1 if the packet is paid for.
  */
 static __always_inline int spend_in_hand(const struct packet *pkt, const struct weir_policy *rules,
 					 __u32 index, __u64 now_ns)
@@ -300,8 +332,8 @@ static __always_inline int spend_in_hand(const struct packet *pkt, const struct 
 }
 
 /*
- * Global. @index: of the budget, not 0. WEIR_CONTINUE: nobody had to be asked
- * who he is, and the packet's reason stays what it was.
+ * Global. @index: of the budget, not 0. WEIR_CONTINUE: the budget had room without regard to the
+ * source's tier, and the packet's reason stays what it was.
  */
 __noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index, __u64 now_ns)
 {
@@ -309,18 +341,8 @@ __noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index, __u64 n
 	enum weir_reason reason;
 	struct spend spend = {};
 
-	if (!pkt || !rules)
+	if (!pkt || !rules || !open_spend(&spend, pkt, rules, index, now_ns))
 		return WEIR_CONTINUE;
-	index &= WEIR_BUDGETS - 1;
-	spend.slot = index;
-	spend.state = bpf_map_lookup_elem(&budgets, &index);
-	spend.cpu = bpf_map_lookup_elem(&spending, &index);
-	if (!spend.state || !spend.cpu)
-		return WEIR_CONTINUE;
-	spend.now = now_ns << WEIR_TICK_SHIFT;
-	spend.budget = &rules->budget[index & (WEIR_BUDGETS - 1)];
-	spend.bytes_cost = byte_ticks(spend.budget->byte_cost, pkt->bytes & 0xffff);
-
 	if (!is_under_pressure(spend.state, now_ns) &&
 	    take_budget(&spend, WEIR_FIRST_SEEN, reach_of(WEIR_FIRST_SEEN)))
 		return count_spending(spend.cpu, pkt->bytes, WEIR_CONTINUE);
@@ -334,16 +356,7 @@ __noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index, __u64 n
 	return count_spending(spend.cpu, pkt->bytes, reason);
 }
 
-/* The budget for packets of @class to where this one goes. 0: none. */
-static __always_inline __u32 budget_index(struct packet *pkt, struct hint hint,
-					  const struct weir_policy *rules, __u32 class)
-{
-	__u32 row = rules->destinations > 1 ? destination_row(pkt, hint.side) : 0;
-
-	return budget_in_row(rules, row, class);
-}
-
-/* @so_far: the reason for which the packet passes if no budget minds. */
+/* The stage. @so_far: the reason for which the packet passes if no budget objects. */
 static __always_inline enum weir_reason check_budget(struct packet *pkt, struct hint hint,
 						     const struct rules *rules, __u64 now_ns,
 						     enum weir_reason so_far)

@@ -108,12 +108,10 @@ static __always_inline void remember(struct weir_known_line *line, __u64 key, __
 __noinline int learn_known(struct packet *pkt, int good, __u64 now_ns)
 {
 	__u64 minute = known_minute(now_ns, minute_shift), key, hash;
-	struct weir_budget_state *all;
+	struct weir_common *all = common_state();
 	struct weir_known_line *line;
-	__u32 zero = 0;
 	int before = -1;
 
-	all = bpf_map_lookup_elem(&budgets, &zero);
 	if (!pkt || !all)
 		return 0;
 	if (all->pressed_ns && (__s64)(now_ns - all->pressed_ns) < CALM_AFTER_NS)

@@ -12,6 +12,7 @@
 #include <linux/tcp.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/pure/compiler.h"
 #include "bpf/tool.h"
 #include "bpf/weir.h"
 
@@ -109,6 +110,14 @@ struct {
 	__type(value, struct weir_spending);
 } spending SEC(".maps");
 
+/* What all budgets and all answers with cookies share: pressure, and the debt of the answers. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weir_common);
+} common SEC(".maps");
+
 /* Known sources: those that were seen to behave in calm times. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -162,7 +171,7 @@ struct {
 	__type(value, struct weir_asked_line);
 } asked SEC(".maps");
 
-/* How much of each core's time the answers to SYNs take. */
+/* What SYNs take of each core's time, and what each CPU has in hand for answers. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -220,5 +229,28 @@ struct {
 	__type(key, __u32);
 	__type(value, struct weir_judgement);
 } judgements SEC(".maps");
+
+/* ---- entries of maps with one entry ---- */
+
+static __always_inline struct weir_common *common_state(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&common, &zero);
+}
+
+static __always_inline struct weir_core_time *cpu_time(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&core_time, &zero);
+}
+
+static __always_inline struct syn_headers *scratch_headers(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratch, &zero);
+}
 
 #endif

@@ -27,13 +27,6 @@
 
 #define TIME_SAMPLE	64	/* one answer in so many is measured */
 
-static __always_inline struct weir_core_time *cpu_time(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&core_time, &zero);
-}
-
 /* From here until the answer is made, for one SYN in many. */
 static __always_inline void begin_measure(struct weir_core_time *time)
 {
@@ -52,7 +45,7 @@ static __always_inline void end_measure(void)
 static __always_inline int comes_again(struct xdp_md *ctx, const struct packet *pkt, __u64 seed,
 				       __u64 now_ns)
 {
-	const __u64 *ports_and_seq = frame_data(ctx) + (weir_opaque(pkt->l4_at) & 0x7fff);
+	const __u64 *ports_and_seq = frame_data(ctx) + (weir_opaque(pkt->l4_at) & L4_AT_MAX);
 	struct weir_asked_line *line;
 	__u64 hash;
 	__u32 index;

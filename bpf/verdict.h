@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The end of the journey: a reason becomes an action and is counted. */
+/* The end of the journey: the reason becomes an action and is counted. */
 #ifndef WEIR_BPF_VERDICT_H
 #define WEIR_BPF_VERDICT_H
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/answer.h"
 #include "bpf/events.h"
 #include "bpf/frame.h"
+#include "bpf/lists.h"
 #include "bpf/maps.h"
 #include "bpf/pure/compiler.h"
 #include "bpf/rodata.h"
-#include "bpf/syn.h"
 
 /* What every packet needs, looked up once. */
 struct env {
@@ -40,8 +41,9 @@ static __always_inline int action_of(enum weir_reason reason)
 }
 
 /*
- * A try ends by itself even when nobody is left to take the program off. Asked
- * of packets that are to drop; where nothing is on trial the verifier deletes it.
+ * A trial ends by itself, even when no tool is left to take the program off. Called only for
+ * packets about to be dropped or answered. Without a trial try_until_ns is 0 and the verifier
+ * removes the branch.
  */
 static __always_inline int in_monitor_mode(void)
 {
@@ -50,11 +52,15 @@ static __always_inline int in_monitor_mode(void)
 	return monitor;
 }
 
-/* The only place with XDP actions, counters and monitor mode. */
-static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, struct env *env,
-				    enum weir_reason reason)
+/*
+ * The only place with XDP actions, counters and monitor mode. An answer is made before the packet
+ * is counted, so that a failure is counted as what it is, and written to the frame afterwards, so
+ * that events show the packet that came.
+ */
+static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, const struct env *env,
+				    struct hint hint, enum weir_reason reason)
 {
-	/* One register, and checked first: else a verifier knows only its copies. */
+	/* One register, and checked first: otherwise some verifiers know the range of copies only. */
 	__u32 index = weir_opaque(reason);
 	int action, spared;
 
@@ -62,6 +68,10 @@ static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, stru
 		return XDP_ABORTED;
 	action = action_of(index);
 	spared = action != XDP_PASS && in_monitor_mode();
+	if (action == XDP_TX && !spared && make_answer(pkt, hint.side)) {
+		index = WEIR_DROP_NO_ANSWER;
+		action = XDP_DROP;
+	}
 	env->cpu->reason[index].packets++;
 	env->cpu->reason[index].bytes += pkt->bytes;
 	if (env->hints->listeners)
@@ -71,8 +81,8 @@ static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, stru
 		env->cpu->monitored[index].bytes += pkt->bytes;
 		return XDP_PASS;
 	}
-	if (action == XDP_TX && answer_syn(ctx, pkt, env->hints->side))
-		return XDP_DROP;
+	if (action == XDP_TX && put_answer(ctx, pkt))
+		return XDP_ABORTED;
 	return action;
 }
 

@@ -32,7 +32,7 @@ static __always_inline int journey(struct xdp_md *ctx)
 {
 	struct env env;
 	struct packet pkt = {};
-	struct hint hint;
+	struct hint hint = {};
 	struct rules rules;
 	enum weir_reason reason;
 	__u64 now_ns;
@@ -55,7 +55,7 @@ static __always_inline int journey(struct xdp_md *ctx)
 		if (is_within_limit(reason))
 			reason = check_budget(&pkt, hint, &rules, now_ns, reason);
 	}
-	return conclude(ctx, &pkt, &env, reason);
+	return conclude(ctx, &pkt, &env, hint, reason);
 }
 
 SEC("xdp")

@@ -20,14 +20,14 @@
 #error "weir runs on little-endian machines only (x86-64, arm64)"
 #endif
 
-#define WEIR_ABI	3
+#define WEIR_ABI	4
 
 /*
  * Why a packet passed or fell: each packet is counted under exactly one.
  * Append only; a retired reason keeps its number. R(identifier, name, action)
  */
 #define WEIR_REASONS(R)                                         \
-	R(CONTINUE,         "no-limit",         PASS)           \
+	R(PASS_NO_LIMIT,    "no-limit",         PASS)           \
 	R(PASS_LIMIT,       "under-limit",      PASS)           \
 	R(PASS_ALLOW,       "allow",            PASS)           \
 	R(PASS_ARP,         "arp",              PASS)           \
@@ -55,13 +55,20 @@
 	R(PASS_COOKIE,      "cookie-ack",       PASS)           \
 	R(DROP_COOKIES,     "cookie-limit",     DROP)           \
 	R(DROP_STRAY_ACK,   "stray-ack",        DROP)           \
-	R(DROP_FIRST_SYN,   "first-syn",        DROP)
+	R(DROP_FIRST_SYN,   "first-syn",        DROP)           \
+	R(DROP_NO_ANSWER,   "cookie-failed",    DROP)
 
 enum weir_reason {
 #define R(id, name, action) WEIR_##id,
 	WEIR_REASONS(R)
 #undef R
 	WEIR_REASON_MAX,
+
+	/*
+	 * What a stage returns if it has no objection, and the next stage decides. A packet that
+	 * no stage decides on is counted as no-limit: the same number, so that it costs nothing.
+	 */
+	WEIR_CONTINUE = WEIR_PASS_NO_LIMIT,
 };
 
 /*
@@ -100,7 +107,7 @@ struct weir_counters {
 	struct weir_count monitored[WEIR_REASON_MAX];
 	__u64 exact;		/* packets that the gate sent on to their bucket */
 	__u64 created;		/* buckets created */
-	__u64 sample_tick;		/* of what is done for one packet in many */
+	__u64 sample_tick;	/* counts packets, for what is done for one in many */
 	__u64 jiffies;		/* the tick in which @coarse_ns was read: see clock.h */
 	__u64 coarse_ns;
 };
@@ -336,7 +343,7 @@ struct weir_bucket {
 
 /*
  * ---- budgets: ARRAY[WEIR_BUDGETS]; see budget.h ----
- * Shared by all CPUs, written in chunks: a line each. Slot 0 stands for all.
+ * Shared by all CPUs and written in chunks: two cache lines each. Slot 0 is not used.
  */
 enum weir_tier { WEIR_FIRST_SEEN, WEIR_RETURNING, WEIR_KNOWN, WEIR_TIERS };
 struct weir_budget_state {
@@ -366,7 +373,15 @@ struct weir_spending {
 	__u64 share;		/* newcomers whose network had had its share */
 	__u64 over;		/* known sources: the budget itself was used up */
 	__u64 dropped_bytes;	/* of all three */
-	__u64 sample_tick;		/* of what is done for one packet in many */
+	__u64 sample_tick;	/* counts newcomers, for what is done for one in many */
+};
+
+/* ---- common: ARRAY[1]; what all budgets, and all answers with cookies, share: a cache line ---- */
+struct weir_common {
+	__u64 pressed_ns;	/* when any budget last dropped a packet, coarse clock */
+	__u64 answers_tat;	/* ticks; SYNs answered with cookies, see syn.h */
+	__u64 strays_tat;	/* ticks; ACKs that belong to no connection */
+	__u64 pad[5];
 };
 
 /*
@@ -447,7 +462,9 @@ struct weir_core_time {
 	__u64 tat_ns;		/* up to when their part of the core's time is used up */
 	__u64 cost_ns;		/* of one answer, as measured; 0: not yet */
 	__u64 began_ns;		/* of the one that is being measured; 0: none is */
-	__u64 sample_tick;		/* one in many is */
+	__u64 sample_tick;	/* counts SYNs: one in many is measured */
+	__u64 answers_stash;	/* ticks taken from weir_common.answers_tat, not yet used */
+	__u64 strays_stash;	/* the same of strays_tat */
 };
 
 /*
@@ -540,6 +557,8 @@ _Static_assert(sizeof(struct weir_line) == 64, "ABI: weir_line");
 _Static_assert(sizeof(struct weir_budget_spec) == 104, "ABI: weir_budget_spec");
 _Static_assert(sizeof(struct weir_syn_rule) == 64, "ABI: weir_syn_rule");
 _Static_assert(sizeof(struct weir_budget_state) == 128, "ABI: weir_budget_state");
+_Static_assert(sizeof(struct weir_common) == 64, "ABI: weir_common");
+_Static_assert(sizeof(struct weir_core_time) == 48, "ABI: weir_core_time");
 _Static_assert(sizeof(struct weir_known_line) == 64, "ABI: weir_known_line");
 _Static_assert(sizeof(struct weir_filter_line) == 64, "ABI: weir_filter_line");
 _Static_assert(sizeof(struct weir_asked_line) == 64, "ABI: weir_asked_line");

@@ -25,9 +25,26 @@
 #define VLAN_TAGS_MAX		2
 #define IPV6_HEADERS_MAX	8
 #define ICMP_HEADER_LEN		8	/* the least of any ICMP and ICMPv6 message */
-#define TCP_FLAGS_AT		13
-#define IPV4_OFFSET		0x1fff
-#define IPV6_OFFSET		0xfff8
+#define IPV4_OFFSET		0x1fff	/* of iphdr.frag_off */
+#define IPV4_MORE		0x2000	/* further fragments follow */
+#define IPV6_OFFSET		0xfff8	/* of ipv6_fragment.offset */
+#define IPV6_MORE		1
+/* Bounds for the verifier on where headers are in the frame; a frame of XDP is shorter. */
+#define EXTENSION_AT_MAX	0x3fff
+#define L4_AT_MAX		0x7fff
+
+/* Neighbour discovery, RFC 4861. */
+#define ND_FIRST_TYPE		133	/* router solicitation */
+#define ND_LAST_TYPE		137	/* redirect */
+#define ND_HOP_LIMIT		255
+
+#define TCP_FLAGS_AT		13	/* the header's byte of flags */
+#define TCP_FIN			0x01
+#define TCP_SYN			0x02
+#define TCP_RST			0x04
+#define TCP_ACK			0x10
+#define TCP_ECE			0x40
+#define TCP_CWR			0x80
 
 #define be16(x) __builtin_bswap16(x)
 #define be32(x) __builtin_bswap32(x)
@@ -141,8 +158,8 @@ static __always_inline enum weir_reason parse_icmp(struct packet *pkt, void *at,
 
 	if (len < ICMP_HEADER_LEN || at + ICMP_HEADER_LEN > end)
 		return WEIR_DROP_ICMP;
-	if (pkt->proto == IPPROTO_ICMPV6 && whole && pkt->hop_limit == 255 && *type >= 133 &&
-	    *type <= 137)
+	if (pkt->proto == IPPROTO_ICMPV6 && whole && pkt->hop_limit == ND_HOP_LIMIT &&
+	    *type >= ND_FIRST_TYPE && *type <= ND_LAST_TYPE)
 		return WEIR_PASS_NEIGHBOUR;
 	return WEIR_CONTINUE;
 }
@@ -183,7 +200,7 @@ static __always_inline enum weir_reason parse_ipv4(struct packet *pkt, void *at,
 	if (offset & IPV4_OFFSET)
 		return later_fragment(pkt);
 	pkt->l4_at = pkt->ip_at + header;
-	return parse_l4(pkt, at + header, end, total - header, !(offset & 0x2000));
+	return parse_l4(pkt, at + header, end, total - header, !(offset & IPV4_MORE));
 }
 
 /* Where an IPv6 packet goes on behind the headers that were read. */
@@ -211,7 +228,7 @@ __noinline int step_over(FRAME *frame, struct packet *pkt, struct rest *rest)
 	const struct ipv6_fragment *fragment;
 	__u32 size;
 
-	if (!pkt || !rest || rest->at > 0x3fff)
+	if (!pkt || !rest || rest->at > EXTENSION_AT_MAX)
 		return WEIR_DROP_IPV6_CHAIN;
 	extension = frame_data(frame) + rest->at;
 	fragment = (void *)extension;
@@ -225,7 +242,7 @@ __noinline int step_over(FRAME *frame, struct packet *pkt, struct rest *rest)
 		size = sizeof(*fragment);
 		if (be16(fragment->offset) & IPV6_OFFSET)
 			pkt->what = WEIR_FRAGMENT;
-		else if (be16(fragment->offset) & 1)
+		else if (be16(fragment->offset) & IPV6_MORE)
 			rest->whole = 0;
 	}
 	pkt->proto = extension->next;
@@ -276,7 +293,7 @@ static __always_inline enum weir_reason parse_ipv6(FRAME *frame, struct packet *
 		if (pkt->what == WEIR_FRAGMENT)
 			return WEIR_CONTINUE;
 	}
-	if (rest.at > 0x7fff)
+	if (rest.at > L4_AT_MAX)
 		return WEIR_DROP_IPV6_CHAIN;
 	pkt->l4_at = rest.at;
 	return parse_l4(pkt, frame_data(frame) + rest.at, end, rest.len, rest.whole);

@@ -8,6 +8,7 @@
 #include <linux/bpf.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -684,6 +685,115 @@ static void test_shortage(void)
 		   "%u cases", count * 4);
 }
 
+/* ---- settings that change while a SYN is on its way ---- */
+
+#define RUNS_LEAST	100000
+
+struct flicker {
+	volatile uint8_t *byte;
+	uint8_t values[2];
+	volatile bool stop;
+};
+
+static void *flicker(void *arg)
+{
+	struct flicker *f = arg;
+
+	for (uint32_t i = 0, wait = 1; !f->stop; i++, wait = (wait * 5 + 3) % 1024) {
+		*f->byte = f->values[i & 1];
+		for (volatile uint32_t spin = 0; spin < wait; spin++)
+			;
+	}
+	*f->byte = f->values[0];
+	return NULL;
+}
+
+/*
+ * Runs SYNs of ever new sources while @f changes the settings, and compares the actions that the
+ * program returned with the reasons that it counted. Returns the count of @wanted; ends when
+ * it is large enough.
+ */
+static uint64_t run_beside(struct flicker *f, enum weir_reason wanted)
+{
+	static const uint8_t actions[] = {
+#define R(id, name, action) XDP_##action,
+		WEIR_REASONS(R)
+#undef R
+	};
+	uint64_t returned[XDP_REDIRECT + 1] = { 0 }, counted[XDP_REDIRECT + 1] = { 0 };
+	struct question question = { .words = "ip4 syn:80" };
+	struct weir_counters sum;
+	uint64_t end = now_ns() + 20000000000ULL;
+	struct frame_bytes frame;
+	uint8_t out[4096];
+	pthread_t thread;
+	uint32_t size, i;
+
+	ask(&frame, &question, 1);
+	take_counters(&program);
+	if (pthread_create(&thread, NULL, flicker, f))
+		die("thread", 0);
+	for (i = 0; now_ns() < end; i++) {
+		if (i % 1024 == 1023) {
+			maps_read_counters(&program.maps, 0, &sum);
+			if (i > RUNS_LEAST && sum.reason[wanted].packets >= 100)
+				break;
+		}
+		put32(frame.at + frame.ip + 12, 0xc6120000U + (i & 0x1ffff)); /* 198.18.0.0/15 */
+		returned[run(&frame, out, &size)]++;
+	}
+	f->stop = true;
+	pthread_join(thread, NULL);
+	sum = take_counters(&program);
+	for (int reason = 0; reason < WEIR_REASON_MAX; reason++)
+		counted[actions[reason]] += sum.reason[reason].packets;
+	for (int action = 0; action <= XDP_REDIRECT; action++)
+		CHECK(&check, returned[action] == counted[action],
+		      "action %d: %llu times, but %llu counted", action,
+		      (unsigned long long)returned[action], (unsigned long long)counted[action]);
+	return sum.reason[wanted].packets;
+}
+
+/* The rule goes away after a SYN was found to deserve an answer, and before it is made. */
+static void test_failed_answers(void)
+{
+	uint32_t side = program.maps.hints->side;
+	int fd = maps_open_inner(&program.maps, MAP_policy, side);
+	struct weir_policy *policy = mmap(NULL, round_to_pages(sizeof(*policy)),
+					  PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	struct flicker f = { 0 };
+	uint64_t failed;
+
+	if (policy == MAP_FAILED)
+		die("policy", 0);
+	forget();
+	warm_up("ip4 syn:80");
+	f.byte = &policy->syn_rule_of[PORT];
+	f.values[0] = *f.byte;
+	failed = run_beside(&f, WEIR_DROP_NO_ANSWER);
+	CHECK(&check, failed, "no answer failed");
+	munmap(policy, round_to_pages(sizeof(*policy)));
+	close(fd);
+	check_done(&check, "an answer that cannot be made is counted as that, and not as sent",
+		   "%llu failed", (unsigned long long)failed);
+}
+
+/* A SYN is judged and answered by the settings of one side. */
+static void test_sides(void)
+{
+	uint32_t side = program.maps.hints->side;
+	struct flicker f = { .byte = (uint8_t *)&program.maps.hints->side,
+			     .values = { side, !side } };
+	uint64_t sent;
+
+	forget();
+	warm_up("ip4 syn:80");
+	sent = run_beside(&f, WEIR_TX_COOKIE);
+	CHECK(&check, sent, "no answer");
+	check_done(&check, "sides are swapped while SYNs come: each that is counted as answered is",
+		   "%llu answered", (unsigned long long)sent);
+}
+
 int main(void)
 {
 	struct weir_bpf *skel;
@@ -707,6 +817,8 @@ int main(void)
 	test_known_rate();
 	test_heart();
 	test_shortage();
+	test_failed_answers();
+	test_sides();
 	program_close(&program);
 	weir_bpf__destroy(skel);
 	return check_exit(&check);

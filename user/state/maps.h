@@ -8,10 +8,10 @@
 #include "user/model/settings.h"
 
 /* The maps of bpf/maps.h by their names there; meta is pinned last. */
-#define WEIR_MAPS(M)                                                              \
-	M(devices) M(counters) M(hints) M(allow) M(block) M(hosts) M(scopes)      \
-	M(policy) M(blockset) M(gate) M(buckets) M(budgets) M(spending) M(known)  \
-	M(known_filter) M(seen) M(networks) M(beats) M(asked) M(core_time)        \
+#define WEIR_MAPS(M)                                                                \
+	M(devices) M(counters) M(hints) M(allow) M(block) M(hosts) M(scopes)        \
+	M(policy) M(blockset) M(gate) M(buckets) M(budgets) M(spending) M(common)   \
+	M(known) M(known_filter) M(seen) M(networks) M(beats) M(asked) M(core_time) \
 	M(listeners) M(events) M(judgements) M(meta)
 
 enum map_id {
