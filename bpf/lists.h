@@ -107,7 +107,7 @@ __noinline int check_block(struct packet *pkt, __u32 side, __u32 hints)
 #define WEIR_SET_LINE(set, index)                                       \
 	({                                                              \
 		__u32 line_index = (index);                             \
-		(struct weir_line *)bpf_map_lookup_elem(set, &line_index); \
+		bpf_map_lookup_elem(set, &line_index);                  \
 	})
 #include "bpf/pure/blockset.h"
 

@@ -509,14 +509,13 @@ struct weir_event {
 
 /*
  * ---- blockset: inner ARRAY of weir_line ----
- * All lists compiled into one array of cache lines, built aside and swapped by
- * one write for both families. bpf/blockset.h says what stands in them.
+ * All lists, compiled into one array of cache lines for both families, built aside and swapped by
+ * one write. pure/blockset.h has a struct for each kind of line.
  */
 struct weir_line {
 	union {
 		__u64 word[8];
 		__u32 half[16];
-		__u8  byte[64];
 	};
 };
 

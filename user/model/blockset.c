@@ -13,7 +13,7 @@ struct set_lines {
 	size_t count;
 };
 
-static inline const struct weir_line *line_at(const struct set_lines *view, uint32_t index)
+static inline const void *line_at(const struct set_lines *view, uint32_t index)
 {
 	return index < view->count ? view->lines + index : NULL;
 }
@@ -22,9 +22,10 @@ static inline const struct weir_line *line_at(const struct set_lines *view, uint
 #include "bpf/pure/blockset.h"
 
 #define V6_LENGTHS	129		/* 0..128 */
-#define HALVES_PER_LINE	16
+#define NODES_PER_LINE	16
+#define CONTENTS_PER_LINE	16
 #define ALL_HOSTS	(0 | 255 << 8)	/* of a /24: the first and the last */
-#define LINES_MAX	(1U << 27)	/* 8 GiB; indices of halves and half lines stay below 2^31 */
+#define LINES_MAX	(1U << 27)	/* 8 GiB; indices of contents and bitmaps stay below 2^31 */
 
 /*
  * A prefix shorter than /32 sets the filter bits of every /32 in it. From FILTER_FULL such /32s
@@ -214,19 +215,18 @@ static bool put_key(void *ctx, const struct key *key)
 	const struct layout *layout = ctx;
 
 	for (uint32_t probe = 0; probe < WEIR_SET_PROBES; probe++) {
-		struct weir_line *line =
-			layout->line + layout->bucket + bucket_of(layout, key, probe);
+		size_t index = layout->bucket + bucket_of(layout, key, probe);
+		struct set_v6_bucket *bucket = (void *)(layout->line + index);
 
 		for (int slot = 0; slot < WEIR_SET_SLOTS; slot++) {
-			if (line->half[WEIR_SET_TAG + slot])
+			if (bucket->tag[slot])
 				continue;
-			line->word[slot] = key->hi;
-			line->word[WEIR_SET_SLOTS + slot] = key->lo;
-			line->half[WEIR_SET_TAG + slot] =
-				WEIR_SET_USED | key->length << 1 | key->blocked;
+			bucket->hi[slot] = key->hi;
+			bucket->lo[slot] = key->lo;
+			bucket->tag[slot] = WEIR_SET_USED | key->length << 1 | key->blocked;
 			return true;
 		}
-		line->half[WEIR_SET_SPILLED] = 1;
+		bucket->spilled = 1;
 	}
 	return false;
 }
@@ -234,12 +234,12 @@ static bool put_key(void *ctx, const struct key *key)
 static void put_filter_bits(struct weir_line *lines, uint32_t top)
 {
 	uint64_t hash = weir_set_filter_hash(top);
-	struct weir_line *line = &lines[weir_set_filter_line(hash)];
+	struct set_filter *line = (void *)(lines + weir_set_filter_line(hash));
 
 	for (int n = 0; n < WEIR_SET_FILTER_KEYS; n++) {
 		uint32_t bit = weir_set_filter_bit(hash, n);
 
-		line->word[bit >> 6] |= 1ULL << (bit & 63);
+		line->bits[bit >> 6] |= 1ULL << (bit & 63);
 	}
 }
 
@@ -272,18 +272,21 @@ struct v4_writer {
 
 static void put_content(struct v4_writer *writer, uint32_t net, uint32_t content)
 {
-	struct weir_line *lines = writer->layout->line, *line;
-	size_t index = writer->layout->content * HALVES_PER_LINE + writer->contents++;
+	struct weir_line *lines = writer->layout->line;
+	size_t index = writer->layout->content * CONTENTS_PER_LINE + writer->contents++;
+	struct set_contents *contents;
+	struct set_v4_line *line;
 
 	if (!lines)
 		return;
-	line = lines + WEIR_SET_V4_LINE + (net >> 8);
-	if (!line->half[WEIR_SET_BASE])
-		line->half[WEIR_SET_BASE] = index;
-	line->word[net >> 6 & 3] |= 1ULL << (net & 63);
+	line = (void *)(lines + WEIR_SET_V4_LINE + (net >> 8));
+	if (!line->base)
+		line->base = index;
+	line->nets[net >> 6 & 3] |= 1ULL << (net & 63);
 	for (int word = (net >> 6 & 3) + 1; word < 4; word++)
-		line->byte[WEIR_SET_RANK + word]++;
-	lines[index / HALVES_PER_LINE].half[index % HALVES_PER_LINE] = content;
+		line->rank[word]++;
+	contents = (void *)(lines + index / CONTENTS_PER_LINE);
+	contents->content[index % CONTENTS_PER_LINE] = content;
 }
 
 /* Stores which hosts of a /24 are blocked: a range if they are one, else a bitmap. */
@@ -292,6 +295,7 @@ static void put_hosts(struct v4_writer *writer, uint32_t net, const uint64_t hos
 	size_t index = writer->layout->bitmap * 2 + writer->bitmaps;
 	uint32_t count = 0, first = 256, last = 0;
 	struct weir_line *lines = writer->layout->line;
+	struct set_bitmaps *bitmaps;
 
 	for (int word = 0; word < 4; word++) {
 		if (!hosts[word])
@@ -306,8 +310,10 @@ static void put_hosts(struct v4_writer *writer, uint32_t net, const uint64_t hos
 		return;
 	}
 	put_content(writer, net, WEIR_SET_BITMAP | index);
-	if (lines)
-		memcpy(&lines[index / 2].word[index % 2 * 4], hosts, 4 * sizeof(*hosts));
+	if (lines) {
+		bitmaps = (void *)(lines + index / 2);
+		memcpy(&bitmaps->hosts[index % 2 * 4], hosts, 4 * sizeof(*hosts));
+	}
 	writer->bitmaps++;
 }
 
@@ -325,15 +331,17 @@ static void add_hosts(uint64_t hosts[4], uint32_t host, uint32_t length)
 
 static void put_v4(struct v4_writer *writer, const struct prefixes *set)
 {
-	struct weir_line *lines = writer->layout->line;
+	struct set_v4_line *lines = NULL;
 
+	if (writer->layout->line)
+		lines = (void *)(writer->layout->line + WEIR_SET_V4_LINE);
 	for (size_t i = 0; i < set->v4_count;) {
 		uint32_t addr = set->v4[i] >> 8, length = set->v4[i] & 255;
 		uint64_t hosts[4] = { 0 };
 
 		if (length <= 16) {
 			for (uint32_t j = 0; lines && j < 1U << (16 - length); j++)
-				lines[WEIR_SET_V4_LINE + (addr >> 16) + j].half[WEIR_SET_WHOLE] = 1;
+				lines[(addr >> 16) + j].whole = 1;
 			i++;
 		} else if (length <= 24) {
 			for (uint32_t j = 0; j < 1U << (24 - length); j++)
@@ -359,7 +367,7 @@ static int plan(struct layout *layout, char *err)
 	if (rc)
 		return rc;
 	layout->content = WEIR_SET_FREE_LINE;
-	layout->bitmap = layout->content + (writer.contents + 15) / HALVES_PER_LINE;
+	layout->bitmap = layout->content + (writer.contents + CONTENTS_PER_LINE - 1) / CONTENTS_PER_LINE;
 	layout->bucket = layout->bitmap + (writer.bitmaps + 1) / 2;
 	layout->lines = layout->bucket + layout->buckets;
 	if (layout->lines > LINES_MAX)
@@ -370,18 +378,21 @@ static int plan(struct layout *layout, char *err)
 
 static void put_head(const struct layout *layout, uint64_t generation)
 {
-	struct weir_line *head = layout->line, *tree = layout->line + WEIR_SET_TREE_LINE;
+	struct set_head *head = (void *)layout->line;
+	struct set_tree *tree = (void *)(layout->line + WEIR_SET_TREE_LINE);
 
-	head->word[WEIR_SET_SEED] = layout->seed;
-	head->word[WEIR_SET_GENERATION] = generation;
-	head->half[WEIR_SET_V6_START] = layout->bucket;
-	head->half[WEIR_SET_V6_MASK] = layout->buckets ? layout->buckets - 1 : 0;
-	head->half[WEIR_SET_V6_LENGTHS] = layout->tree.nodes;
-	head->half[WEIR_SET_LINES] = layout->lines;
-	head->half[WEIR_SET_V4_PREFIXES] = layout->set->v4_count;
-	head->half[WEIR_SET_V6_PREFIXES] = layout->set->v6_count;
+	*head = (struct set_head){
+		.seed = layout->seed,
+		.generation = generation,
+		.v6_start = layout->bucket,
+		.v6_mask = layout->buckets ? layout->buckets - 1 : 0,
+		.v6_lengths = layout->tree.nodes,
+		.lines = layout->lines,
+		.v4_prefixes = layout->set->v4_count,
+		.v6_prefixes = layout->set->v6_count,
+	};
 	for (uint32_t i = 0; i < layout->tree.nodes; i++)
-		tree[i / HALVES_PER_LINE].half[i % HALVES_PER_LINE] = layout->tree.node[i];
+		tree[i / NODES_PER_LINE].node[i % NODES_PER_LINE] = layout->tree.node[i];
 }
 
 int blockset_compile(const struct prefixes *set, uint64_t seed, uint64_t generation,

@@ -19,7 +19,7 @@ static int open_set(const struct maps *maps)
 int block_set_generation(const struct maps *maps, uint64_t *generation)
 {
 	int fd = open_set(maps), rc = 0;
-	struct weir_line head;
+	struct set_head head;
 	__u32 zero = 0;
 
 	*generation = 0;
@@ -28,7 +28,7 @@ int block_set_generation(const struct maps *maps, uint64_t *generation)
 	if (bpf_map_lookup_elem(fd, &zero, &head))
 		rc = -errno;
 	else
-		*generation = head.word[WEIR_SET_GENERATION];
+		*generation = head.generation;
 	close(fd);
 	return rc;
 }
