@@ -106,7 +106,8 @@ static __always_inline __u64 pseudo_sum(const struct syn_headers *headers, int i
 {
 	__u32 rest = be16(IPPROTO_TCP) + be16(len);
 
-	return rest + (ipv6 ? sum_words(headers->ip_word + 2, 8) : sum_words(headers->ip_word + 3, 2));
+	return rest + (ipv6 ? sum_words(headers->ip_word + 2, 8) :
+			      sum_words(headers->ip_word + 3, 2));
 }
 
 /* The folded sum of TCP's header and pseudo-header. */

@@ -42,9 +42,9 @@
 #define SHARE_ADJUST_MAX_NS	2000000000ULL
 #define SHARE_BURST_NS		100000000ULL
 #define SHARE_BURST_LEAST	(4 * SHARE_ONE)
-#define SHARE_SCRAPS		3	/* an eighth of the burst, open to packets beyond their share */
+#define SHARE_SCRAPS		3	/* an eighth of the burst, for packets beyond a share */
 #define SHARE_SAMPLE		16	/* one packet in so many is counted */
-#define SHARE_FAST		(WEIR_TICKS_PER_S / 100000)	/* a lower cost: count a sample only */
+#define SHARE_FAST		(WEIR_TICKS_PER_S / 100000)	/* a lower cost: count a sample */
 #define SEEN_TIME_SHIFT		26	/* the unit is 67 ms; 12 bits of it are 4.6 minutes */
 #define SEEN_LASTS		900	/* units: a minute */
 
@@ -158,7 +158,8 @@ static __always_inline int within_share(struct weir_network *network, __u64 hash
 	a = (hash >> 40 & 0xff) * 3 >> 8;
 	b = a + 1 + (hash >> 48 & 1);
 	b = b > 2 ? b - 3 : b;
-	bound = gate_charge(&network->used[a & 3], &network->used[b & 3], used, SHARE_ONE, burst, 0);
+	bound = gate_charge(&network->used[a & 3], &network->used[b & 3], used, SHARE_ONE, burst,
+			    0);
 	return bound != GATE_CONTENDED && bound + SHARE_ONE <= burst;
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Telling whoever listens about packets. Each listener has a ring of its own
- * and says which reasons and sources it wants, and how few of them. Without
- * listeners a packet pays for one load.
+ * Events about packets. Each reader has a ring of its own and asks for reasons, for sources, and
+ * for one packet in so many. Without readers a packet pays for one load.
  */
 #ifndef WEIR_BPF_EVENTS_H
 #define WEIR_BPF_EVENTS_H
@@ -15,7 +14,7 @@
 #include "bpf/pure/compiler.h"
 #include "bpf/rodata.h"
 
-/* How many packets an event about this one stands for; 0: none is wanted. */
+/* How many packets an event about this one stands for; 0: the reader gets no event. */
 static __always_inline __u64 weight_for(const struct weir_listener *listener,
 					const struct packet *pkt, __u32 reason)
 {
@@ -35,7 +34,7 @@ static __always_inline void fill_event(struct xdp_md *ctx, struct weir_event *ev
 {
 	__u32 snap = pkt->bytes < WEIR_SNAP ? pkt->bytes : WEIR_SNAP;
 
-	/* Linux 6.1 must see that it is not 0; where it was, loading fails. */
+	/* Linux 6.1 must see that the size is not 0. Of 0 bytes the load fails, at run time. */
 	snap = (weir_opaque(snap - 1) & (WEIR_SNAP - 1)) + 1;
 	event->time_ns = bpf_ktime_get_ns();
 	event->hi = pkt->hi;
@@ -55,10 +54,11 @@ static __always_inline void fill_event(struct xdp_md *ctx, struct weir_event *ev
 }
 
 /*
- * Global. @passed: 1 when the packet goes on. @slots: a bit for each that is in
- * use. The ring is looked up for the few packets that are told, not for all.
+ * Global. @passed: 1 if the packet goes on. @slots: a bit for each reader. The ring is looked up
+ * only for the few packets that become an event.
  */
-__noinline int emit_event(struct xdp_md *ctx, struct packet *pkt, __u32 reason, __u32 passed, __u32 slots)
+__noinline int emit_event(struct xdp_md *ctx, struct packet *pkt, __u32 reason, __u32 passed,
+			  __u32 slots)
 {
 	for (__u32 slot = 0; slot < WEIR_LISTENERS; slot++) {
 		struct weir_listener *listener;

@@ -53,7 +53,8 @@ static __always_inline int score_at(__u64 key, __u64 hash, __u64 minute)
 
 static __always_inline int maybe_known(const struct packet *pkt, __u64 now_ns)
 {
-	__u64 hash = hash_of(known_key(pkt->hi, pkt->lo)), minute = known_minute(now_ns, minute_shift);
+	__u64 hash = hash_of(known_key(pkt->hi, pkt->lo));
+	__u64 minute = known_minute(now_ns, minute_shift);
 	__u32 index = filter_index(hash);
 	struct weir_filter_line *filter = bpf_map_lookup_elem(&known_filter, &index);
 
@@ -61,7 +62,7 @@ static __always_inline int maybe_known(const struct packet *pkt, __u64 now_ns)
 			  filter_has(filter, hash, minute - KNOWN_BEFORE));
 }
 
-/* Global, for the verifier's sake. Of this generation, or else of the one before. */
+/* The score in this generation, or else in the previous one. Global, see in_set_v6(). */
 __noinline int score_of(__u64 key, __u64 minute)
 {
 	__u64 hash = hash_of(key);
@@ -76,13 +77,13 @@ static __always_inline int is_known(const struct packet *pkt, __u64 now_ns)
 	       WEIR_KNOWN_SCORE;
 }
 
-/* The same, for who is most often a stranger: the filter first, for it is in the cache. */
+/* The same where most sources are not known: the filter comes first, since it is in the cache. */
 static __always_inline int is_known_fast(const struct packet *pkt, __u64 now_ns)
 {
 	return maybe_known(pkt, now_ns) && is_known(pkt, now_ns);
 }
 
-/* Global: what it has on the stack is not on that of the deepest calls. */
+/* Global: its stack does not add to that of the deepest calls. */
 __noinline int note_in_filter(__u64 hash, __u64 minute)
 {
 	__u32 index = filter_index(hash);
@@ -93,7 +94,7 @@ __noinline int note_in_filter(__u64 hash, __u64 minute)
 	return 0;
 }
 
-/* See known_note(). */
+/* Notes a source in its line, and in the filter once it is known; see known_note(). */
 static __always_inline void remember(struct weir_known_line *line, __u64 key, __u64 hash,
 				     __u64 minute, int least, int good)
 {
@@ -101,9 +102,15 @@ static __always_inline void remember(struct weir_known_line *line, __u64 key, __
 		note_in_filter(hash, minute);
 }
 
+/* One packet in LEARN_SAMPLE is looked at, and none that is a SYN or a later fragment. */
+static __always_inline int is_learn_sample(const struct packet *pkt, struct weir_counters *cpu)
+{
+	return !(cpu->sample_tick++ % LEARN_SAMPLE) && pkt->what == WEIR_ANY_PACKET;
+}
+
 /*
- * Global. Called for one packet in many: remembers who behaves, in calm times,
- * which are those in which no budget has turned anybody away for ten seconds.
+ * Global. Called for one packet in LEARN_SAMPLE: notes a source as behaving (@good) or not. Only in
+ * calm times: no budget has dropped a packet for ten seconds.
  */
 __noinline int learn_known(struct packet *pkt, int good, __u64 now_ns)
 {
@@ -125,12 +132,6 @@ __noinline int learn_known(struct packet *pkt, int good, __u64 now_ns)
 		before = score_at(key, hash, minute - KNOWN_BEFORE);
 	remember(line, key, hash, minute, before, good);
 	return 0;
-}
-
-/* One packet in LEARN_SAMPLE is looked at, and no SYN or fragment: those are easily spoofed. */
-static __always_inline int is_learn_sample(const struct packet *pkt, struct weir_counters *cpu)
-{
-	return !(cpu->sample_tick++ % LEARN_SAMPLE) && pkt->what == WEIR_ANY_PACKET;
 }
 
 #endif

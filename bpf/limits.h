@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which limit applies, and whether the source is within it.
+ * Which limit applies to a packet, and whether its source is within it.
  *
- * The limit is chosen by what the packet is (its class, one array look-up) and
- * who sent it (its row: the longest prefix that has limits of its own, else
- * the default's). Most sources are far from their limit, and the gate says so
- * from one cache line; only those near it have a bucket.
+ * The limit follows from what the packet is (its class, one look-up in an array) and where it
+ * comes from (its row: the longest prefix that has limits of its own, otherwise the default's).
+ * Most sources are far from their limit, and the gate shows that from one cache line; only sources
+ * near it have a bucket.
  */
 #ifndef WEIR_BPF_LIMITS_H
 #define WEIR_BPF_LIMITS_H
@@ -63,8 +63,8 @@ static __always_inline int find_cells(const struct weir_bucket_key *key, __u64 s
 }
 
 /*
- * Rare, and global: what it has on the stack is not on that of every packet. The
- * key is copied, since Linux 6.1 takes none from a caller's memory.
+ * Rare, and global: only packets that need it pay for its stack. The key is copied, since Linux
+ * 6.1 accepts no map key in a caller's memory.
  */
 __noinline int create_bucket(struct weir_bucket_key *key, __u64 cost, __u64 byte_cost)
 {
@@ -74,14 +74,14 @@ __noinline int create_bucket(struct weir_bucket_key *key, __u64 cost, __u64 byte
 	if (!key)
 		return 0;
 	copy = *key;
-	/* Another CPU may have been faster: then theirs is ours. */
+	/* If another CPU was faster, its bucket is used. */
 	bpf_map_update_elem(&buckets, &copy, &fresh, BPF_NOEXIST);
 	return 0;
 }
 
 /*
- * After a change of rate the bucket owes the packets it owed before. Rare. While one CPU
- * converts, another may still judge by the old figure: one packet each, once.
+ * After a change of rate the bucket owes as many packets as before. Rare. While one CPU converts
+ * the debt, another may still decide by the old figure, for one packet.
  */
 __noinline int convert_debt(__u64 *tat, __u64 *cost, __u64 is, __u64 now)
 {
@@ -146,7 +146,7 @@ static __always_inline enum weir_reason check_bucket(const struct packet *pkt,
 	return verdict == BUCKET_OVER ? WEIR_DROP_RATE : WEIR_DROP_CONTENDED;
 }
 
-/* What is set, and the packet's class in it; looked up only where something is set. */
+/* The policy in force and the packet's class in it (0 when no limit or budget is set). */
 struct rules {
 	struct weir_policy *policy;
 	__u32 class;
@@ -162,12 +162,13 @@ static __always_inline struct rules find_rules(const struct packet *pkt, struct 
 	return rules;
 }
 
-/* Whether no limit objects: the packet is within its limit, or has none. */
+/* Whether the packet is within its limit or has none, and no other stage has decided. */
 static __always_inline int is_within_limit(enum weir_reason reason)
 {
 	return reason == WEIR_CONTINUE || reason == WEIR_PASS_LIMIT;
 }
 
+/* The stage. @now_ns: the coarse clock. */
 static __always_inline enum weir_reason check_limits(const struct packet *pkt, struct hint hint,
 						     const struct rules *found, __u64 now_ns,
 						     struct weir_counters *cpu)

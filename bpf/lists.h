@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Who may always come in, and who may not: the allow list, the entries of
- * `block add` with or without an end, and the block set of all loaded lists.
- * A hint per /16 (weir_hints) keeps strangers out of the tries and the hash.
+ * The lists: allow entries, blocks and bans, and the block set of all loaded lists. A hint for
+ * each /16 (weir_hints) says which of them may hold something for a source, so that the tries and
+ * the hash are looked up for few packets.
  */
 #ifndef WEIR_BPF_LISTS_H
 #define WEIR_BPF_LISTS_H
@@ -17,7 +17,7 @@
 #include "bpf/pure/hash.h"
 #include "bpf/pure/known_line.h"
 
-/* What the hints say of a source, and the side of the settings in force. */
+/* What the hints say of a source, and the side of the settings that the packet is judged by. */
 struct hint {
 	__u32 side;
 	__u8 bits;		/* WEIR_HINT_* */
@@ -69,7 +69,7 @@ static __always_inline enum weir_reason check_entry(const struct packet *pkt,
 	return entry->effective_spare && is_known(pkt, now) ? WEIR_CONTINUE : WEIR_DROP_BAN;
 }
 
-/* The entry for just this source. */
+/* The entry for this single source. */
 static __always_inline enum weir_reason check_host(const struct packet *pkt, __u32 side)
 {
 	__u64 key = known_key(pkt->hi, pkt->lo);
@@ -82,8 +82,8 @@ static __always_inline enum weir_reason check_host(const struct packet *pkt, __u
 }
 
 /*
- * Global, see in_set_v6(). What a source's own entry says counts entries that cover it, too;
- * where it lets the packet go on, a longer IPv6 prefix in the trie may not.
+ * Global, see in_set_v6(). The host entry already takes covering entries into account. If it lets
+ * the packet pass, a longer IPv6 prefix may still block it.
  */
 __noinline int check_block(struct packet *pkt, __u32 side, __u32 hints)
 {
@@ -112,9 +112,9 @@ __noinline int check_block(struct packet *pkt, __u32 side, __u32 hints)
 #include "bpf/pure/blockset.h"
 
 /*
- * Global, so that the verifier proves it once and forgets how each result came
- * about; inlined, every path through it would multiply with the rest. A call costs as much
- * as the whole parser, so what most packets take is inlined.
+ * Global, so that the verifier proves it once and forgets how each result came about. Inlined,
+ * every path through it would multiply with those behind it. A call costs as much as the whole
+ * parser, so what most packets need is inlined.
  */
 __noinline int in_set_v6(__u64 hi, __u64 lo, __u32 side)
 {
@@ -134,6 +134,7 @@ static __always_inline int in_set(const struct packet *pkt, __u32 side)
 	return weir_set_has_v4(set, pkt->lo);
 }
 
+/* The stage. @hint: of this packet's source. */
 static __always_inline enum weir_reason check_lists(struct packet *pkt, struct hint hint)
 {
 	enum weir_reason reason;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Every map of the program. weir.h and tool.h describe what stands in each and which side writes it;
- * a new map is also added to WEIR_MAPS in user/state/maps.h, so that the tool pins it.
+ * Every map of the program. weir.h and tool.h describe what stands in each and which side writes
+ * it. A new map is also added to WEIR_MAPS in user/state/maps.h, so that the tool pins it.
  */
 #ifndef WEIR_BPF_MAPS_H
 #define WEIR_BPF_MAPS_H

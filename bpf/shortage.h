@@ -27,7 +27,7 @@
 
 #define TIME_SAMPLE	64	/* one answer in so many is measured */
 
-/* From here until the answer is made, for one SYN in many. */
+/* Begins to measure an answer, for one SYN in TIME_SAMPLE; put_answer() ends it. */
 static __always_inline void begin_measure(struct weir_core_time *time)
 {
 	time->began_ns = time->sample_tick++ % TIME_SAMPLE ? 0 : bpf_ktime_get_ns();
@@ -41,7 +41,7 @@ static __always_inline void end_measure(void)
 		time_measured(time, bpf_ktime_get_ns() - time->began_ns);
 }
 
-/* Whether this very segment came before: source, ports and sequence number are the same. */
+/* Notes the segment, and returns whether it came before: same source, ports, sequence number. */
 static __always_inline int comes_again(struct xdp_md *ctx, const struct packet *pkt, __u64 seed,
 				       __u64 now_ns)
 {
@@ -58,14 +58,15 @@ static __always_inline int comes_again(struct xdp_md *ctx, const struct packet *
 	return line && asked_before(line, hash, now_ns);
 }
 
+/* SYN_TO_STACK: no answer; the SYN goes on to the budget, and to the kernel if that has room. */
 enum syn_plan { SYN_DROP, SYN_ANSWER, SYN_TO_STACK };
 
 /*
- * Global. What there is time for: to drop this SYN, to answer it, or to let the budget see
- * it, as the SYNs of known sources where the rule is not for @always.
+ * Global. What this core has time for: to drop this SYN, to answer it, or to leave it to the
+ * budget, as it does with SYNs of known sources under a rule that is not @always in force.
  */
 __noinline int plan_syn(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u64 now_ns,
-			  int always)
+			int always)
 {
 	struct weir_core_time *time = cpu_time();
 	int tier;

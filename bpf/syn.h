@@ -236,7 +236,7 @@ static __always_inline void make_known(const struct packet *pkt, __u64 now_ns)
 	__u64 key = known_key(pkt->hi, pkt->lo), hash = hash_of(key);
 	struct weir_known_line *line = line_of(hash, minute);
 
-	/* An entry with a low score in this generation would hide one in the previous generation. */
+	/* A low score in this generation would hide the entry in the previous one. */
 	if (line && known_score(line, known_epoch(minute), key) < 0) {
 		minute -= KNOWN_BEFORE;
 		line = line_of(hash, minute);

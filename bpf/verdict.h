@@ -60,7 +60,7 @@ static __always_inline int in_monitor_mode(void)
 static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, const struct env *env,
 				    struct hint hint, enum weir_reason reason)
 {
-	/* One register, and checked first: otherwise some verifiers know the range of copies only. */
+	/* One register, checked first: otherwise some verifiers know the range of copies only. */
 	__u32 index = weir_opaque(reason);
 	int action, spared;
 

@@ -21,7 +21,7 @@
 /* Set by the tool before it loads the program, one program for each device. */
 const volatile __u32 device_slot;	/* index into devices and counters */
 const volatile __u8 monitor;		/* 1: count what would drop, drop nothing */
-const volatile __u64 try_until_ns;	/* end of a trial, after which monitor_after replaces monitor;
+const volatile __u64 try_until_ns;	/* end of a trial, when monitor_after replaces monitor;
 					 * 0: no trial */
 const volatile __u8 monitor_after;
 const volatile __u16 mtu = 1500;	/* of the device, when the program was loaded */

@@ -23,8 +23,8 @@
 #define WEIR_ABI	4
 
 /*
- * Why a packet passed or fell: each packet is counted under exactly one.
- * Append only; a retired reason keeps its number. R(identifier, name, action)
+ * Why a packet passed or was dropped: each packet is counted under exactly one reason. Append
+ * only; a retired reason keeps its number. R(identifier, name, action)
  */
 #define WEIR_REASONS(R)                                         \
 	R(PASS_NO_LIMIT,    "no-limit",         PASS)           \
@@ -72,19 +72,19 @@ enum weir_reason {
 };
 
 /*
- * Time in a bucket is counted in ticks of 1/16 ns: a packet's cost at 3 Mpps is
- * then right to 0.01 %, and 2^64 ticks are 36 years of uptime.
+ * Time in a bucket is counted in ticks of 1/16 ns: the cost of a packet at 3 Mpps is then exact to
+ * 0.01 %, and 2^64 ticks are 36 years of uptime.
  */
 #define WEIR_TICK_SHIFT	4
 #define WEIR_TICKS_PER_S	(1000000000ULL << WEIR_TICK_SHIFT)
 
-/* LPM key. IPv4 as ::ffff:a.b.c.d with prefixlen + 96. addr in network order. */
+/* The key of a trie: IPv4 as ::ffff:a.b.c.d with prefixlen + 96, addr in network order. */
 struct weir_prefix {
 	__u32 prefixlen;	/* 0..128 */
 	__u8  addr[16];
 };
 
-/* ---- meta: ARRAY[1]; what every tool reads first ---- */
+/* ---- meta: ARRAY[1]; read by every tool first, and pinned last ---- */
 struct weir_meta {
 	__u32 magic;
 	__u32 abi;
@@ -103,43 +103,43 @@ struct weir_count {
 
 struct weir_counters {
 	struct weir_count reason[WEIR_REASON_MAX];
-	/* of those, let through because the device is in monitor mode */
+	/* of those, passed because the device is in monitor mode */
 	struct weir_count monitored[WEIR_REASON_MAX];
 	__u64 exact;		/* packets that the gate sent on to their bucket */
 	__u64 created;		/* buckets created */
 	__u64 sample_tick;	/* counts packets, for what is done for one in many */
-	__u64 jiffies;		/* the tick in which @coarse_ns was read: see clock.h */
+	__u64 jiffies;		/* the kernel's tick in which @coarse_ns was read: see clock.h */
 	__u64 coarse_ns;
 };
 
 /*
- * ---- hints: ARRAY[1], mmapable ----
- * @side: which of the two sets of settings is in force; allow, block, hosts,
- * scopes, policy and blockset below are ARRAY_OF_MAPS[2], indexed by it. Small changes
- * go into the side in force, one write each; a restore fills the other side
- * and then writes @side: no packet sees half of it.
- *
- * One byte per IPv4 /16 and per hash of an IPv6 /32 says whether any prefix of
- * a kind touches it, so that the three tries below are walked only by packets
- * for which they might hold something. A set bit is never wrong, only
- * sometimes idle: bits are set before an entry goes in, cleared after it left.
- */
-/*
- * What would take too long to count for each scrape, kept by the tool as it
- * writes; the data path does not look at it.
+ * Part of weir_hints for the tool only: figures that would take too long to count for each scrape,
+ * kept as the tool writes the maps.
  */
 struct weir_tally {
 	__u32 allow;		/* entries at the last change */
 	__u32 block[2][2];	/* by origin; for good, with a deadline */
 	__u32 most_allow;	/* the most there ever were */
 	__u32 most_block;
-	__u32 most_buckets;	/* of those that somebody counted */
+	__u32 most_buckets;	/* the most that any count of them found */
 	__u32 most_known;
 	__u32 daemon_loops;	/* finished by daemons since the maps were made */
-	__u32 daemon_loop_us;	/* what the last one took, and the longest */
+	__u32 daemon_loop_us;	/* duration of the last one, and of the longest */
 	__u32 daemon_longest_us;
 	__u64 daemon_ns;	/* when the last one ended; 0: never */
 };
+
+/*
+ * ---- hints: ARRAY[1], mmapable ----
+ * @side: which of the two sides of the settings is in force: the index into allow, block, hosts,
+ * scopes, policy and blockset (WEIR_SIDE_MAPS). Small changes go to the side in force, one write
+ * each. A restore fills the other side and then writes @side, so no packet sees half of it.
+ *
+ * A byte for each IPv4 /16 and for each hash of an IPv6 /32 says whether any prefix of a kind
+ * touches it, so that the maps above are looked up only for packets for which they may hold
+ * something. False positives are possible, false negatives are not: bits are set before an entry
+ * is added, and cleared after it was removed.
+ */
 
 #define WEIR_SIDES	2
 #define WEIR_HINT_ALLOW	0x01
@@ -155,29 +155,22 @@ struct weir_hints {
 	__u8 v6[65536];
 };
 
-/* Index into hints.v6 of the first 32 address bits. Not secret: it is no defence. */
-static inline __attribute__((always_inline)) __u32 weir_hint_v6(__u32 top)
-{
-	return (top * 0x9e3779b1U) >> 16;
-}
-
 /*
  * ---- allow, block: inner LPM_TRIE of weir_prefix -> weir_entry; hosts: inner HASH of
  * __u64 -> weir_entry; written by the tool ----
- * Block entries of the size of one source, an IPv4 /32 or an IPv6 /64, are in hosts,
- * by known_key() of known.h: that is what bans are, of them there are many, and a walk of a
- * trie costs more with each. The others are in block, and so are those of 0:ffff::/32,
- * which have the keys of IPv4.
+ * Block entries of the size of one source, an IPv4 /32 or an IPv6 /64, are in hosts, with
+ * known_key() of pure/known_line.h as their key: most bans are such entries, there may be many,
+ * and each makes the walk of a trie more expensive. All others are in block, and so are those of
+ * 0:ffff::/32, whose keys are those of IPv4.
  */
 #define WEIR_ENTRIES	(1U << 20)
 #define WEIR_COMMENT	48	/* bytes, NUL included */
 struct weir_entry {
 	/*
-	 * The latest end over this and every entry that covers it, 0 if one of
-	 * them is for good: the trie answers with the longest prefix only, and
-	 * a short ban inside a longer one must not end that one. @effective_spare:
-	 * of this and every entry that covers it and has not ended. First, since in
-	 * hosts they are in the line of the key.
+	 * The latest end over this entry and every entry that covers it, 0 if one of them is for
+	 * good: the trie returns the longest prefix only, and a short ban inside a longer one must
+	 * not end that one. @effective_spare: the same for @spare_known, over all that have not
+	 * ended. Both stand first, since in hosts they are in the cache line of the key.
 	 */
 	__u64 effective_ns : 63;
 	__u64 effective_spare : 1;
@@ -185,7 +178,7 @@ struct weir_entry {
 	__u64 added_unix_s;
 	char  comment[WEIR_COMMENT];	/* NUL-terminated UTF-8 */
 	__u8  origin;		/* enum weir_origin */
-	__u8  spare_known;	/* as asked for. 1: known sources pass: a ban of a whole network */
+	__u8  spare_known;	/* as asked for; 1: known sources pass, in a ban of a network */
 	__u8  strikes;		/* by the daemon: bans before this one */
 	__u8  pad[5];
 };
@@ -196,28 +189,28 @@ struct weir_entry {
 #define WEIR_LIMITS	4096
 
 /*
- * What the data path needs of one limit: a cache line. Durations in ticks.
- * A rate of packets and one of bits may both be set; cost 0: not set.
+ * What the data path needs of one limit: a cache line. Durations are in ticks. A rate of packets
+ * and one of bits may both be set; cost 0: not set.
  */
 struct weir_limit {
 	__u64 cost;		/* of a packet */
 	__u64 burst;		/* tolerated debt in the packet bucket */
 	__u64 byte_cost;	/* of a byte, times 2^WEIR_BYTE_COST_SHIFT */
 	__u64 byte_burst;	/* tolerated debt in the byte bucket */
-	__u64 floor;		/* time before which no gate cell counts as idle:
-				 * what was owed when the rate last changed */
-	__u64 half;		/* debt up to which the gate answers alone: half of
-				 * the shorter burst */
+	__u64 floor;		/* every gate cell counts as at least this: the debt that a source
+				 * may have had when the rate last changed */
+	__u64 half;		/* debt up to which the gate alone lets a packet pass: half of the
+				 * shorter burst */
 	__u64 cap;		/* the longer burst: gate cells rise no further */
 	__u32 serial;		/* never used twice: names the limit in buckets */
-	__u8  v4_bits;		/* of the source, 0..32: one bucket for each */
+	__u8  v4_bits;		/* length of the source prefixes that have one bucket each, 0..32 */
 	__u8  v6_bits;		/* 0..128 */
-	__u8  coarse;		/* 1: the coarse clock is exact enough */
+	__u8  coarse;		/* 1: the coarse clock is exact enough for this burst */
 	__u8  pad;
 };
 #define WEIR_BYTE_COST_SHIFT	20
 
-/* What the operator asked for: read by the tool only. */
+/* A limit as the operator set it: read by the tool only. */
 struct weir_limit_spec {
 	struct weir_prefix from;	/* ::/0 is the default */
 	__u16 dport_first;	/* 0 with dport_last 0: any port */
@@ -237,9 +230,9 @@ struct weir_limit_spec {
 enum weir_what { WEIR_ANY_PACKET, WEIR_SYN, WEIR_FRAGMENT };
 
 /*
- * A budget: one bucket for all sources together that send to a service. Held
- * against like a limit, but by where a packet goes: @limit.from is its
- * destination. Of several that match, the most particular counts.
+ * A budget: one bucket for all sources together that send to a service. It is matched like a
+ * limit, but by the packet's destination, which is @limit.from. Of several that match, the most
+ * specific counts.
  */
 #define WEIR_BUDGETS	64		/* 0 is never used: "none" */
 #define WEIR_DESTINATIONS	32
@@ -249,8 +242,8 @@ struct weir_budget_spec {
 };
 
 /*
- * A service whose SYNs are answered by cookies, see syn.h. What the SYN-ACK may
- * offer follows the sysctls of the network namespace at the time of setting.
+ * A service whose SYNs are answered with cookies, see syn.h. What the SYN-ACK may offer follows
+ * the sysctls that the network namespace had when the rule was set.
  */
 #define WEIR_SYN_RULES	16		/* 0 is never used: "none" */
 struct weir_syn_rule {
@@ -260,7 +253,7 @@ struct weir_syn_rule {
 	__u8  always;		/* 0: only while the budget of its SYNs is used up */
 	__u8  timestamps;	/* 1: net.ipv4.tcp_timestamps is 2, so that options survive */
 	__u8  ecn;		/* 1: net.ipv4.tcp_ecn is not 0 */
-	__u8  wscale;		/* what the kernel will take its own windows to be scaled by */
+	__u8  wscale;		/* the window scale that the kernel will assume it has offered */
 	__u8  set_sysctl;	/* 1: the sysctls were set with the operator's consent */
 	__u8  pad[2];
 	__u64 hi, lo, mask_hi, mask_lo;	/* @to as numbers in host order */
@@ -274,9 +267,8 @@ struct weir_destination {
 
 /*
  * ---- policy: inner ARRAY[1] of weir_policy ----
- * Compiled aside and swapped by one write. A packet's class is looked up by
- * what it is, its row by who sent it, its limit by both: three loads, whatever
- * the number of limits.
+ * Compiled aside and swapped by one write. The class of a packet follows from its protocol and
+ * port, its row from its source, its limit from both: three loads, whatever the number of limits.
  */
 enum weir_port_kind { WEIR_PORT_TCP, WEIR_PORT_SYN, WEIR_PORT_UDP, WEIR_PORT_KINDS };
 
@@ -289,7 +281,7 @@ struct weir_policy {
 	__u64 seed;		/* copy of weir_meta.seed */
 	__u32 budgets;		/* 0: no budget at all, skip the stage */
 	__u32 destinations;	/* rows of budget_of in use, everywhere (row 0) included */
-	__u32 syn_rules;	/* 0: nothing is answered by cookies */
+	__u32 syn_rules;	/* 0: no SYN is answered with a cookie, skip the stage */
 	__u32 pad[5];
 	struct weir_limit limit[WEIR_LIMITS];	/* 0 is never used: "none" */
 	__u16 class_of_port[WEIR_PORT_KINDS][65536];
@@ -298,9 +290,9 @@ struct weir_policy {
 	__u16 limit_of[WEIR_SCOPES][WEIR_CLASSES];
 	struct weir_prefix scope[WEIR_SCOPES];
 	struct weir_limit_spec spec[WEIR_LIMITS];
-	struct weir_limit budget[WEIR_BUDGETS];	/* cost, bursts; the rest is idle */
+	struct weir_limit budget[WEIR_BUDGETS];	/* cost and bursts; the rest is not used */
 	__u8 budget_of[WEIR_DESTINATIONS][WEIR_CLASSES];
-	/* longest prefix first; row 0 is everywhere and not searched for */
+	/* longest prefix first; row 0 is everywhere and is not searched */
 	struct weir_destination destination[WEIR_DESTINATIONS];
 	struct weir_budget_spec budget_spec[WEIR_BUDGETS];
 	__u8 syn_rule_of[65536];		/* by destination port */
@@ -308,9 +300,9 @@ struct weir_policy {
 };
 
 /*
- * ---- gate: ARRAY[WEIR_GATE_LINES]; see bucket.h ----
- * 2 MiB: measured with 1 to 16 MiB, a larger gate leaves the second-level cache
- * and each packet of a spoofed flood then waits for memory.
+ * ---- gate: ARRAY[WEIR_GATE_LINES]; see pure/bucket.h ----
+ * 2 MiB. Measured with 1 to 16 MiB: a larger gate does not stay in the second-level cache, and
+ * each packet of a spoofed flood then waits for memory.
  */
 #define WEIR_GATE_CELLS	8	/* a cache line */
 #define WEIR_GATE_LINES	(1U << 15)
@@ -318,7 +310,7 @@ struct weir_gate_line {
 	__u64 tat[WEIR_GATE_CELLS];	/* ticks */
 };
 
-/* ---- buckets: LRU_HASH; the sources near their limit, and the offenders ---- */
+/* ---- buckets: LRU_HASH; the sources near their limit, and those over it ---- */
 #define WEIR_BUCKETS	(1U << 21)	/* at most; the tool lowers it on small machines */
 struct weir_bucket_key {
 	__u64 hi, lo;		/* address, masked to the limit's bits; IPv4 mapped */
@@ -327,14 +319,13 @@ struct weir_bucket_key {
 };
 
 /*
- * 56 bytes, so that key, value and the kernel's own 48 bytes are two cache
- * lines exactly: with 1M sources over their limit each line more is a wait for
- * memory.
+ * 56 bytes, so that key, value and the kernel's own 48 bytes are exactly two cache lines: with a
+ * million sources over their limit each further line is a wait for memory.
  */
 struct weir_bucket {
 	__u64 tat;		/* ticks; packets */
 	__u64 byte_tat;		/* ticks; bytes */
-	__u64 cost;		/* the limit's when tat was last moved */
+	__u64 cost;		/* of the limit when tat was last moved */
 	__u64 byte_cost;
 	__u64 passed;		/* packets, since the source came near its limit */
 	__u64 dropped;
@@ -349,15 +340,18 @@ enum weir_tier { WEIR_FIRST_SEEN, WEIR_RETURNING, WEIR_KNOWN, WEIR_TIERS };
 struct weir_budget_state {
 	__u64 tat;		/* ticks; packets */
 	__u64 byte_tat;		/* ticks; bytes */
-	__u64 pressed_ns;	/* when somebody was last turned away, coarse clock */
+	__u64 pressed_ns;	/* when a packet was last dropped, coarse clock */
 	__u64 adjust_ns;	/* when the shares are next adjusted */
 	__u32 asked[2];		/* by tier: newcomers within their share, since then */
 	__u32 given[2];		/* of those, let through */
 	__u64 share[2];		/* by tier: ticks a packet for each newcomer network */
-	/* By tier: what a network that was always there has had, in 2^-12 packets. It
-	 * starts at 2^6 a ns of uptime: ahead of every clock that was here before. */
-	__u64 used[2];		/* at @had_ns */
-	__u64 pace[2];		/* since then, a ns, in 2^-52 packets */
+	/*
+	 * By tier: what a network could have used that was always there, in 2^-12 packets: the
+	 * clock of the shares. It starts at 2^6 a ns of uptime, ahead of every clock that the
+	 * cells of networks were on before.
+	 */
+	__u64 used[2];		/* at @used_ns */
+	__u64 pace[2];		/* growth of @used since then, in 2^-52 packets a ns */
 	__u64 used_ns;
 	__u64 pad[3];
 };
@@ -369,14 +363,14 @@ struct weir_spending {
 	__u64 passed, passed_bytes;	/* packets in all */
 	__u64 known;		/* of those, under pressure: known sources */
 	__u64 newcomers;	/* and newcomers */
-	__u64 shed;		/* dropped: newcomers for whom there was no room */
-	__u64 share;		/* newcomers whose network had had its share */
-	__u64 over;		/* known sources: the budget itself was used up */
+	__u64 shed;		/* dropped: newcomers for which there was no room */
+	__u64 share;		/* newcomers whose network had used its share */
+	__u64 over;		/* known sources, when the budget was used up */
 	__u64 dropped_bytes;	/* of all three */
 	__u64 sample_tick;	/* counts newcomers, for what is done for one in many */
 };
 
-/* ---- common: ARRAY[1]; what all budgets, and all answers with cookies, share: a cache line ---- */
+/* ---- common: ARRAY[1]; what all budgets and all answers with cookies share: a cache line ---- */
 struct weir_common {
 	__u64 pressed_ns;	/* when any budget last dropped a packet, coarse clock */
 	__u64 answers_tat;	/* ticks; SYNs answered with cookies, see syn.h */
@@ -385,28 +379,28 @@ struct weir_common {
 };
 
 /*
- * ---- known: ARRAY[2 * WEIR_KNOWN_LINES], mmapable; the lines of two generations
- * in turn; see known.h ----
- * Who was seen to behave, a u64 each: the upper half of an IPv6 address, or
- * ::ffff:a.b.c.d's lower half. 16 MiB a generation, room for 1.8 million.
+ * ---- known: ARRAY[2 * WEIR_KNOWN_LINES], mmapable; see known.h ----
+ * Sources that were seen to behave, a u64 each: the upper half of an IPv6 address, or the lower
+ * half of ::ffff:a.b.c.d. The two generations of a line lie side by side. 16 MiB a generation,
+ * room for 1.8 million sources.
  */
 #define WEIR_KNOWN_LINES	(1U << 18)
 #define WEIR_KNOWN_SLOTS	7
 struct weir_known_line {
 	__u64 key[WEIR_KNOWN_SLOTS];	/* 0: free */
 	__u8  state[WEIR_KNOWN_SLOTS];	/* minute when last seen, mod 16, << 4 | score */
-	__u8  epoch;		/* of the generation; of another one: the line is empty */
+	__u8  epoch;		/* of the generation; with any other, the line counts as empty */
 };
 #define WEIR_KNOWN_SCORE	3	/* different minutes in which a known source was seen */
 #define WEIR_MINUTE_SHIFT	36	/* a minute is 2^36 ns, 69 s: no division for it */
-#define WEIR_EPOCH_SHIFT	10	/* a generation is 2^10 of those, 19.5 h; known lasts
-					 * one to two */
+#define WEIR_EPOCH_SHIFT	10	/* a generation is 2^10 minutes, 19.5 h; a source stays
+					 * known for one to two */
 
 /*
  * ---- known_filter: ARRAY[WEIR_FILTER_LINES], mmapable ----
- * Whether a key may be known, in either generation: two bits of 192 for each that is, in
- * one line of 2 MiB, which stay in the cache. Most sources of a flood are told by it
- * from those in the 32 MiB of known.
+ * Whether a key may be known, in either generation: two bits of 192 for each known source, in one
+ * line. Its 2 MiB stay in the cache, and spare most sources of a flood the look-up in the 32 MiB
+ * of known.
  */
 #define WEIR_FILTER_LINES	(1U << 15)
 #define WEIR_FILTER_BITS	192
@@ -416,61 +410,62 @@ struct weir_filter_line {
 	__u8  pad[14];
 };
 
-/* ---- seen: ARRAY[WEIR_SEEN] of __u32: sources that came lately, under pressure only ---- */
+/* ---- seen: ARRAY[WEIR_SEEN] of __u32; newcomers of the last minute, under pressure only ---- */
 #define WEIR_SEEN	(1U << 21)
 
 /*
- * ---- networks: ARRAY[WEIR_NETWORKS] ----
- * Newcomers by /24 and /48, under pressure only: the cells of the fair share,
- * and who of all networks in this line was turned
- * away most (a counter of Misra and Gries, Science of Computer Programming 1982,
- * for each line): dropped is never more than the truth, and less by at most
- * what the line's other networks lost.
+ * ---- networks: ARRAY[WEIR_NETWORKS]; under pressure only ----
+ * Newcomers by /24 and /48: the cells of the fair share, and the network of this line with the
+ * most drops. That is a counter of Misra and Gries (Science of Computer Programming 1982) for each
+ * line: @dropped is never more than the truth, and less by at most the drops of the line's other
+ * networks.
  */
 #define WEIR_NETWORKS	(1U << 16)
 struct weir_network {
 	__u64 used[4];		/* cells, in 2^-12 packets: three for returning sources, of which a
-				 * network has two; the last for those first seen */
+				 * network has two; the last is for first-seen sources */
 	__u64 key;		/* 0xffff << 32 | address >> 8 << 8, or the upper half of a /48 */
 	__u64 dropped;		/* packets, a sample times its weight */
-	__u64 seen_ns;		/* last one, coarse clock */
-	__u32 budget;		/* whose clock the cells go by; of another: they are idle */
+	__u64 seen_ns;		/* when one was last dropped, coarse clock */
+	__u32 budget;		/* the budget on whose clock the cells are; for any other they count
+				 * as 0 */
 	__u32 pad;
 };
 
 /*
- * ---- beats: ARRAY[WEIR_BEATS] of __u32: when a SYN was last let through to a service
- * that cookies protect, in 2^30 ns; by hash of its address and port ----
+ * ---- beats: ARRAY[WEIR_BEATS] of __u32 ----
+ * When a SYN was last let through to a service that cookies protect, in 2^30 ns, by a hash of the
+ * service's address and port.
  */
 #define WEIR_BEATS	(1U << 12)
 
 /*
- * ---- asked: ARRAY[WEIR_ASKED_LINES]; see shortage.h ----
- * Which SYNs were dropped in the last seconds because a core had no time to answer: two
- * bits of 96 for each, in one line, by the second in which it came.
+ * ---- asked: ARRAY[WEIR_ASKED_LINES]; see pure/asked.h ----
+ * SYNs that were dropped in the last seconds because a core had no time to answer them: two bits of
+ * 96 for each, in one line, by the second in which the SYN came.
  */
 #define WEIR_ASKED_LINES	(1U << 18)
 #define WEIR_ASKED_TIMES	4
 #define WEIR_ASKED_BITS		96
 struct weir_asked_line {
 	__u32 bits[WEIR_ASKED_TIMES][WEIR_ASKED_BITS / 32];
-	__u32 time[WEIR_ASKED_TIMES];	/* uptime in 2^30 ns; of another time: nothing is set */
+	__u32 time[WEIR_ASKED_TIMES];	/* uptime in 2^30 ns; of any other time, no bit is set */
 };
 
-/* ---- core_time: PERCPU_ARRAY[1]; what SYNs take of a core; see shortage.h ---- */
+/* ---- core_time: PERCPU_ARRAY[1]; what SYNs take of a core; see pure/core_time.h ---- */
 struct weir_core_time {
-	__u64 tat_ns;		/* up to when their part of the core's time is used up */
+	__u64 tat_ns;		/* until when the answers' part of the core's time is used up */
 	__u64 cost_ns;		/* of one answer, as measured; 0: not yet */
-	__u64 began_ns;		/* of the one that is being measured; 0: none is */
+	__u64 began_ns;		/* start of the answer that is being measured; 0: none is */
 	__u64 sample_tick;	/* counts SYNs: one in many is measured */
 	__u64 answers_stash;	/* ticks taken from weir_common.answers_tat, not yet used */
-	__u64 strays_stash;	/* the same of strays_tat */
+	__u64 strays_stash;	/* the same for strays_tat */
 };
 
 /*
  * ---- listeners: ARRAY[WEIR_LISTENERS]; events: ARRAY_OF_MAPS[WEIR_LISTENERS] of RINGBUF ----
- * Who wants to see packets: a slot and a ring of its own for each. Written by the
- * readers, under the lock of all writers; lost and lost_packets by the data path.
+ * The readers of events: a slot and a ring for each. Written by the readers, under the lock of all
+ * writers; lost and lost_packets by the data path.
  */
 #define WEIR_LISTENERS	4
 #define WEIR_RING_BYTES	(1U << 20)
@@ -479,13 +474,13 @@ struct weir_listener {
 	__u64 hi, lo;		/* of the source, masked; host order */
 	__u64 mask_hi, mask_lo;
 	__u64 lost;		/* events for which the ring had no room */
-	__u64 lost_packets;	/* for how many packets those stood */
-	__u64 pid_started;	/* of the reader, as in /proc/PID/stat: pids come again */
-	__u32 pid;		/* 0: the slot is free; of a dead process: the same */
+	__u64 lost_packets;	/* how many packets those stood for */
+	__u64 pid_started;	/* of the reader, as in /proc/PID/stat, since pids are reused */
+	__u32 pid;		/* 0, or of a process that has ended: the slot is free */
 	__u32 pad;
 	/*
-	 * One of 2^n packets is told, for each reason its own n: a flood under one
-	 * reason must not hide the few packets under another.
+	 * One of 2^n packets becomes an event. Each reason has its own n, so that a flood under
+	 * one reason does not hide the few packets under another.
 	 */
 	__u8  every_shift[64];
 };
@@ -501,7 +496,7 @@ struct weir_event {
 	__u16 dport;
 	__u16 snap;		/* bytes in data */
 	__u8  reason;		/* enum weir_reason */
-	__u8  passed;		/* 1: went on; with a drop reason: monitor mode */
+	__u8  passed;		/* 1: the packet went on; with a drop reason: monitor mode */
 	__u8  proto;
 	__u8  what;		/* enum weir_what */
 	__u8  data[WEIR_SNAP];	/* the frame's first bytes */
@@ -522,8 +517,8 @@ struct weir_line {
 /*
  * The maps that a side of the settings consists of. Each name is an ARRAY_OF_MAPS[WEIR_SIDES],
  * whose inner maps are of this type, key, value, these flags and at most so many entries:
- * M(name, type, key, value, flags, max). A max of 1 stands for a size that the tool chooses
- * whenever it makes an inner map anew.
+ * M(name, type, key, value, flags, max). The sizes of hosts and of blockset (BPF_F_INNER_MAP) are
+ * chosen by the tool whenever it creates an inner map; their max is that of an empty one.
  */
 #define WEIR_SIDE_MAPS(M)                                                                         \
 	/* Sources that always pass. */                                                           \
@@ -539,7 +534,7 @@ struct weir_line {
 	  BPF_F_NO_PREALLOC, WEIR_SCOPES)                                                         \
 	/* Limits, budgets and cookies, compiled into tables. */                                  \
 	M(policy, BPF_MAP_TYPE_ARRAY, __u32, struct weir_policy, BPF_F_MMAPABLE, 1)               \
-	/* All lists, compiled into one array; BPF_F_INNER_MAP: each one has its own size. */     \
+	/* All lists, compiled into one array. */                                                 \
 	M(blockset, BPF_MAP_TYPE_ARRAY, __u32, struct weir_line,                                  \
 	  BPF_F_MMAPABLE | BPF_F_INNER_MAP, 1)
 

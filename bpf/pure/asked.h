@@ -38,7 +38,8 @@ static __always_inline int asked_before(struct weir_asked_line *line, __u64 hash
 	}
 	for (int i = 0; i < WEIR_ASKED_TIMES; i++)
 		found |= now - line->time[i] < WEIR_ASKED_TIMES &&
-			 line->bits[i][a >> 5 & 3] >> (a & 31) & line->bits[i][b >> 5 & 3] >> (b & 31) & 1;
+			 line->bits[i][a >> 5 & 3] >> (a & 31) &
+			 line->bits[i][b >> 5 & 3] >> (b & 31) & 1;
 	line->bits[period][a >> 5 & 3] |= 1U << (a & 31);
 	line->bits[period][b >> 5 & 3] |= 1U << (b & 31);
 	return found;

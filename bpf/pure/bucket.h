@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The arithmetic of the buckets and of the gate before them. Pure: no helpers,
- * no maps, time comes in as an argument; the unit tests compile it natively.
+ * The arithmetic of the buckets and of the gate in front of them. Pure: no helpers, no maps; time
+ * comes in as an argument.
  *
- * A bucket is a GCRA (ITU-T I.371, virtual scheduling): one number, the
- * theoretical arrival time (TAT). Its debt is TAT - now. A packet conforms
- * while debt + cost <= burst, and then moves the TAT by its cost. From idle
- * exactly burst / cost packets pass back to back; over time exactly the rate.
- * All times are in ticks (weir.h).
+ * A bucket is a GCRA (ITU-T I.371, virtual scheduling): one number, the theoretical arrival time
+ * (TAT). Its debt is TAT - now. A packet conforms while debt + cost <= burst, and then moves the
+ * TAT by its cost. From idle exactly burst / cost packets pass back to back; over time exactly the
+ * rate passes. All times are in ticks (weir.h).
  *
  * A clock that lags on another CPU makes the debt look larger, never smaller.
  */
@@ -19,9 +18,9 @@
 #include "bpf/weir.h"
 
 /*
- * How often a swap is tried. Each failure means that another CPU's swap went
- * through, so with N CPUs N tries always do; we are bounded because the
- * verifier wants it, and past that the packet counts as over its limit.
+ * How often a swap is tried. Each failure means that another CPU's swap went through, so among N
+ * CPUs N tries are enough. The bound is for the verifier; a packet that fails so often is dropped
+ * as contended.
  */
 #define WEIR_TRIES	16
 
@@ -31,8 +30,8 @@
 enum bucket_verdict { BUCKET_PASS, BUCKET_OVER, BUCKET_CONTENDED };
 
 /*
- * Takes @cost from the bucket at @tat, or nothing. @least: the debt is taken as
- * at least this (what came through the gate was never charged here).
+ * Charges @cost to the bucket at @tat, or nothing. @least: a lower bound of the debt, since what
+ * passed the gate was never charged to the bucket.
  */
 static __always_inline enum bucket_verdict bucket_take(__u64 *tat, __u64 now, __u64 cost,
 						       __u64 burst, __u64 least)
@@ -49,13 +48,13 @@ static __always_inline enum bucket_verdict bucket_take(__u64 *tat, __u64 now, __
 	return BUCKET_CONTENDED;
 }
 
-/* Gives back what bucket_take took: the byte bucket refused the same packet. */
+/* Undoes bucket_take(), after the byte bucket refused the same packet. */
 static __always_inline void bucket_give(__u64 *tat, __u64 cost)
 {
 	__sync_fetch_and_add(tat, -cost);
 }
 
-/* Where a source's two cells are: never the same one. @seed: secret, per boot. */
+/* A source's two cells, which are never the same one. @seed: secret, per boot. */
 struct gate_place {
 	__u32 line, a, b;
 };
@@ -73,40 +72,36 @@ static __always_inline struct gate_place gate_place(const struct weir_bucket_key
 	return place;
 }
 
-/* Whether the cell, last seen at @seen, is at @target or above now. */
+/* Raises the cell, last read as @seen, to @target. Returns whether it is there or above now. */
 static __always_inline int raise_cell(__u64 *cell, __u64 seen, __u64 target)
 {
 	return seen >= target || weir_swap(cell, seen, target) == seen;
 }
 
 /*
- * The gate: a count-min sketch of TATs. A source has two cells in one cache
- * line and no cell is its own, but neither is ever below the source's own TAT,
- * so the smaller of the two bounds its debt from above. While that bound, this
- * packet included, is at most half the burst, the packet conforms for certain
- * and no bucket is needed.
+ * The gate: a count-min sketch of TATs. A source shares its two cells, in one cache line, with
+ * other sources, but neither cell is ever below the source's own TAT, so the smaller of the two
+ * bounds its debt from above. While that bound, this packet included, is at most half the burst,
+ * the packet certainly conforms and no bucket is needed.
  *
- * Update is conservative (Estan and Varghese, SIGCOMM 2002): both cells are
- * raised to the bound plus the cost, no further, so a cell holds the largest
- * debt of its sources and not their sum. To keep "never below" among CPUs
- * without a lock, the larger cell is raised first, and the charge is committed
- * by a swap of the smaller. Proof: let T be the source's TAT, all committed
- * charges included, and both cells >= T. A commit swaps the smaller cell from
- * E to E + cost while the other is >= E + cost already. The swap succeeded, so
- * E is the cell's value of that moment, hence E >= T, and both cells are now
- * >= T + cost. If another CPU committed in between, the swap fails and the round starts
- * again. What a round that failed had raised is an overcharge of at most one
- * packet per failure.
+ * The update is conservative (Estan and Varghese, SIGCOMM 2002): both cells are raised to the
+ * bound plus the cost and no further, so a cell holds the largest debt of its sources and not
+ * their sum. To keep "never below" among CPUs without a lock, the larger cell is raised first, and
+ * the charge is committed by a swap of the smaller. Proof: let T be the source's TAT, all
+ * committed charges included, and both cells >= T. A commit swaps the smaller cell from E to
+ * E + cost while the other is >= E + cost already. The swap succeeded, so E is the cell's value of
+ * that moment, hence E >= T, and both cells are now >= T + cost. If another CPU committed in
+ * between, the swap fails and the round starts again. What a failed round raised is an overcharge
+ * of at most one packet per failure.
  *
- * A packet that would lift the bound above @cap, the longest burst of the limit,
- * is not charged here: it is most often over its limit, and a refused packet
- * must cost nothing. If its bucket takes it all the same (the debt was another
- * source's), gate_fill() says so afterwards; until then the bound is far above
- * what the gate lets pass alone, so nobody is let pass for want of it. Sources of
- * other limits share the cells; nothing lowers a cell.
+ * A packet that would lift the bound above @cap, the longest burst of the limit, is not charged
+ * here: it is most often over its limit, and a refused packet must cost nothing. If its bucket
+ * accepts it all the same (the debt was another source's), gate_fill() charges it afterwards.
+ * Until then the bound is far above what the gate lets pass alone, so no packet passes for lack of
+ * that charge. Sources of other limits share the cells; nothing lowers a cell.
  *
- * Returns the bound on the source's debt before this packet, in ticks, or
- * GATE_CONTENDED: nothing was charged, and the packet must not pass.
+ * Returns the bound on the source's debt before this packet, in ticks, or GATE_CONTENDED: nothing
+ * was charged, and the packet must not pass.
  */
 #define GATE_CONTENDED	(~0ULL)
 
@@ -124,7 +119,7 @@ static __always_inline __u64 gate_charge(__u64 *a, __u64 *b, __u64 now, __u64 co
 
 		if (target > now + cap)
 			return bound - now;
-		/* Idle cells compare equal once they are cut off at the floor. */
+		/* Idle cells are equal: both are raised to the floor. */
 		if (debt_a <= debt_b) {
 			if (raise_cell(b, at_b, target) && raise_cell(a, at_a, target))
 				return bound - now;
@@ -136,7 +131,7 @@ static __always_inline __u64 gate_charge(__u64 *a, __u64 *b, __u64 now, __u64 co
 	return GATE_CONTENDED;
 }
 
-/* After the bucket took a packet that the gate had not charged. */
+/* Raises both cells, after the bucket accepted a packet that the gate had not charged. */
 static __always_inline void gate_fill(__u64 *a, __u64 *b, __u64 full)
 {
 	for (int i = 0; i < WEIR_TRIES; i++)
@@ -145,24 +140,23 @@ static __always_inline void gate_fill(__u64 *a, __u64 *b, __u64 full)
 }
 
 /*
- * The debt that the bucket must be assumed to have had before this packet,
- * given the gate's bound: what passed the gate was never charged to it, and
- * that is never more than @half the burst, nor more than the bound.
- * Proof that no source gets more than its burst and rate: as long as its true
- * debt is at most half the burst, it is at most this. When a packet lifts it
- * above, that packet and all until it falls back went through the bucket,
- * whose TAT began at no less than the debt of that moment.
+ * The least debt that the bucket must be assumed to have before this packet, given the gate's
+ * bound: what passed the gate was never charged to the bucket, and that is never more than @half
+ * the burst, nor more than the bound. Proof that no source gets more than its burst and rate: as
+ * long as its true debt is at most half the burst, it is at most this. When a packet lifts it
+ * above, that packet and all until the debt falls back went through the bucket, whose TAT began at
+ * no less than the debt of that moment.
  */
 static __always_inline __u64 gate_least(__u64 bound, __u64 half, __u64 floor, __u64 now)
 {
-	if (floor > now && floor - now > half)	/* half of a longer burst before a change */
+	if (floor > now && floor - now > half)	/* half of the longer burst before a change */
 		half = floor - now;
 	return bound < half ? bound : half;
 }
 
 /*
- * The ticks owed at cost @was, as ticks at cost @is: the same number of
- * packets. A remainder of a packet counts as ten binary digits, rounded up.
+ * A debt in ticks at cost @was, as ticks at cost @is: the same number of packets. The fraction of
+ * a packet is kept to ten binary digits, rounded up.
  */
 static __always_inline __u64 debt_rescale(__u64 debt, __u64 was, __u64 is)
 {

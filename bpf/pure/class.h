@@ -25,7 +25,8 @@ static __always_inline __u32 class_of(const struct weir_policy *rules, __u8 what
 	if (what == WEIR_FRAGMENT)
 		return rules->class_of_fragment[proto];
 	if (proto == IPPROTO_TCP)
-		return rules->class_of_port[what == WEIR_SYN ? WEIR_PORT_SYN : WEIR_PORT_TCP][dport];
+		return rules->class_of_port[what == WEIR_SYN ? WEIR_PORT_SYN : WEIR_PORT_TCP]
+					    [dport];
 	if (proto == IPPROTO_UDP)
 		return rules->class_of_port[WEIR_PORT_UDP][dport];
 	return rules->class_of_proto[proto];

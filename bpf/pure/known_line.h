@@ -26,7 +26,7 @@ static __always_inline __u64 known_key(__u64 hi, __u64 lo)
 	return hi ? hi : lo;
 }
 
-/* Whether a key stands for an IPv4 address. A /64 of 0:ffff::/32 has the same keys, but is unused. */
+/* Whether a key stands for an IPv4 address, or for a /64 of 0:ffff::/32, which is not in use. */
 static __always_inline int known_key_is_v4(__u64 key)
 {
 	return key >> 32 == 0xffff;
@@ -64,7 +64,7 @@ static __always_inline __u32 filter_index(__u64 hash)
 	return hash & (WEIR_FILTER_LINES - 1);
 }
 
-/* Bit @n (0 or 1) of a key, 0..WEIR_FILTER_BITS - 1, from eight bits of the hash that no index uses. */
+/* Bit @n (0 or 1) of a key, below WEIR_FILTER_BITS, from eight bits that no index uses. */
 static __always_inline __u32 filter_bit(__u64 hash, int n)
 {
 	return ((hash >> (n ? 50 : 15)) & 0xff) * WEIR_FILTER_BITS >> 8;
@@ -73,7 +73,8 @@ static __always_inline __u32 filter_bit(__u64 hash, int n)
 /* Whether the key may be known: false positives are possible, false negatives are not. */
 static __always_inline int filter_has(const struct weir_filter_line *line, __u64 hash, __u64 minute)
 {
-	__u32 side = minute >> WEIR_EPOCH_SHIFT & 1, a = filter_bit(hash, 0), b = filter_bit(hash, 1);
+	__u32 side = minute >> WEIR_EPOCH_SHIFT & 1;
+	__u32 a = filter_bit(hash, 0), b = filter_bit(hash, 1);
 
 	return line->epoch[side] == known_epoch(minute) &&
 	       line->bits[side][a >> 6 & 3] >> (a & 63) & 1 &&

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * From bytes to struct packet. Every bounds check of the data path is here.
- * Pure: also compiled into the fuzzer and the tests.
+ * From bytes to struct packet: the parser, with the bounds checks of all headers. Pure.
  *
- * No verdict depends on a byte outside the IP packet: what follows its total
- * length is padding, counted as bytes on the wire and never read as a header.
- * A header that lies about lengths or versions drops under the name of its
- * layer. Checksums are not checked: the stack does, and a wrong one spends the
- * sender's tokens all the same.
+ * No verdict depends on a byte outside the IP packet: what follows its total length is padding,
+ * counted as bytes on the wire and never read as a header. A packet with a header whose lengths or
+ * version are wrong is dropped under the name of that layer. Checksums are not verified: the stack
+ * does that, and a packet with a wrong one still counts against its source's limit.
  */
 #ifndef WEIR_BPF_PURE_PACKET_H
 #define WEIR_BPF_PURE_PACKET_H
@@ -24,7 +22,7 @@
 
 #define VLAN_TAGS_MAX		2
 #define IPV6_HEADERS_MAX	8
-#define ICMP_HEADER_LEN		8	/* the least of any ICMP and ICMPv6 message */
+#define ICMP_HEADER_LEN		8	/* the shortest ICMP or ICMPv6 message */
 #define IPV4_OFFSET		0x1fff	/* of iphdr.frag_off */
 #define IPV4_MORE		0x2000	/* further fragments follow */
 #define IPV6_OFFSET		0xfff8	/* of ipv6_fragment.offset */
@@ -68,13 +66,13 @@ struct packet {
 	__u32 bytes;		/* of the frame */
 	__u16 dport;		/* 0 unless TCP or UDP, not a later fragment */
 	__u8  ipv6;		/* 1: IPv6, 0: IPv4 */
-	__u8  proto;		/* IPPROTO_* behind all extension headers; of a later
-				 * fragment: what its fragment header says */
+	__u8  proto;		/* IPPROTO_* behind all extension headers; of a later fragment:
+				 * as in its fragment header */
 	__u8  what;		/* enum weir_what */
 	__u8  hop_limit;	/* IPv6 only */
-	__u16 ip_at, l4_at;	/* where the headers are, from the start of the frame; l4_at: 0 of
-				 * a later fragment */
-	__u8  tcp_flags;	/* the header's byte of them */
+	__u16 ip_at, l4_at;	/* offsets of the headers in the frame; l4_at: 0 for a later
+				 * fragment */
+	__u8  tcp_flags;	/* TCP_*; 0 unless TCP */
 	__u8  pad;
 };
 
@@ -96,22 +94,22 @@ struct ipv6_fragment {
 };
 
 /*
- * Bytes from @at to @end. Lengths are compared with this, as numbers: a pointer moved
- * by a length that was read byte-swapped is one that Linux 6.12 and older refuse.
+ * Bytes from @at to @end. Lengths are compared with this as numbers: Linux 6.12 and older refuse a
+ * pointer that was moved by a byte-swapped length.
  */
 static __always_inline __u32 left(const void *at, const void *end)
 {
 	return end - at;
 }
 
-/* A later fragment: its ports are elsewhere. */
+/* A later fragment has no ports: they are in the first one. */
 static __always_inline enum weir_reason later_fragment(struct packet *pkt)
 {
 	pkt->what = WEIR_FRAGMENT;
 	return WEIR_CONTINUE;
 }
 
-/* @at: where the TCP header starts, @len: bytes from there to the packet's end. */
+/* @at: the TCP header; @len: bytes from there to the end of the IP packet. */
 static __always_inline enum weir_reason parse_tcp(struct packet *pkt, void *at, void *end,
 						  __u32 len)
 {
@@ -128,7 +126,7 @@ static __always_inline enum weir_reason parse_tcp(struct packet *pkt, void *at, 
 	return WEIR_CONTINUE;
 }
 
-/* @whole: the datagram is not fragmented, so its length must be in the packet. */
+/* @whole: the datagram is not fragmented, so all of it must be in the packet. */
 static __always_inline enum weir_reason parse_udp(struct packet *pkt, void *at, void *end,
 						  __u32 len, int whole)
 {
@@ -138,7 +136,7 @@ static __always_inline enum weir_reason parse_udp(struct packet *pkt, void *at, 
 	if (len < sizeof(*udp) || (void *)(udp + 1) > end)
 		return WEIR_DROP_UDP;
 	said = be16(udp->len);
-	/* In IPv6 zero means "to the end": jumbograms, RFC 2675; Linux takes it always. */
+	/* In IPv6, 0 means "to the end": RFC 2675, jumbograms. Linux accepts it in any packet. */
 	if (said == 0 && pkt->ipv6)
 		said = len;
 	if (said < sizeof(*udp) || (whole && said > len))
@@ -148,8 +146,8 @@ static __always_inline enum weir_reason parse_udp(struct packet *pkt, void *at, 
 }
 
 /*
- * Neighbour discovery (RFC 4861) is recognised by its hop limit of 255, which
- * no router lets through: nobody beyond the link can borrow its privilege.
+ * Neighbour discovery always passes. It is recognised by its hop limit of 255, which no packet
+ * keeps behind a router: hosts beyond the link cannot use the exception.
  */
 static __always_inline enum weir_reason parse_icmp(struct packet *pkt, void *at, void *end,
 						   __u32 len, int whole)
@@ -203,11 +201,11 @@ static __always_inline enum weir_reason parse_ipv4(struct packet *pkt, void *at,
 	return parse_l4(pkt, at + header, end, total - header, !(offset & IPV4_MORE));
 }
 
-/* Where an IPv6 packet goes on behind the headers that were read. */
+/* What is left of an IPv6 packet behind the headers that were read. */
 struct rest {
-	__u32 at;		/* bytes from the start of the frame */
-	__u32 len;		/* from there to the end of the IP packet */
-	__u32 whole;		/* 0: first fragment, the rest is elsewhere */
+	__u32 at;		/* offset in the frame */
+	__u32 len;		/* bytes from there to the end of the IP packet */
+	__u32 whole;		/* 0: first fragment, so not all of the payload is there */
 };
 
 static __always_inline int is_extension(__u8 proto)
@@ -219,8 +217,8 @@ static __always_inline int is_extension(__u8 proto)
 int step_over(FRAME *frame, struct packet *pkt, struct rest *rest);
 
 /*
- * Steps over one extension header; returns an enum weir_reason. Global in BPF,
- * so that the verifier proves one step, and not all sequences of eight.
+ * Steps over one extension header; returns an enum weir_reason. Global, so that the verifier
+ * proves one step and not all sequences of eight.
  */
 __noinline int step_over(FRAME *frame, struct packet *pkt, struct rest *rest)
 {
@@ -299,7 +297,7 @@ static __always_inline enum weir_reason parse_ipv6(FRAME *frame, struct packet *
 	return parse_l4(pkt, frame_data(frame) + rest.at, end, rest.len, rest.whole);
 }
 
-/* @pkt: zeroed. WEIR_CONTINUE: an IP packet, all fields set. */
+/* @pkt: zeroed. Returns WEIR_CONTINUE for an IP packet, with all fields set. */
 static __always_inline enum weir_reason parse(FRAME *frame, struct packet *pkt)
 {
 	const struct ethhdr *eth = frame_data(frame);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bpf/pure/known_line.h"
+#include "bpf/pure/hash.h"
 #include "user/host/clock.h"
 #include "user/state/hints.h"
 
