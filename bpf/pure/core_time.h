@@ -13,10 +13,10 @@
 #include "bpf/pure/compiler.h"
 #include "bpf/weir.h"
 
-#define TIME_BURST_NS		128000000ULL	/* an eighth exceeds a clock's tick, 10 ms at most */
+#define TIME_BURST_NS		128000000ULL	/* an eighth exceeds any clock's tick */
 #define TIME_LEAST_NS		256	/* bounds on what an answer takes: outside them the */
 #define TIME_MOST_NS		16384	/* measurement was interrupted */
-#define TIME_DROP_SHIFT		2	/* a drop costs a quarter of an answer: it waits for memory */
+#define TIME_DROP_SHIFT		2	/* a drop costs a quarter of an answer: a wait for memory */
 
 /* The debt up to which the SYNs of a tier are answered. */
 static __always_inline __u64 time_reach(int tier)
