@@ -19,6 +19,7 @@
 #include "tests/datapath/program.h"
 #include "user/host/clock.h"
 #include "user/state/known.h"
+#include "user/state/sides.h"
 #include "user/model/syn_rules.h"
 
 #define PORT	80	/* of a rule for one port */
@@ -758,7 +759,7 @@ static uint64_t run_beside(struct flicker *f, enum weir_reason wanted)
 static void test_failed_answers(void)
 {
 	uint32_t side = program.maps.hints->side;
-	int fd = maps_open_inner(&program.maps, MAP_policy, side);
+	int fd = side_open(&program.maps, SIDE_policy, side);
 	struct weir_policy *policy = mmap(NULL, round_to_pages(sizeof(*policy)),
 					  PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	struct flicker f = { 0 };

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bpf/pure/known_line.h"
 #include "bpf/pure/hash.h"
+#include "bpf/pure/known_line.h"
 #include "user/host/clock.h"
 #include "user/state/hints.h"
 
