@@ -696,10 +696,21 @@ struct flicker {
 	volatile bool stop;
 };
 
+/* On a CPU of its own where there are two: else changes come only between packets. */
+static void take_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
 static void *flicker(void *arg)
 {
 	struct flicker *f = arg;
 
+	take_cpu(1);
 	for (uint32_t i = 0, wait = 1; !f->stop; i++, wait = (wait * 5 + 3) % 1024) {
 		*f->byte = f->values[i & 1];
 		for (volatile uint32_t spin = 0; spin < wait; spin++)
@@ -730,6 +741,7 @@ static uint64_t run_beside(struct flicker *f, enum weir_reason wanted)
 	pthread_t thread;
 	uint32_t size, i;
 
+	take_cpu(0);
 	ask(&frame, &question, 1);
 	take_counters(&program);
 	if (pthread_create(&thread, NULL, flicker, f))
@@ -772,7 +784,9 @@ static void test_failed_answers(void)
 	f.byte = &policy->syn_rule_of[PORT];
 	f.values[0] = *f.byte;
 	failed = run_beside(&f, WEIR_DROP_NO_ANSWER);
-	CHECK(&check, failed, "no answer failed");
+	/* One CPU, or two of an emulator that runs them in turn, change nothing at the right moment. */
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1 && !getenv("WEIR_GUEST"))
+		CHECK(&check, failed, "no answer failed");
 	munmap(policy, round_to_pages(sizeof(*policy)));
 	close(fd);
 	check_done(&check, "an answer that cannot be made is counted as that, and not as sent",
