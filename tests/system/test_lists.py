@@ -410,7 +410,7 @@ def test_untidy_lists(lab):
         done = ask(lab, "list", "load", "untidy", "file", file)
         check_says("duplicates, host bits, blank lines, no end of line", done, 0,
                    "3 prefixes (2 IPv4, 1 IPv6)", "2 duplicates dropped",
-                   "2 entries had bits set behind their length", "line 5")
+                   "2 entries had bits set beyond their length", "line 5")
         check_says("said again, unchanged", ask(lab, "list", "load", "untidy", "file", file), 0,
                    "list untidy: unchanged")
         write(folder, "untidy", "203.0.113.0/24\n2001:db8::/32\n198.51.100.7\n")
@@ -461,7 +461,7 @@ def test_bad_lists(lab):
         check_fate(lab, "198.51.100.7", "blocklist", "the list before stays in force")
         check_fate(lab, "198.51.100.8", "no-limit", "what the bad lists had is not")
         done = ask(lab, "list", "load", "a", "file", f"{folder}/bad-plain", "skip-bad")
-        check_says("skip-bad", done, 0, "3 prefixes", "1 lines are no prefix and were left out")
+        check_says("skip-bad", done, 0, "3 prefixes", "1 lines hold no prefix and were skipped")
         check_fate(lab, "198.51.100.8", "blocklist", "skip-bad: the good lines are in force")
         check_fate(lab, "203.0.113.7", "blocklist", "skip-bad: the good lines are in force")
         check_fate(lab, "198.51.100.7", "no-limit", "and the list before is not")
@@ -597,7 +597,7 @@ def test_real_lists(lab):
     check(len(lab.read("list", "show")["lists"]) == 1, "refused, it is not there", "1 list")
     check_fate(lab, FAR4, "no-limit", "nor in force")
     done = ask(lab, "list", "load", "master", "file", master, "skip-bad", "force")
-    check_says("skip-bad and force", done, 0, "1 lines are no prefix and were left out")
+    check_says("skip-bad and force", done, 0, "1 lines hold no prefix and were skipped")
     check_fate(lab, FAR4, "blocklist", "then it is")
     lab.weir("list", "del", "master")
     for name in ("edrop.txt", "drop_ipv6.txt"):

@@ -146,7 +146,7 @@ def test_refusals(lab):
         value = pathlib.Path("/proc/sys/net/ipv4/tcp_syncookies").read_text().strip()
     check(value == "2", "set-sysctl", f"tcp_syncookies is {value}")
     over = lab.weir("syn", "protect", "dport", PORT, "to", NEAR4, "when-over-budget")
-    check("no budget holds" in over.err, "when-over-budget without a budget", over.err.strip())
+    check("no budget applies" in over.err, "when-over-budget without a budget", over.err.strip())
 
 
 def test_monitor(lab):

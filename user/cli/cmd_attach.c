@@ -90,8 +90,9 @@ static void report_attached(const struct call *call, const struct maps *maps,
 	char err[ERR_LEN];
 
 	if (result->fell_back)
-		remark(call, "%s: no native XDP here, attached in skb mode: right, but slower, since "
-		       "the kernel has allocated a buffer by then (%s)", device->name, result->why);
+		remark(call, "%s: no native XDP here, so weir is attached in skb mode: it decides the "
+		       "same, but slower, since the kernel allocates a buffer for each packet first "
+		       "(%s)", device->name, result->why);
 	remark(call, "%s: %s (%s mode%s%s)", device->name,
 	       result->replaced ? "weir was attached already; its program was replaced without a gap" :
 				  "attached", mode, device->dispatcher ? ", with other programs" : "",
@@ -104,7 +105,7 @@ static void report_attached(const struct call *call, const struct maps *maps,
 	settings_free(&settings);
 }
 
-/* Who types this from afar should not be the first that a limit or a list cuts off. */
+/* Warns of SSH sessions that a limit, a block or a list could cut off: the operator may use one. */
 static void warn_peers(const struct call *call, const struct maps *maps,
 		       const struct attach_words *w)
 {
@@ -131,7 +132,7 @@ static void warn_peers(const struct call *call, const struct maps *maps,
 	settings_free(&settings);
 }
 
-/* What the try in @device would go back to; false: it would change nothing. */
+/* Sets the state that the try of @device goes back to; false: that is the state it tries. */
 static bool choose_fallback(struct weir_device *device, const struct weir_device *old, bool fresh)
 {
 	if (fresh)
@@ -144,7 +145,7 @@ static bool choose_fallback(struct weir_device *device, const struct weir_device
 	       (device->fallback == WEIR_BACK_TO_MONITOR) != device->monitor;
 }
 
-/* After a failure no try may be left that nobody ends. */
+/* Starts the process that ends the try; where that fails, the try ends now. */
 static enum outcome begin_try(const struct call *call, struct maps *maps, uint32_t slot,
 			      struct weir_device *device, const struct attach_words *w)
 {
@@ -155,7 +156,7 @@ static enum outcome begin_try(const struct call *call, struct maps *maps, uint32
 		return failed(call, "%s", err);
 	}
 	format_duration(w->try_ns / NS_PER_S, period);
-	remark(call, "%s: on trial for %s, then %s by itself; `weir confirm` keeps it", device->name,
+	remark(call, "%s: on trial for %s, then %s automatically; `weir confirm` keeps it", device->name,
 	       period, try_fallback_text(device));
 	return DONE;
 }
@@ -172,7 +173,7 @@ static enum outcome attach(const struct call *call, struct maps *maps, const str
 	if (slot == WEIR_DEVICES)
 		slot = free_slot(maps);
 	if (slot == WEIR_DEVICES)
-		return failed(call, "weir is on %d interfaces already, which is the most it can do",
+		return failed(call, "weir is attached to %d interfaces already, which is the maximum",
 			      WEIR_DEVICES);
 	device = (struct weir_device){ .ifindex = ifindex, .netns = own_netns(),
 				       .monitor = w->monitor,
@@ -190,8 +191,8 @@ static enum outcome attach(const struct call *call, struct maps *maps, const str
 		return failed(call, "%s", err);
 	if (device_write(maps, slot, &device)) {
 		if (result.replaced)
-			return failed(call, "%s: weir's program was replaced and works, but the record of it "
-				      "is the old one; attach again", w->name);
+			return failed(call, "%s: weir's program was replaced and works, but its record could "
+				      "not be written; attach again", w->name);
 		datapath_detach(maps, &device, err);
 		return failed(call, "%s: cannot record the device; detached again", w->name);
 	}
@@ -231,12 +232,12 @@ static enum outcome confirm_one(const struct call *call, struct maps *maps, uint
 	if (try_is_over(device)) {
 		if (try_go_back(maps, slot, device, err))
 			return failed(call, "%s", err);
-		return failed(call, "%s: too late, its time is over and it has gone %s; attach again",
+		return failed(call, "%s: too late, the trial has ended and weir went %s; attach again",
 			      device->name, try_fallback_text(device));
 	}
 	if (try_confirm(maps, slot, device, err))
 		return failed(call, "%s", err);
-	remark(call, "%s: confirmed, weir stays", device->name);
+	remark(call, "%s: confirmed, weir stays attached", device->name);
 	return DONE;
 }
 
@@ -256,8 +257,10 @@ static enum outcome confirm(const struct call *call, struct maps *maps, const ch
 		if (confirm_one(call, maps, slot, &device) != DONE)
 			outcome = FAILED;
 	}
-	return any ? outcome : failed(call, "%s%snothing is on trial here: confirmed or detached already, "
-				      "or its time was over", name ? name : "", name ? ": " : "");
+	if (!any)
+		return failed(call, "%s%snothing is on trial here: it was confirmed or detached, or its time "
+			      "is over", name ? name : "", name ? ": " : "");
+	return outcome;
 }
 
 enum outcome cmd_confirm(const struct call *call)
@@ -296,8 +299,8 @@ static enum outcome detach_slot(const struct call *call, const struct maps *maps
 	if (rc < 0)
 		return failed(call, "%s", err);
 	if (device_write(maps, slot, &none))
-		return failed(call, "%s: detached, but the record of it stays", device->name);
-	remark(call, rc ? "%s: detached" : "%s: was gone already", device->name);
+		return failed(call, "%s: detached, but its record could not be removed", device->name);
+	remark(call, rc ? "%s: detached" : "%s: it was detached already", device->name);
 	return DONE;
 }
 
@@ -318,7 +321,7 @@ static enum outcome forget_settings(const struct call *call)
 
 	if (maps_unpin(err))
 		return failed(call, "%s", err);
-	remark(call, "weir is on no interface any more: its settings and counters are removed "
+	remark(call, "weir is attached to no interface any more: its settings and counters are removed "
 	       "(`keep` keeps them)");
 	return DONE;
 }

@@ -111,7 +111,7 @@ static void print_budget(const struct weir_budget_spec *spec, const struct weir_
 		table_row(budget_columns, "", rate, "", "", "", "");
 	}
 	if (budget_is_pressed(state))
-		printf("  used up: known sources go first (%llu passed), newcomers by networks "
+		printf("  used up: known sources go first (%llu passed), newcomers by network "
 		       "(%llu)\n", (unsigned long long)sum->known,
 		       (unsigned long long)sum->newcomers);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* weir capture: samples of packets, with what weir made of them, as a pcapng file. */
+/* weir capture: samples of packets, each with its reason and action, as a pcapng file. */
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/bpf.h>
@@ -23,11 +23,11 @@ struct capture {
 	struct watch_words words;
 	FILE *file;
 	bool regular;		/* a file of the file system, not a pipe */
-	off_t whole;		/* bytes of it that are surely whole blocks */
+	off_t whole;		/* bytes of it that end with a complete block */
 	uint32_t interface[WEIR_DEVICES];	/* its number in the file, or NOT_YET */
 	uint32_t interfaces;
 	uint64_t written;
-	int error;		/* of the file; negative */
+	int error;		/* of writing the file, negative; 0: none */
 };
 
 static void end_for_error(struct capture *capture, int error)
@@ -114,18 +114,18 @@ static int open_file(struct capture *capture, char *err)
 			    strerror(errno));
 	capture->regular = !fstat(fileno(capture->file), &st) && S_ISREG(st.st_mode) &&
 			   !to_stdout(capture);
-	rc = pcapng_section(capture->file, "weir", "samples of packets; of each, the comment says "
-			    "why weir judged as it did, and for how many packets it stands (weight)");
+	rc = pcapng_section(capture->file, "weir", "samples of packets; the comment of each gives the "
+			    "reason, the action and the number of packets that it represents (weight)");
 	if (!rc && fflush(capture->file))
 		rc = -errno;
 	return rc ? fail(err, -rc, "cannot write to %s: %s", capture->words.file, strerror(-rc)) : 0;
 }
 
-/* After a full disk, what is there must still be a file that opens: half a block goes. */
+/* After a full disk the incomplete last block is cut off, so that readers can open the file. */
 static void close_file(struct capture *capture)
 {
 	if (capture->error && capture->regular && ftruncate(fileno(capture->file), capture->whole))
-		failed(capture->call, "%s: the last packet in it is cut short", capture->words.file);
+		failed(capture->call, "%s: its last packet is incomplete", capture->words.file);
 	if (to_stdout(capture))
 		return;
 	if (fclose(capture->file) && !capture->error)
@@ -150,7 +150,7 @@ static int parse_capture(const struct call *call, struct watch_words *w, char *e
 	if (strcmp(w->file, "-"))
 		return 0;
 	if (call->json)
-		return fail(err, EINVAL, "write - and -j both want standard output");
+		return fail(err, EINVAL, "write - and -j both use standard output");
 	if (isatty(STDOUT_FILENO))
 		return fail(err, EINVAL, "write - is for a pipe: a terminal cannot show packets");
 	return 0;
@@ -178,7 +178,7 @@ static enum outcome report(const struct capture *capture, enum watch_end end,
 						   (json_int_t)totals->lost));
 }
 
-/* The file is opened when weir is known to be there: not over an older one in vain. */
+/* The file is opened after the maps, so that an older one is not overwritten in vain. */
 static enum outcome run_capture(struct capture *capture)
 {
 	struct listen_totals totals;

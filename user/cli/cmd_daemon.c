@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* weir daemon, show bans, ban-log: judgements that nobody has to wait for. */
+/* weir daemon, show bans, ban-log: automatic bans and their evidence. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +85,7 @@ static json_t *section_of(json_t *root, const char *name)
 	return section;
 }
 
-/* What holds, defaults and all; durations in seconds. */
+/* The settings in force, defaults included; durations in seconds. */
 static json_t *config_json(const struct config *config)
 {
 	json_t *root = json_object(), *load = json_array(), *one;
@@ -255,7 +255,7 @@ enum outcome cmd_ban_log(const struct call *call)
 			print_judgement(&judgements[i], text);
 	}
 	if (!call->json && !count)
-		remark(call, "nothing has been judged");
+		remark(call, "no judgement has been made");
 	free(judgements);
 	return print_json(call, json_pack("{s:o}", "judgements", list));
 }

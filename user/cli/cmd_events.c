@@ -18,20 +18,20 @@
 #include "user/state/judgements.h"
 
 #define LINE_LEN	512
-#define INDENT		4	/* of what does not fit in a line */
+#define INDENT		4	/* of continuation lines */
 
 struct events {
 	struct watch watch;
 	const struct call *call;
 	struct watch_words words;
 	struct bans bans;
-	uint64_t judged;	/* number of the last judgement that was told */
+	uint64_t judged;	/* number of the last judgement that was shown */
 	uint64_t shown;		/* events */
 };
 
 /* ---- one event, in text or JSON ---- */
 
-/* False once there were as many as were asked for. */
+/* Counts an event to be shown; false once `count` is reached. */
 static bool is_wanted(struct events *events)
 {
 	if (events->watch.end || (events->words.count && events->shown >= events->words.count))
@@ -74,10 +74,10 @@ static void put_text(uint64_t unix_ns, const char *text)
 	print_wrapped(stdout, line, 0, INDENT);
 }
 
-/* What no IP packet has stays empty. */
+/* Of a packet that is no IP packet all texts are empty. */
 struct packet_text {
 	char source[PREFIX_STRLEN], destination[PREFIX_STRLEN], proto[16];
-	const char *what;	/* NULL: nothing of note */
+	const char *what;	/* NULL: neither a SYN nor a fragment */
 };
 
 static void describe(const struct weir_event *event, struct packet_text *text)
@@ -197,7 +197,7 @@ static bool read_judgement(const struct events *events, uint64_t number,
 	return !judgement_read(&events->watch.maps, number, judgement);
 }
 
-/* What was judged before we came is not told. */
+/* Judgements made before the start are not shown. */
 static void find_last_judgement(struct events *events)
 {
 	struct weir_judgement *last;
@@ -216,7 +216,7 @@ static void look_for_judgements(struct events *events)
 
 	while (read_judgement(events, events->judged + 1, &judgement) &&
 	       judgement.number > events->judged) {
-		events->judged = judgement.number;	/* more than one further: some were overwritten */
+		events->judged = judgement.number;	/* a gap: some were overwritten */
 		tell_judgement(events, &judgement);
 	}
 }
@@ -257,7 +257,7 @@ static void tell_ban(const struct entry *entry, enum ban_change change, void *ar
 
 /* ---- the command ---- */
 
-/* Who asks for a reason wants packets alone. */
+/* With `reason` only packets are shown. */
 static void tick(void *arg)
 {
 	struct events *events = arg;
@@ -275,7 +275,7 @@ static void flush(void *arg)
 
 	if (failed_now && watch_is_signalled()) {
 		clearerr(stdout);
-		__fpurge(stdout);	/* nobody reads it, and main() would wait for him */
+		__fpurge(stdout);	/* no reader is left, and fflush() in main() would block */
 		watch->end = WATCH_SIGNAL;
 	} else if (failed_now) {
 		watch->end = WATCH_FAILED;

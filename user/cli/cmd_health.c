@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* weir show health: is weir itself well? The figures of `metrics`, for people and for the page. */
+/* weir show health: the state of weir itself, for the terminal and for the page. */
 #include "user/cli/output.h"
 #include "user/state/device.h"
 #include "user/model/error.h"
@@ -96,15 +96,15 @@ static void print_health(const struct snapshot *snapshot)
 	if (!snapshot->device_count)
 		printf("attached to no interface\n");
 	print_tables(snapshot);
-	printf("gate: %.1f%% of its cells owe anything\n", 100 * snapshot->gate_share);
+	printf("gate: %.1f%% of its cells hold a debt\n", 100 * snapshot->gate_share);
 	if (snapshot_daemon_is_up(snapshot))
 		printf("daemon: up, its last loop took %.1f ms, the longest %.1f ms\n",
 		       snapshot->tally.daemon_loop_us / 1e3,
 		       snapshot->tally.daemon_longest_us / 1e3);
 	else if (snapshot->daemon_age_s < 0)
-		printf("daemon: never ran; limits, lists and bans bite without it\n");
+		printf("daemon: never ran; limits, lists and bans are in force without it\n");
 	else
-		printf("daemon: silent for %.0f s; limits, lists and bans bite without it\n",
+		printf("daemon: silent for %.0f s; limits, lists and bans are in force without it\n",
 		       snapshot->daemon_age_s);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* weir known: the sources that go first when a budget is used up. */
+/* weir known: the sources that pass first when a budget is used up. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +52,7 @@ static enum outcome show_addresses(const struct call *call, const struct known *
 		}
 		if (address.length != 128 && (prefix_is_v4(&address) || address.length < 64)) {
 			json_decref(list);
-			return usage(call, "%s: an address or an IPv6 /64 is wanted", *words);
+			return usage(call, "%s: not an address and not an IPv6 /64", *words);
 		}
 		is = known_has(known, &address);
 		outcome = is ? outcome : FAILED;
@@ -79,7 +79,7 @@ enum outcome cmd_known_show(const struct call *call)
 	} else {
 		known_count(&known, &count);
 		if (!call->json)
-			printf("known sources %llu, being learnt %llu, room for %u\n",
+			printf("known sources %llu, being learnt %llu, capacity %u\n",
 			       (unsigned long long)count.known, (unsigned long long)count.learning,
 			       WEIR_KNOWN_LINES * WEIR_KNOWN_SLOTS);
 		outcome = print_json(call, json_pack("{s:I, s:I, s:I}", "known",
@@ -94,7 +94,7 @@ enum outcome cmd_known_show(const struct call *call)
 
 /* ---- import ---- */
 
-/* All of a file or of standard input; the caller frees. */
+/* Reads a file or standard input to its end; the caller frees the result. */
 static char *read_all(FILE *file, size_t *size)
 {
 	size_t room = 1 << 20, got;
@@ -150,15 +150,15 @@ static int check_prefixes(const struct prefixes *set, char *err)
 		if (prefix.length >= shortest_known(&prefix))
 			continue;
 		prefix_format(&prefix, text);
-		return fail(err, EINVAL, "%s is too wide: each of its addresses becomes a known source "
-			    "of its own, from /%d on; nothing was imported", text,
+		return fail(err, EINVAL, "%s is too wide: each of its addresses would become a known "
+			    "source, which is possible from /%d on; nothing was imported", text,
 			    prefix_is_v4(&prefix) ? EXPAND_V4 : EXPAND_V6);
 	}
 	return 0;
 }
 
 struct imported {
-	size_t added, full;	/* full: their part of the table has no room */
+	size_t added, full;	/* full: sources for which the table has no room */
 };
 
 /* Makes every source in the prefix known. Cannot fail but for room: the table is mapped. */
@@ -222,11 +222,11 @@ enum outcome cmd_known_import(const struct call *call)
 	prefixes_free(&set);
 	if (rc)
 		return failed(call, "%s", err);
-	remark(call, "%zu sources are known now%s", imported.added, imported.full ? "" : "; they go "
+	remark(call, "%zu sources are known now%s", imported.added, imported.full ? "" : "; they pass "
 	       "first when a budget is used up");
 	if (imported.full)
-		remark(call, "%zu sources found no room: their part of the table is full of known sources",
-		       imported.full);
+		remark(call, "%zu sources found no room: their lines of the table are full of known "
+		       "sources", imported.full);
 	return DONE;
 }
 
@@ -240,7 +240,7 @@ static int print_source(const struct prefix *source, void *file)
 	return fprintf(file, "%s\n", text) < 0 ? -EIO : 0;
 }
 
-/* Aside and renamed: whoever reads the file finds the old one or all of the new. */
+/* Written beside the file and renamed: a reader finds the old file or the complete new one. */
 static int export_to(const struct known *known, const char *name, char *err)
 {
 	char aside[4096];
@@ -297,6 +297,6 @@ enum outcome cmd_known_flush(const struct call *call)
 		return failed(call, "%s", err);
 	known_flush(&known);
 	close_known(&maps, &known);
-	remark(call, "nobody is known any more; weir learns anew");
+	remark(call, "no source is known any more; weir learns again");
 	return DONE;
 }

@@ -85,7 +85,7 @@ static const struct column limit_columns[] = {
 	{ 0 },
 };
 
-/* With two rates, the second stands below the first. */
+/* A second rate is printed in a line below the first. */
 static void print_limit(const struct weir_limit_spec *spec, const struct weir_limit *limit)
 {
 	char from[PREFIX_STRLEN], class[FORMAT_LEN], rate[FORMAT_LEN], burst[FORMAT_LEN], per[16];

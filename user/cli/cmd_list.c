@@ -17,7 +17,7 @@
 #include "user/state/session.h"
 #include "user/state/side_settings.h"
 
-#define PATH_SHOWN	76	/* of a path in a table */
+#define PATH_SHOWN	76	/* columns of a path in the table */
 
 /* ---- progress ---- */
 
@@ -50,16 +50,16 @@ static void report_load(const struct call *call, const struct list_change *chang
 	       change->name, prefixes_count(&change->set), change->set.v4_count,
 	       change->set.v6_count, change->file, list_format_name(report->format), seconds);
 	if (report->bad)
-		remark(call, "list %s: %zu lines are no prefix and were left out", change->name,
+		remark(call, "list %s: %zu lines hold no prefix and were skipped", change->name,
 		       report->bad);
 	if (report->duplicates)
 		remark(call, "list %s: %zu duplicates dropped", change->name, report->duplicates);
 	if (report->host_bits)
-		remark(call, "list %s: %zu entries had bits set behind their length, first in line "
-		       "%zu; they were cleared", change->name, report->host_bits,
+		remark(call, "list %s: %zu entries had bits set beyond their length, the first in line "
+		       "%zu; the bits were cleared", change->name, report->host_bits,
 		       report->host_bits_line);
 	if (report->declared && report->declared != report->entries)
-		remark(call, "list %s: it says it has %zu entries, but %zu were found",
+		remark(call, "list %s: the file declares %zu entries, but has %zu",
 		       change->name, report->declared, report->entries);
 }
 
@@ -195,7 +195,7 @@ static void print_list(const struct list_info *info)
 	strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
 	if (length <= PATH_SHOWN)
 		strcpy(file, head->file);
-	else	/* the end of a path says more than its start */
+	else	/* the end of a path distinguishes it better than its start */
 		snprintf(file, sizeof(file), "...%s", head->file + length - PATH_SHOWN + 3);
 	table_row(list_columns, info->name, table_count(head->v4_count, v4),
 		  table_count(head->v6_count, v6), table_count(head->generation, generation), when,
@@ -268,7 +268,7 @@ static enum outcome print_diff(const struct call *call, const struct prefixes *f
 	return outcome;
 }
 
-/* From the previous generation to the current, or from the current to a file. */
+/* The changes from the previous generation to the current one, or from that to a file. */
 enum outcome cmd_list_diff(const struct call *call)
 {
 	struct list_change change = { 0 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* weir metrics: what a scrape over HTTP gets, on standard output. */
+/* weir metrics: the text of a scrape over HTTP, on standard output. */
 #include <stdio.h>
 #include <stdlib.h>
 

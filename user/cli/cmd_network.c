@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* weir show networks: of whose newcomers most were turned away by a budget. */
+/* weir show networks: the networks of newcomers from which budgets dropped most. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

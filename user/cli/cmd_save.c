@@ -53,7 +53,7 @@ static void save_entries(const struct entries *entries, const char *object, uint
 			printf(" comment ");
 			print_quoted(entry->value.comment);
 		}
-		/* It stands already, so whoever set it meant it. */
+		/* The entry is in force already, so the guards have been passed or overruled. */
 		printf(strcmp(object, "block") ? "\n" : " force\n");
 	}
 }
@@ -69,7 +69,7 @@ static void save_budget(const struct weir_policy *policy, uint32_t index)
 	printf("budget set %s %s\n", spec->name, words);
 }
 
-/* At the next start the service may not listen yet. */
+/* With `force`: when the rules are restored at boot, the service may not listen yet. */
 static void save_syn(const struct weir_syn_rule *rule)
 {
 	char words[256];
@@ -133,7 +133,7 @@ enum outcome cmd_save(const struct call *call)
 
 /* ---- restore: reading the file ---- */
 
-/* What a file says: settings made from nothing, and lists. */
+/* The content of a file: settings that start empty, and changes of lists. */
 struct script {
 	const char *name;
 	struct settings settings;
@@ -145,8 +145,9 @@ struct script {
 };
 
 /*
- * Splits @line in place into words: blanks between them, "quoted" with \ before
- * a quote or a backslash, and # to the end. Returns how many, -EINVAL with @err.
+ * Splits @line in place into words, which blanks separate. Within "quotes" a backslash stands
+ * before a quote or a backslash; # begins a comment. Returns the number of words, or -EINVAL
+ * with @err.
  */
 static int split_words(char *line, char *words[WORDS_MAX + 1], char *err)
 {
@@ -225,7 +226,7 @@ static int read_line(struct script *script, char *line, size_t length, char *err
 	int rc;
 
 	if (strlen(line) != length)
-		return fail(err, EINVAL, "a NUL byte: this is no text");
+		return fail(err, EINVAL, "a NUL byte: this is not a text file");
 	if (length > LINE_MAX_LEN)
 		return fail(err, EINVAL, "a line of more than %d bytes", LINE_MAX_LEN);
 	rc = split_words(line, words, err);
@@ -252,7 +253,7 @@ static int read_script(struct script *script, FILE *file, char *err)
 
 /* ---- restore: from what is to what the file says ---- */
 
-/* Limits of the same source and class keep their serial, and so their buckets. */
+/* A limit of the same source and class keeps its serial, and with it its buckets. */
 static int merge_limits(struct weir_policy *policy, const struct weir_policy *wanted, uint64_t now,
 			char *err)
 {
@@ -272,7 +273,7 @@ static int merge_limits(struct weir_policy *policy, const struct weir_policy *wa
 	return policy_compile(policy, err);
 }
 
-/* What the daemon banned is no setting of a person's, and stays. */
+/* Bans of the daemon are not part of the file, and stay. */
 static int keep_bans(struct entries *wanted, const struct entries *was)
 {
 	int rc = 0;
@@ -284,7 +285,7 @@ static int keep_bans(struct entries *wanted, const struct entries *was)
 	return rc < 0 ? rc : 0;
 }
 
-/* An entry that stands already keeps its date, and its end where that is the same second. */
+/* An entry that exists keeps its date, and its end where the new one is within two seconds. */
 static void keep_dates(struct entries *wanted, const struct entries *was)
 {
 	for (size_t i = 0; i < wanted->count; i++) {
@@ -321,7 +322,7 @@ static bool same_settings(const struct settings *a, const struct settings *b)
 	       policy_same(a->policy, b->policy);
 }
 
-/* Leaves in @script->lists only what is to be done: loads that change something, removals. */
+/* Reduces @script->lists to the changes to be made: loads of new content, and removals. */
 static int plan_lists(struct script *script, const struct settings *settings, char *err)
 {
 	size_t kept = 0, wanted = script->list_count, count;
@@ -364,9 +365,9 @@ static int plan_lists(struct script *script, const struct settings *settings, ch
 	return rc;
 }
 
-/* See cookie_sysctls.h for the order. */
-static int write_settings(struct maps *maps, const struct script *script, const struct settings *was,
-			  struct settings *is, int set_fd, char *err)
+/* cookie_sysctls.h gives the reason for the order. */
+static int write_settings(struct maps *maps, const struct script *script,
+			  const struct settings *was, struct settings *is, int set_fd, char *err)
 {
 	struct cookie_sysctls before;
 	int rc = script->set_sysctls ? cookie_sysctls_set(&before, err) : 0;
@@ -399,7 +400,7 @@ static int commit(struct maps *maps, struct script *script, const struct setting
 	return script->list_count ? lists_finish(maps, script->lists, script->list_count, err) : 0;
 }
 
-/* @maps NULL: nothing is set yet, and only a check is wanted. */
+/* @maps NULL: weir is not in use; possible only with @check_only. */
 static enum outcome apply_script(const struct call *call, struct maps *maps, struct script *script,
 				 bool check_only)
 {

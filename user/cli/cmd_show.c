@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* weir show: what is attached, what was counted, who is near a limit. */
+/* weir show: interfaces, counters, and the sources near or over a limit. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -20,7 +20,8 @@
 #define TOP_DEFAULT	20
 #define TOP_MAX		(1U << 20)
 
-static int count_bucket(const struct weir_bucket_key *key, const struct weir_bucket *bucket, void *arg)
+static int count_bucket(const struct weir_bucket_key *key, const struct weir_bucket *bucket,
+			void *arg)
 {
 	(void)key;
 	(void)bucket;
@@ -74,7 +75,7 @@ static int read_status(struct maps *maps, struct status *status, char *err)
 	return 0;
 }
 
-/* An expired one is seen only where the process that ends it was killed. */
+/* An expired try is seen only where the process that ends it was killed. */
 static void print_try(const struct column *columns, const json_t *device)
 {
 	json_t *try = json_object_get(device, "try");
@@ -87,7 +88,7 @@ static void print_try(const struct column *columns, const json_t *device)
 		snprintf(text, sizeof(text), "on trial for %lld s more, then %s; `weir confirm` keeps it",
 			 left, json_string_value(json_object_get(try, "then")));
 	else
-		snprintf(text, sizeof(text), "its try is over, it acts as if %s; attach or detach it",
+		snprintf(text, sizeof(text), "its trial is over, and it acts as if %s; attach or detach it",
 			 json_string_value(json_object_get(try, "then")));
 	table_row(columns, "", text);
 }
@@ -292,7 +293,8 @@ static bool is_bucket_of(const struct worst *worst, const struct weir_bucket_key
 }
 
 /* Keeps the worst: when the room is full, the array is sorted and the better half dropped. */
-static int keep_worst(const struct weir_bucket_key *key, const struct weir_bucket *bucket, void *arg)
+static int keep_worst(const struct weir_bucket_key *key, const struct weir_bucket *bucket,
+		      void *arg)
 {
 	struct worst *worst = arg;
 

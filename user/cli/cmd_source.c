@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* weir allow, weir block: prefixes that a person names. */
+/* weir allow, weir block: prefixes that the operator names. */
 #include <errno.h>
 #include <ifaddrs.h>
 #include <inttypes.h>
@@ -72,7 +72,8 @@ static const struct word allow_words[] = { FORCE_WORD, COMMENT_WORD, PREFIX_WORD
 static const struct word prefix_words[] = { PREFIX_WORDS, { 0 } };
 
 /* -EINVAL for wrong words, or -ENOMEM; @w is empty then. */
-static int parse_sources(struct words *words, const struct word *table, struct source_words *w, char *err)
+static int parse_sources(struct words *words, const struct word *table, struct source_words *w,
+			 char *err)
 {
 	int rc;
 
@@ -253,7 +254,7 @@ enum outcome cmd_block_show(const struct call *call)
 
 /* ---- test ---- */
 
-/* Whose entry or list covers all of @prefix; false when none does. */
+/* Finds the entry or the list that covers all of @prefix, as text in @by; false: none does. */
 static bool find_cover(const struct settings *settings, const struct prefix *prefix, bool block,
 		       char *by, size_t size)
 {

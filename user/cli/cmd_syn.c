@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* weir syn: which services have their SYNs answered by cookies. */
+/* weir syn: the services whose SYNs are answered by cookies. */
 #include <errno.h>
 #include <jansson.h>
 #include <netinet/in.h>
@@ -62,29 +62,29 @@ static int check_kernel(struct edit *edit, const struct weir_syn_rule *rule, cha
 	edit->set_sysctls |= rule->set_sysctl;
 	if (cookies != 2 && !edit->set_sysctls)
 		return fail(err, EPERM, "net.ipv4.tcp_syncookies is %ld: the kernel accepts cookies "
-			    "that are not its own only with 2; `sysctl -w net.ipv4.tcp_syncookies=2`, "
-			    "or say `set-sysctl`", cookies);
+			    "that weir has made only with 2; `sysctl -w net.ipv4.tcp_syncookies=2`, or "
+			    "add `set-sysctl`", cookies);
 	return 0;
 }
 
-/* Why the rule would do harm here, or nothing. */
+/* Refuses a rule that would do harm on this host: -errno with @err. */
 static int check_place(const struct weir_syn_rule *rule, char *err)
 {
 	const char *forwards = rule->to.prefixlen ? NULL : forwarding_cause();
 
 	if (!tcp_listens(rule))
 		return fail(err, ENOENT, "nothing listens on port %u here: cookies are for services of "
-			    "this host, in this network namespace; the connection is made by its own "
-			    "kernel, so forwarded traffic is out of their reach. `force` overrules",
+			    "this host in this network namespace, whose kernel makes the connection; "
+			    "they cannot protect forwarded traffic. `force` overrules",
 			    rule->first);
 	if (forwards)
-		return fail(err, EPERM, "this host forwards (%s): SYNs on their way to others would be "
-			    "answered here; say `to ADDRESS`, one of this host's own. `force` "
+		return fail(err, EPERM, "this host forwards (%s): SYNs on their way to other hosts would "
+			    "be answered here; give `to ADDRESS`, an address of this host. `force` "
 			    "overrules", forwards);
 	return 0;
 }
 
-/* The SYNs of a service are held against the budget that is looked up so in the data path. */
+/* Whether a budget applies to the SYNs of the rule's service; looked up as the data path does. */
 static bool has_budget(const struct weir_policy *policy, const struct weir_syn_rule *rule)
 {
 	struct packet_kind kind = { .proto = IPPROTO_TCP, .what = WEIR_SYN, .dport = rule->first };
@@ -106,14 +106,14 @@ static void remark_on(struct edit *edit, const struct weir_syn_rule *rule, bool 
 	char text[ERR_LEN];
 
 	if (!rule->timestamps)
-		say(edit, "net.ipv4.tcp_timestamps is not 2, so connections by cookie have no window "
-			  "scale and no SACK: right, but slow; `set-sysctl` sets it");
+		say(edit, "net.ipv4.tcp_timestamps is not 2, so connections by cookie work, but are "
+			  "slow: they have no window scale and no SACK; `set-sysctl` sets it");
 	if (rule->timestamps && differ)
 		say(edit, "these listeners have receive buffers of different sizes: all of them get the "
 			  "smallest window scale; a rule for each port is faster");
 	if (!rule->always && !has_budget(edit->settings->policy, rule)) {
-		snprintf(text, sizeof(text), "no budget holds these SYNs, so cookies never begin; `weir "
-			 "budget set NAME syn dport %u rate ...`", rule->first);
+		snprintf(text, sizeof(text), "no budget applies to these SYNs, so cookies are never sent; "
+			 "`weir budget set NAME syn dport %u rate ...`", rule->first);
 		say(edit, text);
 	}
 }
@@ -206,7 +206,7 @@ static void show_rule(const struct call *call, const struct weir_syn_rule *rule,
 	table_row(syn_columns, ports, rule->always ? "always" : "when over budget", offers, to);
 }
 
-/* What was found when the rule was set may have changed since. */
+/* Remarks on what has changed on the host since the rule was set. */
 static void check_rule(const struct call *call, const struct weir_syn_rule *rule)
 {
 	bool differ;
@@ -217,8 +217,8 @@ static void check_rule(const struct call *call, const struct weir_syn_rule *rule
 		remark(call, "port %u: the kernel's window scale is %u now and the rule's %u; set the rule "
 		       "again", rule->first, tcp_window_scale(rule, &differ), rule->wscale);
 	if (rule->timestamps && read_sysctl(SYSCTL_TIMESTAMPS) != 2)
-		remark(call, "net.ipv4.tcp_timestamps is not 2 here any more: options of connections by "
-		       "cookie are read wrongly; set it, or set the rule again");
+		remark(call, "net.ipv4.tcp_timestamps is not 2 here any more: the kernel misreads the "
+		       "options of connections by cookie; set it, or set the rule again");
 }
 
 enum outcome cmd_syn_show(const struct call *call)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the table of commands and the cmd_*.c files have between them. */
+/* The interface between the table of commands and the cmd_*.c files. */
 #ifndef WEIR_CLI_COMMAND_H
 #define WEIR_CLI_COMMAND_H
 
@@ -39,19 +39,19 @@ struct edit {
 	uint64_t now_unix_s;
 	bool set_sysctls;	/* ask for cookie_sysctls_set(); set already: an earlier line did */
 	bool changed;
-	char said[ERR_LEN];	/* for the operator, when it went well */
+	char said[ERR_LEN];	/* printed when the edit succeeds */
 	char err[ERR_LEN];
 };
 
 enum needs {
 	NEEDS_NOTHING,
-	NEEDS_MAPS,		/* fails where weir is not in use */
-	MAKES_MAPS,		/* the first such command makes them */
+	NEEDS_MAPS,		/* an error where weir is not in use */
+	MAKES_MAPS,		/* made where they do not exist */
 };
 
 struct command {
-	const char *object, *verb;	/* verb NULL: the object alone */
-	const char *words;		/* grammar of the rest; "": there is none */
+	const char *object, *verb;	/* verb NULL: the command is the object alone */
+	const char *words;		/* grammar of the words that follow; "": none may */
 	const char *help;
 	enum outcome (*run)(const struct call *call);
 	enum outcome (*edit)(struct edit *edit);	/* instead of run */
@@ -124,12 +124,12 @@ enum outcome cmd_top(const struct call *call);
 /* ---- commands.c ---- */
 
 /*
- * The command whose name @words begins with, stepped over. NULL with @err: there
- * is none, or it takes no words and some follow.
+ * Reads the name of a command and returns its row. NULL with @err: there is no such command, or
+ * it takes no words and some follow.
  */
 const struct command *find_command(struct words *words, char *err);
-/* What is wrong with a command of this @object, and which ones there are; USAGE. */
-enum outcome unknown_command(const char *object, const char *err);
+/* Prints @err and the commands of this object; returns USAGE. */
+enum outcome unknown_command(const char *name, const char *err);
 void print_command(FILE *to, const struct command *command);
 void print_help(FILE *to);
 
@@ -155,7 +155,10 @@ int command_answer(const char *line, json_t **answer, char *err);
 
 /* ---- message.c ---- */
 
-/* To stderr, with the program's name; return the outcome. */
+/*
+ * Print to stderr, behind the program's name, and return the outcome. usage() adds the grammar of
+ * the command; failed() writes to call->failure instead where that is set.
+ */
 enum outcome usage(const struct call *call, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 enum outcome failed(const struct call *call, const char *format, ...)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The table of commands: the one place for the grammar of the tool. */
+/* The table of commands. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,16 +18,22 @@ static const struct {
 
 #define LIMIT_MATCH "[from PREFIX] [proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M]]"
 
-/* The one place for the grammar: what is called, helped with and understood by `restore`. */
+/*
+ * The grammar of the tool in one place: the command line, `help`, `restore`, the completion and the
+ * test of the man page use it.
+ */
 static const struct command commands[] = {
 	{ "attach", NULL, "dev IF [mode native|skb|auto] [monitor] [try 60s]",
-	  "put weir on an interface; on a running one, swap it without a gap", .run = cmd_attach },
-	{ "confirm", NULL, "[dev IF]", "keep what was attached with `try`; unconfirmed it ends by itself",
+	  "attach weir to an interface, or replace its program there without a gap",
+	  .run = cmd_attach },
+	{ "confirm", NULL, "[dev IF]",
+	  "keep what was attached with `try`, which otherwise ends automatically",
 	  .run = cmd_confirm },
 	{ "detach", NULL, "dev IF | all [keep]",
-	  "take it off; with the last one settings go too, unless `keep`", .run = cmd_detach },
+	  "detach it; with the last interface the settings are removed too, unless `keep`",
+	  .run = cmd_detach },
 	{ "limit", "set", LIMIT_MATCH " rate R [rate R] [burst B] [per BITS]",
-	  "limit each source; R as 1000pps, 100/min, 20/h or 50mbit",
+	  "limit each source; R is a rate such as 1000pps, 100/min, 20/h or 50mbit",
 	  .edit = edit_limit_set, .needs = MAKES_MAPS },
 	{ "limit", "show", "", "the limits in force", .run = cmd_limit_show },
 	{ "limit", "del", LIMIT_MATCH, "remove one limit",
@@ -36,75 +42,92 @@ static const struct command commands[] = {
 	  .edit = edit_limit_flush, .needs = NEEDS_MAPS },
 	{ "budget", "set", "NAME [to PREFIX] [proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M]] "
 			   "rate R [rate R] [burst B]",
-	  "what all sources together may send to a service; when it is used up, known sources "
-	  "go first", .edit = edit_budget_set, .needs = MAKES_MAPS },
-	{ "budget", "show", "", "", .run = cmd_budget_show },
-	{ "budget", "del", "NAME", "", .edit = edit_budget_del, .needs = NEEDS_MAPS },
+	  "limit what all sources together send to a service; when it is used up, known sources "
+	  "pass first", .edit = edit_budget_set, .needs = MAKES_MAPS },
+	{ "budget", "show", "", "the budgets, and how much of each is used",
+	  .run = cmd_budget_show },
+	{ "budget", "del", "NAME", "remove one budget",
+	  .edit = edit_budget_del, .needs = NEEDS_MAPS },
 	{ "syn", "protect", "dport N[-M] [to PREFIX] [always|when-over-budget] [set-sysctl] [force]",
-	  "answer SYNs to a service of this host by the kernel's cookies",
+	  "answer SYNs to a service of this host with cookies that its kernel accepts",
 	  .edit = edit_syn_protect, .needs = MAKES_MAPS },
-	{ "syn", "show", "", "", .run = cmd_syn_show },
-	{ "syn", "del", "dport N[-M]", "", .edit = edit_syn_del, .needs = NEEDS_MAPS },
-	{ "known", "show", "[ADDRESS...]", "how many sources are known, or whether these are",
+	{ "syn", "show", "", "the services that cookies protect", .run = cmd_syn_show },
+	{ "syn", "del", "dport N[-M]", "no longer answer SYNs to this service",
+	  .edit = edit_syn_del, .needs = NEEDS_MAPS },
+	{ "known", "show", "[ADDRESS...]",
+	  "the number of known sources, or whether these addresses are known",
 	  .run = cmd_known_show },
-	{ "known", "import", "FILE|-", "make known who stands in the file, one a line",
+	{ "known", "import", "FILE|-",
+	  "make the sources in the file known, one a line; all of them or none",
 	  .run = cmd_known_import },
 	{ "known", "export", "FILE|-", "write all known sources, one a line",
 	  .run = cmd_known_export },
-	{ "known", "flush", "", "forget them all", .run = cmd_known_flush },
+	{ "known", "flush", "", "forget all known sources", .run = cmd_known_flush },
 	{ "allow", "add", "PREFIX... [comment TEXT]", "sources that always pass",
 	  .edit = edit_allow_add, .needs = MAKES_MAPS },
-	{ "allow", "del", "PREFIX...", "", .edit = edit_allow_del, .needs = NEEDS_MAPS },
-	{ "allow", "show", "", "", .run = cmd_allow_show },
-	{ "allow", "test", "PREFIX...", "exit 0: all allowed, 1: not", .run = cmd_allow_test },
-	{ "allow", "flush", "", "", .edit = edit_allow_flush, .needs = NEEDS_MAPS },
+	{ "allow", "del", "PREFIX...", "remove entries",
+	  .edit = edit_allow_del, .needs = NEEDS_MAPS },
+	{ "allow", "show", "", "the allowed sources", .run = cmd_allow_show },
+	{ "allow", "test", "PREFIX...", "exit status 0: all are allowed, 1: not all",
+	  .run = cmd_allow_test },
+	{ "allow", "flush", "", "remove all allow entries",
+	  .edit = edit_allow_flush, .needs = NEEDS_MAPS },
 	{ "block", "add", "PREFIX... [ttl 10m] [comment TEXT] [force]",
-	  "sources that never pass, for good or for a while",
+	  "sources that never pass, permanently or for a time",
 	  .edit = edit_block_add, .needs = MAKES_MAPS },
-	{ "block", "del", "PREFIX...", "", .edit = edit_block_del, .needs = NEEDS_MAPS },
-	{ "block", "show", "", "", .run = cmd_block_show },
-	{ "block", "test", "PREFIX...", "asks the entries and every list; exit 0: all blocked, 1: not",
+	{ "block", "del", "PREFIX...", "remove entries, bans included",
+	  .edit = edit_block_del, .needs = NEEDS_MAPS },
+	{ "block", "show", "", "the blocked sources", .run = cmd_block_show },
+	{ "block", "test", "PREFIX...",
+	  "looks in the entries and in all lists; exit status 0: all are blocked, 1: not all",
 	  .run = cmd_block_test },
-	{ "block", "flush", "", "", .edit = edit_block_flush, .needs = NEEDS_MAPS },
+	{ "block", "flush", "", "remove all block entries, bans included",
+	  .edit = edit_block_flush, .needs = NEEDS_MAPS },
 	{ "list", "load", "NAME file F [format auto|plain|ipsum|ndjson|ipset|nft] [skip-bad] [force]",
 	  "load a blocklist, or its next generation", .run = cmd_list_load },
-	{ "list", "show", "", "", .run = cmd_list_show },
-	{ "list", "diff", "NAME [file F]", "from the previous generation, or to a file",
+	{ "list", "show", "", "the lists that are loaded", .run = cmd_list_show },
+	{ "list", "diff", "NAME [file F]", "the changes from the previous generation, or to a file",
 	  .run = cmd_list_diff },
-	{ "list", "rollback", "NAME", "back to the previous generation", .run = cmd_list_rollback },
-	{ "list", "del", "NAME", "", .run = cmd_list_del },
+	{ "list", "rollback", "NAME", "return to the previous generation",
+	  .run = cmd_list_rollback },
+	{ "list", "del", "NAME", "remove a list", .run = cmd_list_del },
 	{ "check", NULL, "ADDRESS [proto P] [syn|fragment] [dport N] [to ADDRESS]",
-	  "what would happen to such a packet now, and by which rule", .run = cmd_check },
-	{ "save", NULL, "", "all that a person set, as commands", .run = cmd_save },
-	{ "restore", NULL, "FILE|- [check]", "set exactly what the file says, or nothing",
+	  "what would happen to such a packet now, and which rule decides", .run = cmd_check },
+	{ "save", NULL, "", "the operator's settings, as commands", .run = cmd_save },
+	{ "restore", NULL, "FILE|- [check]",
+	  "replace all settings by those of the file, or change nothing",
 	  .run = cmd_restore },
-	{ "show", "status", "", "what is attached and what is set", .run = cmd_show_status },
+	{ "show", "status", "", "the interfaces, and how much is set", .run = cmd_show_status },
 	{ "show", "stats", "[dev IF]", "packets and bytes by reason", .run = cmd_show_stats },
 	{ "show", "sources", "[top N]", "the sources near or over their limit, worst first",
 	  .run = cmd_show_sources },
-	{ "show", "source", "ADDRESS", "what weir knows of one source", .run = cmd_show_source },
-	{ "show", "bans", "", "what is blocked for a while, by whom and why", .run = cmd_show_bans },
-	{ "ban-log", NULL, "[last N]", "what the daemon judged, with the evidence",
+	{ "show", "source", "ADDRESS", "the buckets of one source", .run = cmd_show_source },
+	{ "show", "bans", "", "the bans: blocks for a time, with origin and reason",
+	  .run = cmd_show_bans },
+	{ "ban-log", NULL, "[last N]", "the daemon's judgements, with the evidence",
 	  .run = cmd_ban_log },
-	{ "daemon", "check", "[config FILE]", "whether its settings file is right, and what holds",
+	{ "daemon", "check", "[config FILE]",
+	  "check the daemon's settings file, and show the settings in force",
 	  .run = cmd_daemon_check },
 	{ "daemon", NULL, "[config FILE] [judge]",
 	  "ban automatically and keep lists up to date, in the foreground; `judge`: ban nothing, "
 	  "only record judgements",
 	  .run = cmd_daemon },
-	{ "show", "networks", "[top N]", "of whose newcomers budgets turned most away, worst first",
+	{ "show", "networks", "[top N]",
+	  "the networks of newcomers from which budgets dropped most, worst first",
 	  .run = cmd_show_networks },
-	{ "show", "health", "", "how full the tables are, how the daemon does",
+	{ "show", "health", "", "how full the tables are, and the state of the daemon",
 	  .run = cmd_show_health },
-	{ "show", "known", "[ADDRESS...]", "as `known show`", .run = cmd_known_show },
+	{ "show", "known", "[ADDRESS...]", "the same as `known show`", .run = cmd_known_show },
 	{ "events", NULL, "[reason R]... [from PREFIX] [passed] [count N] [seconds S]",
 	  "dropped packets, judgements and bans as they happen, until interrupted",
 	  .run = cmd_events },
-	{ "metrics", NULL, "[openmetrics]", "for Prometheus, by node_exporter's textfile collector",
+	{ "metrics", NULL, "[openmetrics]",
+	  "the metrics for Prometheus, as node_exporter's textfile collector reads them",
 	  .run = cmd_metrics },
 	{ "capture", NULL, "[reason R]... [from PREFIX] [passed] [count N] [seconds S] write FILE|-",
-	  "samples of dropped packets, with the reason of each, as pcapng", .run = cmd_capture },
-	{ "top", NULL, "", "rates by reason, budgets, and who is dropped most, on a terminal",
+	  "samples of dropped packets with their reasons, as pcapng", .run = cmd_capture },
+	{ "top", NULL, "", "rates by reason, budgets, and the sources dropped most, on a terminal",
 	  .run = cmd_top },
 	{ 0 },
 };
@@ -138,7 +161,7 @@ static const char *resolve_alias(const char *object)
 	return object;
 }
 
-/* @verb NULL: the command that is its object alone. */
+/* @verb NULL: looks for the command that is its object alone. */
 static const struct command *look_up(const char *object, const char *verb)
 {
 	for (const struct command *command = commands; command->object; command++)
@@ -156,7 +179,7 @@ static bool is_object(const char *object)
 	return false;
 }
 
-/* Exact words only: a prefix that is unique today would break with tomorrow's command. */
+/* Exact words only: an abbreviation that is unique now may be ambiguous in the next version. */
 const struct command *find_command(struct words *words, char *err)
 {
 	const char *object = resolve_alias(take_value(words)), *verb = *words->next;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Commands that change the settings: read the maps, run the edit, write back what differs. */
+/* Commands that change the settings: read the maps, run the edit, write the difference. */
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
@@ -21,11 +21,11 @@ enum outcome outcome_of_value(int rc)
 	return rc < 0 ? FAILED : DONE;
 }
 
-/* Against empty settings: whether the words are right can be told without any maps. */
+/* Checks the words by an edit of empty settings, before any maps are opened or made. */
 static enum outcome rehearse(const struct command *command, struct words words, char *said)
 {
-	static const struct prefixes nobody;
-	struct edit edit = { .words = words, .own = &nobody };
+	static const struct prefixes no_addresses;
+	struct edit edit = { .words = words, .own = &no_addresses };
 	struct settings empty;
 	enum outcome outcome;
 
@@ -40,7 +40,7 @@ static enum outcome rehearse(const struct command *command, struct words words, 
 	return outcome == USAGE ? USAGE : DONE;
 }
 
-/* What the command asked for goes into force: see cookie_sysctls.h for the order. */
+/* Writes the edited settings and the sysctls; cookie_sysctls.h gives the reason for the order. */
 static int write_edit(struct maps *maps, const struct settings *was, struct edit *edit)
 {
 	struct cookie_sysctls before;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The tool: its options, and one command. */
+/* The tool: reads its options and runs one command. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -76,7 +76,7 @@ int command_answer(const char *line, json_t **answer, char *err)
 	*answer = NULL;
 	call.command = find_command(&call.words, err);
 	if (!call.command || !call.command->run)
-		return fail(err, EINVAL, "%s is no read command", line);
+		return fail(err, EINVAL, "%s is not a read command", line);
 	outcome = call.command->run(&call);
 	return outcome == DONE && *answer ? 0 : -EIO;
 }
@@ -91,7 +91,7 @@ int main(int argc, char **argv)
 		return USAGE;
 	}
 	outcome = run_command(&call);
-	/* On a full disk half an answer must not look like the whole. */
+	/* On a full disk an incomplete answer must not end with success. */
 	if (fflush(stdout) || ferror(stdout))
 		return failed(&call, "cannot write to standard output");
 	return outcome;

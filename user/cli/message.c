@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the tool says to the operator, on standard error. */
+/* Messages to the operator, on standard error. */
 #include <stdarg.h>
 #include <stdio.h>
 

@@ -17,7 +17,7 @@
 
 #define POLL_MS		50
 #define TICK_NS		(250 * NS_PER_MS)
-#define ATTACHED_NS	NS_PER_S	/* asking the kernel costs more */
+#define ATTACHED_NS	NS_PER_S	/* less often: it asks the kernel about each interface */
 
 /* ---- words ---- */
 
@@ -33,7 +33,7 @@ int watch_set_reason(void *into, const char *value, char *err)
 		return 0;
 	}
 	prefix_quote(value, strlen(value), quoted);
-	return fail(err, EINVAL, "there is no reason %s; `weir -j show stats` names them all", quoted);
+	return fail(err, EINVAL, "there is no reason %s; `weir -j show stats` lists them all", quoted);
 }
 
 int watch_set_from(void *into, const char *value, char *err)
@@ -51,7 +51,8 @@ int watch_parse(struct words words, const struct word *table, struct watch_words
 	*w = (struct watch_words){ 0 };
 	rc = take_words(&words, table, w, err);
 	if (!rc && w->passed && w->wanted.reasons)
-		rc = fail(err, EINVAL, "passed or reason, not both: a reason says whether it passes");
+		rc = fail(err, EINVAL, "passed or reason, not both: each reason implies whether "
+			  "packets pass");
 	return rc;
 }
 
@@ -72,8 +73,8 @@ static void note_signal(int number)
 }
 
 /*
- * Without SA_RESTART: waiting ends at once. What nohup or a shell ignores for us
- * stays ignored. A closed pipe is an error of write().
+ * Without SA_RESTART, so that a signal ends poll() at once. Signals that are ignored at the start,
+ * as by nohup, stay ignored. SIGPIPE is ignored: write() returns EPIPE.
  */
 static void catch_signals(void)
 {
@@ -133,7 +134,7 @@ static bool any_attached(const struct watch *watch)
 	return false;
 }
 
-/* Before the first attach there is nothing to end for. */
+/* Before the first attach this is false. */
 static bool was_detached(struct watch *watch)
 {
 	bool attached = any_attached(watch);
@@ -205,7 +206,7 @@ enum watch_end watch_run(struct watch *watch)
 			next_attached = now + ATTACHED_NS;
 	}
 	if (watch->end != WATCH_ENOUGH && !wait_for_packets(watch, 0) && watch->flush)
-		watch->flush(watch->arg);	/* what came last */
+		watch->flush(watch->arg);	/* the last events */
 	return watch->end;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What `events` and `capture` have between them: their words, and the loop that
- * listens until somebody or something ends it.
+ * The common part of `events`, `capture` and `top`: their words, and the loop that listens until a
+ * signal, the time, detaching or the command ends it.
  */
 #ifndef WEIR_CLI_WATCH_H
 #define WEIR_CLI_WATCH_H
@@ -10,19 +10,19 @@
 #include "user/state/listen.h"
 
 struct watch_words {
-	struct wanted wanted;	/* .reasons: those given; 0: none was */
+	struct wanted wanted;	/* .reasons: as given; 0: none were */
 	bool passed;
 	uint64_t count;		/* 0: no end */
 	uint64_t seconds;	/* 0: no end */
 	const char *file;	/* of capture */
 };
 
-/* @table: of words whose set() gets a struct watch_words. -EINVAL with @err. */
+/* Reads all @words by @table, whose struct is struct watch_words. 0, or -EINVAL with @err. */
 int watch_parse(struct words words, const struct word *table, struct watch_words *w, char *err);
 int watch_set_reason(void *into, const char *value, char *err);
 int watch_set_from(void *into, const char *value, char *err);
 
-/* The rows that both commands have. */
+/* The rows that are common to both commands. */
 #define WATCH_SECONDS_MOST	(10 * 366 * 86400)
 #define WATCH_WORDS \
 	{ "reason", "a reason, such as rate-limit", watch_set_reason, .often = true }, \
@@ -43,12 +43,12 @@ enum watch_end {
 struct watch {
 	struct maps maps;
 	struct listener *listener;
-	char device[WEIR_DEVICES][16];	/* by slot; "": nothing is there */
-	uint64_t unix_offset_ns;	/* from CLOCK_MONOTONIC to the time of day */
+	char device[WEIR_DEVICES][16];	/* name by slot; "": the slot is free */
+	uint64_t unix_offset_ns;	/* CLOCK_REALTIME minus CLOCK_MONOTONIC */
 	uint64_t end_ns;		/* 0: never */
 	bool attached;			/* to any interface */
-	bool may_be_deaf;		/* goes on without a slot when all are taken: no listener */
-	enum watch_end end;		/* may be set by the command, to end it */
+	bool may_be_deaf;		/* where all slots are taken, goes on without a listener */
+	enum watch_end end;		/* the command may set it, to end the loop */
 	/* Both may be NULL. tick: four times a second; flush: after each wait, every 50 ms. */
 	void (*tick)(void *arg);
 	void (*flush)(void *arg);
@@ -56,23 +56,23 @@ struct watch {
 };
 
 /*
- * Opens the maps and listens; signals are ours from then on. 0, or -errno with @err.
+ * Opens the maps, installs the signal handlers and listens. 0, or -errno with @err.
  * @watch: with tick, flush and arg set.
  */
 int watch_open(struct watch *watch, const struct watch_words *w, listen_each each, char *err);
-/* Until a signal, the time, detaching, or what the command says. */
+/* Runs until a signal, the time, detaching, or watch->end. */
 enum watch_end watch_run(struct watch *watch);
-/* What was listened to in all. */
+/* Returns how much was received in all. */
 struct listen_totals watch_close(struct watch *watch);
 
-/* "drop", "pass", or "would drop" of what monitor mode let through. */
+/* "drop", "pass", or "would drop" for a packet that passed because of monitor mode. */
 const char *event_action(const struct weir_event *event);
 
-/* Whether a signal asks us to end: then writing fails for no other reason. */
+/* Whether a signal has ended the loop; a failed write is then no error. */
 bool watch_is_signalled(void);
-/* Whether @fd is a pipe that nobody reads any more, or a terminal that is gone. */
+/* Whether @fd is a pipe without a reader, or a terminal that was closed. */
 bool watch_reader_left(int fd);
-/* SIGPIPE's own end, for a command that has tidied up. */
+/* Ends the process by SIGPIPE, after the command has cleaned up. */
 void watch_die_of_pipe(void);
 
 #endif

@@ -20,8 +20,8 @@ static int set_prefix(void *into, const char *value, char *err)
 	if (parse_prefix(value, &prefix, err))
 		return -EINVAL;
 	if (prefix.length == 0)
-		return fail(err, EINVAL, "::/0 is everything: leave it out; for all of IPv6 that is "
-			    "routed say 2000::/3");
+		return fail(err, EINVAL, "::/0 is every source: leave it out; for all routed IPv6 addresses "
+			    "give 2000::/3");
 	prefix_to_key(&prefix, &w->spec.from);
 	w->from = true;
 	return 0;
@@ -32,7 +32,7 @@ static int set_proto(void *into, const char *value, char *err)
 	struct limit_words *w = into;
 	bool any;
 
-	if (w->proto)	/* `icmp` alone is a proto, too */
+	if (w->proto)	/* `icmp` alone counts as a proto */
 		return fail(err, EINVAL, "proto %s: the protocol is given twice", value);
 	if (parse_proto(value, &w->spec.proto, &any, err))
 		return -EINVAL;
@@ -90,7 +90,7 @@ static int set_per(void *into, const char *value, char *err)
 	return 0;
 }
 
-/* Of IPv4 up to 32, of IPv6 above; behind an IPv6 prefix always of IPv6. */
+/* Up to 32 it is for IPv4, above for IPv6; with an IPv6 prefix it is always for IPv6. */
 static int apply_per(struct limit_words *w, char *err)
 {
 	bool v4_given = false, v6_given = false, only_v4, only_v6;
@@ -132,7 +132,7 @@ static int set_what(void *into, const char *word, char *err)
 	return 0;
 }
 
-/* A class that no packet can be in is a mistake; say so now and not by silence. */
+/* A class to which no packet can belong is an error of the operator, and is refused. */
 static int check_class(struct limit_words *w, char *err)
 {
 	struct weir_limit_spec *spec = &w->spec;
@@ -143,7 +143,7 @@ static int check_class(struct limit_words *w, char *err)
 		return fail(err, EINVAL, "fragment: a later fragment carries no port");
 	if (spec->dport_first && w->proto && spec->proto != IPPROTO_TCP &&
 	    spec->proto != IPPROTO_UDP)
-		return fail(err, EINVAL, "dport: only tcp and udp are looked at for ports");
+		return fail(err, EINVAL, "dport: only tcp and udp have ports here");
 	if (spec->what == WEIR_SYN) {
 		spec->proto = IPPROTO_TCP;
 		spec->any_proto = 0;
@@ -164,7 +164,9 @@ static int check_class(struct limit_words *w, char *err)
 #define TO_WORD		{ "to", "a prefix", set_prefix }
 #define PER_WORD	{ "per", "a number of bits", set_per, .often = true }
 
-static const struct word words_to_set_limit[] = { FROM_WORD, CLASS_WORDS, RATE_WORDS, PER_WORD, { 0 } };
+static const struct word words_to_set_limit[] = {
+	FROM_WORD, CLASS_WORDS, RATE_WORDS, PER_WORD, { 0 },
+};
 static const struct word words_to_find_limit[] = { FROM_WORD, CLASS_WORDS, { 0 } };
 static const struct word words_to_set_budget[] = { TO_WORD, CLASS_WORDS, RATE_WORDS, { 0 } };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The words that say which packets a limit or a budget is for, and how many. */
+/* The words that select the packets of a limit or a budget, and its rates. */
 #ifndef WEIR_MODEL_LIMIT_WORDS_H
 #define WEIR_MODEL_LIMIT_WORDS_H
 
@@ -9,7 +9,7 @@
 #include "bpf/weir.h"
 #include "user/model/words.h"
 
-/* What the words said; the rates only where they are wanted. */
+/* The values of the words; rates only for the uses that set something. */
 struct limit_words {
 	struct weir_limit_spec spec;	/* from: the source, or a budget's destination */
 	bool from, proto;	/* were given; proto: and is not `any` */
@@ -19,7 +19,7 @@ struct limit_words {
 
 enum limit_use { LIMIT_TO_SET, LIMIT_TO_FIND, BUDGET_TO_SET };
 
-/* Takes all @words; 0, or -EINVAL with @err. */
+/* Reads all @words; 0, or -EINVAL with @err. */
 int parse_limit_words(struct words *words, enum limit_use use, struct limit_words *w, char *err);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* weir top: what happens now, on one screen. */
+/* weir top: the present rates, on one screen. */
 #include <ctype.h>
 #include <errno.h>
 #include <langinfo.h>
@@ -38,7 +38,7 @@ struct top {
 	struct top_screen screen;
 	uint64_t next_read_ns, message_ends_ns;
 	enum question question;
-	char prefix[PREFIX_STRLEN];	/* that the question is about */
+	char prefix[PREFIX_STRLEN];	/* the subject of the question */
 	char answer[16];
 };
 
@@ -92,7 +92,7 @@ static void show_question(struct top *top)
 		snprintf(text, sizeof(text), "ban %s for how long? %s_   (Enter does it, Esc does not)",
 			 top->prefix, top->answer);
 	else
-		snprintf(text, sizeof(text), "allow %s, past all limits, for good? (y/n)",
+		snprintf(text, sizeof(text), "allow %s past all limits, permanently? (y/n)",
 			 top->prefix);
 	say(top, false, text);
 }
@@ -111,7 +111,7 @@ static void ask(struct top *top, enum question question)
 	show_question(top);
 }
 
-/* By the same way as the commands, with their guards and messages. */
+/* Runs the same command as on the command line, with its guards and messages. */
 static void act(struct top *top)
 {
 	char *ban[] = { "block", "add", top->prefix, "ttl", top->answer, "comment", COMMENT, NULL };
@@ -225,7 +225,7 @@ static void flush(void *arg)
 	bool changed = false;
 	int key;
 
-	if (watch_reader_left(STDIN_FILENO))	/* the terminal is gone */
+	if (watch_reader_left(STDIN_FILENO))	/* the terminal was closed */
 		watch->end = WATCH_SIGNAL;
 	while (!watch->end && (key = getch()) != ERR) {
 		changed = true;
@@ -241,7 +241,7 @@ static void flush(void *arg)
 	if (now >= top->next_read_ns) {
 		if (!top->screen.paused)
 			read_all(top);
-		/* A rate takes two readings: the second soon after the first. */
+		/* A rate needs two readings, so the second comes soon after the first. */
 		top->next_read_ns = now + (top->next_read_ns ? REFRESH_NS : FIRST_NS);
 		changed = true;
 	}
@@ -251,7 +251,7 @@ static void flush(void *arg)
 
 /* ---- the command ---- */
 
-/* Asked first: newterm() loses memory when it does not know the terminal. */
+/* Called before newterm(), which leaks memory when it does not know the terminal. */
 static bool knows_terminal(void)
 {
 	int found;
@@ -309,8 +309,8 @@ enum outcome cmd_top(const struct call *call)
 
 	if (call->json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)) {
 		free(top);
-		return failed(call, "top is for a terminal; `weir -j show stats` and `weir -j events` "
-			      "are for programs");
+		return failed(call, "top needs a terminal; programs read `weir -j show stats` and "
+			      "`weir -j events`");
 	}
 	if (top) {
 		*top = (struct top){ .watch = { .flush = flush, .arg = top, .may_be_deaf = true } };

@@ -10,10 +10,10 @@
 
 enum colour { PLAIN, RED, GREEN, YELLOW };
 
-#define SOURCE_WIDTH	23	/* of a prefix, on 80 columns */
-#define FIXED_WIDTH	72	/* of a row of sources, all but the class */
-#define REASON_FIXED	59	/* of a row of reasons, all but the history */
-#define RECENT_S	10	/* over which reasons are compared */
+#define SOURCE_WIDTH	23	/* columns of a prefix, on a terminal of 80 */
+#define FIXED_WIDTH	72	/* columns of a row of sources, without the class */
+#define REASON_FIXED	59	/* columns of a row of reasons, without the history */
+#define RECENT_S	10	/* seconds over which reasons are compared */
 
 static const char *const sort_names[] = { "drops/s", "passed/s", "drops", "address" };
 
@@ -37,7 +37,7 @@ static int pair_of(enum colour colour)
 	return has && colour != PLAIN ? COLOR_PAIR(colour) : (int)A_NORMAL;
 }
 
-/* A line, cut at the edge; the rest of it is cleared. */
+/* Writes a line, cut at the right edge, and clears the rest of it. */
 static void put_line(int line, int attributes, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 static void put_line(int line, int attributes, const char *format, ...)
@@ -77,7 +77,7 @@ static const char *count_text(uint64_t count, char text[FORMAT_LEN])
 	return text;
 }
 
-/* The last @columns seconds, the tallest of them filling the cell. */
+/* Draws the last @columns seconds; the highest of them fills the cell. */
 static void put_history(const double history[TOP_HISTORY], int columns, bool ascii)
 {
 	static const char *const bars[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
@@ -135,7 +135,10 @@ static double recent(const struct top_reason *reason)
 	return sum;
 }
 
-/* By the last seconds, so that lines do not change places each second; then by all. */
+/*
+ * Compares the sum of the last seconds, so that lines do not change places every second, and then
+ * all packets.
+ */
 static int busiest_first(const void *a, const void *b, void *arg)
 {
 	const struct top_rates *rates = arg;
@@ -173,7 +176,7 @@ static void put_reason(int line, enum weir_reason id, const struct top_reason *r
 	attrset(A_NORMAL);
 }
 
-/* Returns the next free line. */
+/* Draws at most @lines lines; returns the next free one. */
 static int put_reasons(const struct top_screen *screen, int line, int lines)
 {
 	int order[WEIR_REASON_MAX], count = list_reasons(screen->rates, order);
@@ -226,7 +229,7 @@ static bool same_row(const struct top_row *a, const struct top_row *b)
 	       !strcmp(a->class, b->class);
 }
 
-/* The first line stays the first; another one goes where its row goes. */
+/* A selected line, other than the first, follows its row to the row's new place. */
 static void follow(struct top_screen *screen, enum top_table table, const struct top_row *row)
 {
 	const struct top_rows *rows = screen->rows[table];
@@ -278,7 +281,7 @@ static void put_row(const struct top_screen *screen, int line, enum top_table ta
 	char prefix[PREFIX_STRLEN], drops[FORMAT_LEN], passed[FORMAT_LEN] = "", total[FORMAT_LEN];
 	int extra = COLS - FIXED_WIDTH, wide = SOURCE_WIDTH;
 
-	if (extra > 30) {	/* first the whole prefix, then the whole class */
+	if (extra > 30) {	/* the class takes 30 columns first, then the prefix up to 20 */
 		wide += extra - 30 < 20 ? extra - 30 : 20;
 		extra -= wide - SOURCE_WIDTH;
 	}
@@ -308,13 +311,13 @@ static int put_table(const struct top_screen *screen, int line, int lines, enum 
 		put_row(screen, line++, table, i);
 	if (!rows->count && shown)
 		put_line(line++, A_DIM, " %s", table == TABLE_SOURCES ?
-			 "nobody is near a limit or dropped" : "none is being shed");
+			 "no source is near a limit or dropped" : "no network is being shed");
 	return line;
 }
 
 /* ---- all of it ---- */
 
-/* What is too long for one line takes the one above as well. */
+/* A message that is too long for one line takes the line above as well. */
 static void put_message(const struct top_screen *screen)
 {
 	int attributes = screen->alarming ? A_BOLD | pair_of(RED) : A_BOLD;
@@ -343,19 +346,19 @@ static void put_help(const struct top_screen *screen)
 {
 	static const char *const text[] = {
 		"q, Ctrl-C   quit",
-		"p, Space    pause: the figures stand still, the data path does not",
+		"p, Space    pause the display; the data path goes on",
 		"s           sort by drops/s, passed/s, drops, address",
 		"Tab         between sources and networks",
 		"arrows, j k select a line",
-		"b           ban it for a while, after a question",
-		"a           allow it for good, after a question",
-		"h, ?        this",
+		"b           ban the selected source or network for a time, after a question",
+		"a           allow it permanently, after a question",
+		"h, ?        show or hide this help",
 		"",
-		"Sources with a bucket are counted exactly. What is marked ~ is estimated: of",
+		"Sources with a bucket are counted exactly. Rows marked ~ are estimates: of",
 		"sources from samples of dropped packets, of networks from the sketch that",
 		"is kept while a budget sheds newcomers.",
 		"PACKETS and DROPS count from the first attach; of sampled sources, from when",
-		"this began. USED is how much of a budget's burst is taken.",
+		"top was started. USED is how much of a budget's burst is used.",
 	};
 	int line = 3;
 
@@ -388,8 +391,8 @@ static int at_most(int wanted, int most)
 }
 
 /*
- * Lines are shared out from what is there: two for the head, one for the keys;
- * reasons have up to a third, budgets up to a sixth, networks a quarter of the rest.
+ * The lines of the terminal: two for the head, one for the keys, up to a third for reasons, up to a
+ * sixth for budgets; networks get a quarter of the rest, and sources what remains.
  */
 static void put_tables(const struct top_screen *screen)
 {
@@ -404,7 +407,7 @@ static void put_tables(const struct top_screen *screen)
 		left -= lines;
 	}
 	lines = left / 4 > 4 ? left / 4 : 4;
-	if (screen->focus == TABLE_NETWORKS)	/* who looks at them sees more of them */
+	if (screen->focus == TABLE_NETWORKS)	/* the focused table gets the larger part */
 		lines = left - lines;
 	else if (screen->rows[TABLE_NETWORKS]->count < (size_t)lines)
 		lines = screen->rows[TABLE_NETWORKS]->count ?

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who is dropped. Sources with a bucket are counted there, exactly, and found by
- * going through all buckets or, sooner, by packets of theirs that the data path
- * tells; networks are counted in their sketch; all others (blocked, banned, shed,
- * malformed) are estimated from the packets that are told.
+ * The sources and networks from which packets are dropped. A source with a bucket is counted there
+ * exactly; it is found by a search of all buckets, or sooner by samples of its dropped packets.
+ * Networks are counted in their table. All other sources (blocked, banned, shed, malformed) are
+ * estimated from the samples.
  */
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -19,24 +19,24 @@
 #include "user/state/tables.h"
 
 #define SEARCH_NS	NS_PER_S
-#define SEARCH_SHARE	50		/* a search may take one part in so many */
+#define SEARCH_SHARE	50		/* a search takes at most 1/50 of the time */
 #define MEMORY_MIN	(1U << 16)
 #define MEMORY_MAX	(1U << 22)
-#define TALLY_MAX	8192		/* a power of two; over SLICES seconds there are fewer */
+#define TALLY_MAX	8192		/* a power of two; SLICES seconds have fewer samples */
 #define SLICES		4		/* seconds over which samples are averaged */
-#define SAMPLES_MIN	3		/* fewer of one source say nothing */
+#define SAMPLES_MIN	3		/* with fewer of one source the estimate is useless */
 #define RECENT_NS	(10 * NS_PER_S)
 
-/* A bucket that is read each time. */
+/* A bucket that is read every time. */
 struct candidate {
 	struct weir_bucket_key key;
 	uint64_t passed, dropped, read_ns;
-	uint64_t active_ns;		/* when it last sent something */
+	uint64_t active_ns;		/* when a packet of it was last counted */
 	double dropped_pps, passed_pps;
 	uint64_t score;			/* in the search that found it */
 };
 
-/* What a search saw of a bucket, for the next one. Who shares the cell is forgotten. */
+/* A bucket's counters in the last search. Of buckets that share a cell the last one stays. */
 struct remembered {
 	uint32_t tag, passed, dropped;
 };
@@ -44,7 +44,7 @@ struct remembered {
 struct tally {
 	uint64_t hi, lo;
 	uint8_t reason;
-	struct packet_kind kind;	/* of the last one */
+	struct packet_kind kind;	/* of the last sample */
 	uint32_t samples[SLICES];
 	uint64_t weight[SLICES], total;
 };
@@ -54,20 +54,20 @@ struct seen_network {
 };
 
 struct top_sources {
-	struct candidate found[2 * TOP_ROWS];	/* of the search that is going on */
+	struct candidate found[2 * TOP_ROWS];	/* by the present search */
 	size_t found_count;
-	struct candidate candidate[TOP_ROWS];	/* by key */
+	struct candidate candidate[TOP_ROWS];	/* sorted by key */
 	size_t candidates;
-	uint64_t least_score;			/* what a bucket must exceed to be found */
+	uint64_t least_score;			/* a bucket must exceed it to be taken */
 	struct remembered *memory;
 	uint32_t memory_size;			/* a power of two */
 	uint64_t buckets, next_search_ns;
 
 	struct tally tally[TALLY_MAX];
 	size_t tallies;
-	uint16_t index[2 * TALLY_MAX];		/* of a tally, plus 1; open addressing */
+	uint16_t index[2 * TALLY_MAX];		/* 1 + index of a tally, 0: free; open addressing */
 	uint32_t slice;
-	uint64_t slice_ns[SLICES];		/* when it began */
+	uint64_t slice_ns[SLICES];		/* start of each slice */
 
 	struct seen_network *network;		/* WEIR_NETWORKS of them */
 	uint64_t networks_ns;
@@ -124,7 +124,7 @@ static uint64_t hash_of(const struct weir_bucket_key *key)
 	return weir_mix(key->hi ^ weir_mix(key->lo ^ (uint64_t)key->serial << 32));
 }
 
-/* Drops since the last search weigh more than any number of passes. */
+/* One drop since the last search counts more than any number of packets that passed. */
 static uint64_t score_of(struct top_sources *sources, const struct weir_bucket_key *key,
 			 const struct weir_bucket *bucket)
 {
@@ -159,7 +159,7 @@ static int look_at(const struct weir_bucket_key *key, const struct weir_bucket *
 	return 0;
 }
 
-/* Twice as many cells as there were entries. */
+/* Makes room for twice as many cells as there were buckets. */
 static int size_memory(struct top_sources *sources)
 {
 	uint32_t size = MEMORY_MIN;
@@ -180,7 +180,7 @@ static struct candidate *find_candidate(struct candidate *in, size_t count,
 	return bsearch(like, in, count, sizeof(*in), by_key);
 }
 
-/* Who was known already keeps his rates, and for a while his place. */
+/* A candidate found again keeps its rates; one not found keeps its place for RECENT_NS. */
 static void take_found(struct top_sources *sources)
 {
 	struct candidate *found = sources->found;
@@ -203,7 +203,7 @@ static void take_found(struct top_sources *sources)
 	sources->candidates = all;
 }
 
-/* Of the CPU, by us. */
+/* CPU time of this thread. */
 static uint64_t spent_ns(void)
 {
 	struct timespec spent;
@@ -226,7 +226,7 @@ static void search_buckets(struct top_sources *sources, const struct maps *maps)
 									     SEARCH_NS);
 }
 
-/* An entry that was displaced and made anew counts from 0. */
+/* 0 where the counter went back: the bucket was displaced and created again. */
 static double rate_of(uint64_t is, uint64_t was, double seconds)
 {
 	return seconds > 0 && is > was ? (is - was) / seconds : 0;
@@ -292,7 +292,7 @@ static bool has_bucket(enum weir_reason reason)
 	return reason == WEIR_DROP_RATE || reason == WEIR_DROP_CONTENDED;
 }
 
-/* One IPv6 source is a /64, unless its limit says otherwise. What is no IP packet has none. */
+/* An IPv6 source is a /64, unless a limit applies. Packets that are not IP have no source. */
 void top_note_packet(struct top_sources *sources, const struct weir_event *event)
 {
 	uint64_t hi = event->hi;
@@ -337,7 +337,7 @@ static uint64_t weight_of(const struct tally *tally)
 	return sum;
 }
 
-/* The oldest slice goes, and who has nothing in the others with it. */
+/* Drops the oldest slice, and the tallies that have no samples in the others. */
 static void next_slice(struct top_sources *sources)
 {
 	size_t kept = 0;
@@ -373,7 +373,7 @@ static int row_by_drops(const void *a, const void *b)
 	return (x->dropped < y->dropped) - (x->dropped > y->dropped);
 }
 
-/* Keeps the worst when there is no more room. */
+/* When the table is full, only the worse half is kept. */
 static void add_row(struct top_rows *rows, const struct top_row *row)
 {
 	if (rows->count == TOP_ROWS) {
@@ -400,7 +400,7 @@ static void add_tallies(const struct top_sources *sources, struct top_rows *rows
 	}
 }
 
-/* The bucket of who was told several times; one that is quiet makes room. */
+/* Adds the bucket of a sampled source; the candidate with the lowest rate makes room. */
 static void take_told(struct top_sources *sources, const struct maps *maps,
 		      const struct weir_policy *policy, const struct tally *tally)
 {
@@ -453,7 +453,7 @@ void top_read_sources(struct top_sources *sources, const struct maps *maps,
 
 /* ---- networks ---- */
 
-/* What most of the packets that were told of it fell under. */
+/* The reason, shed or share, of most sampled packets from the network. */
 static enum weir_reason reason_of(const struct top_sources *sources, const struct prefix *network)
 {
 	uint64_t weight[WEIR_REASON_MAX] = { 0 };
@@ -475,13 +475,13 @@ static enum weir_reason reason_of(const struct top_sources *sources, const struc
 }
 
 struct network_look {
-	struct seen_network *seen;	/* by line, at the last look */
+	struct seen_network *seen;	/* by line, at the last reading */
 	struct top_rows *rows;
 	uint64_t now;
 	double seconds;			/* since then */
 };
 
-/* A line that another network has taken since counts from what it has now. */
+/* A line that another network has taken since the last reading counts from 0. */
 static int look_at_network(const struct network *network, void *arg)
 {
 	const struct network_look *look = arg;

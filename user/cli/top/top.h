@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * weir top: what it reads once a second (top_rates.c, top_sources.c), how that is
- * shown (top_screen.c), and what keys do (cmd_top.c).
+ * weir top: the figures that it reads once a second (rates.c, sources.c), the screen (screen.c),
+ * and the keys (cmd_top.c).
  */
 #ifndef WEIR_CLI_TOP_TOP_H
 #define WEIR_CLI_TOP_TOP_H
@@ -18,7 +18,7 @@
 struct top_reason {
 	uint64_t packets;		/* since the first attach */
 	double pps, bits_per_s;		/* in the last interval */
-	double monitored_pps;		/* of those, let through by monitor mode */
+	double monitored_pps;		/* of those, packets that passed in monitor mode */
 	double history[TOP_HISTORY];	/* pps; the newest last */
 };
 
@@ -33,17 +33,17 @@ struct top_budget {
 struct top_rates {
 	struct top_reason reason[WEIR_REASON_MAX];
 	struct top_reason all;
-	double dropped_pps;		/* truly: not what monitor mode let through */
+	double dropped_pps;		/* without packets that passed in monitor mode */
 	struct top_budget budget[WEIR_BUDGETS];
 	uint32_t budgets;
-	char devices[256];		/* in words */
-	/* of the last reading */
+	char devices[256];		/* name and mode of each, for the head */
+	/* The counters of the last reading. */
 	uint64_t read_ns;
 	struct weir_counters sum;
 	struct weir_spending spending[WEIR_BUDGETS];
 };
 
-/* Reads, and makes rates of what changed since the last reading. */
+/* Reads the counters, and computes rates since the last reading. */
 void top_read_rates(struct top_rates *rates, const struct maps *maps,
 		    const struct weir_policy *policy);
 
@@ -66,22 +66,22 @@ struct top_rows {
 struct top_sources;
 struct top_sources *top_sources_new(void);
 void top_sources_free(struct top_sources *sources);
-/* One packet that was told: of sources that have no bucket. */
+/* Counts a sampled packet. */
 void top_note_packet(struct top_sources *sources, const struct weir_event *event);
 /*
- * Known buckets are read each time; the whole table is searched for new ones so
- * seldom that it takes at most a fiftieth of the time.
+ * The buckets of candidates are read every time. The whole table is searched for new candidates
+ * so rarely that this takes at most 1/50 of the time.
  */
 void top_read_sources(struct top_sources *sources, const struct maps *maps,
 		      const struct weir_policy *policy, struct top_rows *rows);
 void top_read_networks(struct top_sources *sources, const struct maps *maps,
 		       struct top_rows *rows);
-/* Entries in the table of buckets, when last searched. */
+/* The number of buckets, at the last search. */
 uint64_t top_bucket_count(const struct top_sources *sources);
 
 /* ---- the screen ---- */
 
-#define TOP_WIDTH	80	/* what it needs */
+#define TOP_WIDTH	80	/* the smallest terminal */
 #define TOP_HEIGHT	24
 
 enum top_sort { SORT_DROPPED_PPS, SORT_PASSED_PPS, SORT_DROPPED, SORT_PREFIX, SORTS };
@@ -94,15 +94,15 @@ struct top_screen {
 	enum top_sort sort;
 	enum top_table focus;
 	bool paused, ascii, deaf, help;
-	size_t line[TABLES];		/* the selected one */
-	struct top_row chosen[TABLES];	/* what stood there when it was selected */
-	char message[ERR_LEN];		/* instead of the keys */
+	size_t line[TABLES];		/* of the selection */
+	struct top_row chosen[TABLES];	/* the row when it was selected */
+	char message[ERR_LEN];		/* shown instead of the keys */
 	bool alarming;			/* the message is an error */
 };
 
-/* Moves the selection by lines. */
+/* Moves the selection by @by lines. */
 void top_select(struct top_screen *screen, int by);
-/* Sorts the rows; a selected one stays selected, but for the first line. */
+/* Sorts the rows; a selected row stays selected unless it was in the first line. */
 void top_sort_rows(struct top_screen *screen);
 void top_draw(struct top_screen *screen);
 /* The selected row of the focused table, or NULL. */
