@@ -423,7 +423,7 @@ def test_untidy_lists(lab):
         file = write(folder, "records", '{"cidr":"198.51.100.7/32"}\n'
                      '{"type":"metadata","records":2}\n')
         check_says("a list that was cut short is told",
-                   ask(lab, "list", "load", "short", "file", file), 0, "2 entries, but 1")
+                   ask(lab, "list", "load", "short", "file", file), 0, "declares 2 entries, but has 1")
 
 
 def without_ttl(text):
