@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpf/pure/class.h"
 #include "user/model/error.h"
 #include "user/model/policy_match.h"
 #include "user/model/prefix.h"
@@ -365,28 +366,11 @@ static int fill_destinations(struct compile *c, char *err)
 	return 0;
 }
 
-static uint32_t class_of(const struct weir_policy *policy, const struct packet_kind *kind)
-{
-	if (kind->what == WEIR_FRAGMENT)
-		return policy->class_of_fragment[kind->proto];
-	if (kind->proto == IPPROTO_TCP)
-		return policy->class_of_port[kind->what == WEIR_SYN ? WEIR_PORT_SYN : WEIR_PORT_TCP]
-					    [kind->dport];
-	if (kind->proto == IPPROTO_UDP)
-		return policy->class_of_port[WEIR_PORT_UDP][kind->dport];
-	return policy->class_of_proto[kind->proto];
-}
-
 uint32_t budget_lookup(const struct weir_policy *policy, const struct prefix *to,
 		       const struct packet_kind *kind)
 {
-	uint32_t row = 1;
-
-	while (row < policy->destinations &&
-	       ((to->hi & policy->destination[row].mask_hi) != policy->destination[row].hi ||
-		(to->lo & policy->destination[row].mask_lo) != policy->destination[row].lo))
-		row++;
-	return policy->budget_of[row < policy->destinations ? row : 0][class_of(policy, kind)];
+	return budget_in_row(policy, find_destination(policy, to->hi, to->lo),
+			     class_of(policy, kind->what, kind->proto, kind->dport));
 }
 
 int policy_compile(struct weir_policy *policy, char *err)
@@ -430,5 +414,5 @@ uint32_t policy_lookup(const struct weir_policy *policy, const struct prefix *so
 		if (policy->scope[i].prefixlen != ROW_FREE && covers(&policy->scope[i], &key) &&
 		    policy->scope[i].prefixlen > policy->scope[row].prefixlen)
 			row = i;
-	return policy->limit_of[row][class_of(policy, kind)];
+	return limit_index(policy, row, class_of(policy, kind->what, kind->proto, kind->dport));
 }

@@ -4,7 +4,11 @@
 #include "user/state/budgets.h"
 #include "user/state/maps.h"
 
-#define PRESSED_NS	NS_PER_S	/* "under pressure" is said for so long */
+/*
+ * "Under pressure" is displayed for so long, so that a reader who looks once a second does not
+ * miss it. The data path counts by PRESSED_NS of bpf/pure/class.h.
+ */
+#define DISPLAYED_NS	NS_PER_S
 
 double budget_used(const struct weir_limit *budget, const struct weir_budget_state *state)
 {
@@ -22,5 +26,5 @@ double budget_used(const struct weir_limit *budget, const struct weir_budget_sta
 /* Clocks of other CPUs may be ahead of ours by a little. */
 bool budget_is_pressed(const struct weir_budget_state *state)
 {
-	return state->pressed_ns && state->pressed_ns + PRESSED_NS > now_ns();
+	return state->pressed_ns && state->pressed_ns + DISPLAYED_NS > now_ns();
 }
