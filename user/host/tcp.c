@@ -80,6 +80,52 @@ bool tcp_listens(const struct weir_syn_rule *rule)
 	return listens_in("/proc/self/net/tcp", rule) || listens_in("/proc/self/net/tcp6", rule);
 }
 
+static int request_socket(const struct inet_diag_sockid *id, uint8_t family)
+{
+	struct {
+		struct nlmsghdr head;
+		struct inet_diag_req_v2 diag;
+	} request = {
+		.head = { .nlmsg_len = sizeof(request), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			  .nlmsg_flags = NLM_F_REQUEST },
+		.diag = { .sdiag_family = family, .sdiag_protocol = IPPROTO_TCP,
+			  .idiag_states = ~0U, .id = *id },
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+
+	if (fd >= 0 && send(fd, &request, sizeof(request), 0) == sizeof(request))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+int tcp_state(bool ipv6, const void *source, __be16 sport, const void *to, __be16 dport)
+{
+	_Alignas(struct nlmsghdr) char reply[1024];
+	const struct nlmsghdr *head = (void *)reply;
+	struct inet_diag_sockid id = { .idiag_sport = dport, .idiag_dport = sport,
+				       .idiag_cookie = { ~0U, ~0U } };
+	int fd, len, state = -EIO;
+
+	/* To sock_diag the source is this end. */
+	memcpy(id.idiag_src, to, ipv6 ? 16 : 4);
+	memcpy(id.idiag_dst, source, ipv6 ? 16 : 4);
+	fd = request_socket(&id, ipv6 ? AF_INET6 : AF_INET);
+	if (fd < 0)
+		return -EIO;
+	len = recv(fd, reply, sizeof(reply), 0);
+	close(fd);
+	if (len < 0 || !NLMSG_OK(head, (unsigned int)len))
+		return -EIO;
+	if (head->nlmsg_type == SOCK_DIAG_BY_FAMILY)
+		state = ((struct inet_diag_msg *)NLMSG_DATA(head))->idiag_state;
+	else if (head->nlmsg_type == NLMSG_ERROR &&
+		 ((struct nlmsgerr *)NLMSG_DATA(head))->error == -ENOENT)
+		state = 0;
+	return state;
+}
+
 const char *forwarding_cause(void)
 {
 	DIR *devices;

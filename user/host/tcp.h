@@ -23,6 +23,13 @@ int write_sysctl(const char *path, long number, char *err);
 bool tcp_listens(const struct weir_syn_rule *rule);
 
 /*
+ * The state of the socket that a segment from @source to @to would reach, a TCP_* of
+ * netinet/tcp.h; 0: there is none; -EIO: the kernel does not say. Addresses and ports are in
+ * network order.
+ */
+int tcp_state(bool ipv6, const void *source, __be16 sport, const void *to, __be16 dport);
+
+/*
  * Why this namespace forwards packets, which pass the program as well: a constant text for a
  * message, such as "it has a bridge". NULL: it does not forward.
  */
