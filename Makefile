@@ -144,6 +144,9 @@ $(B)/user/%.o: user/%.c
 $(B)/user/daemon/web.o: $(wildcard user/daemon/web/*) $(CHART_JS)
 $(B)/user/daemon/web.o: CFLAGS += -DWEIR_CHART_JS='"$(CHART_JS)"'
 
+# The program reads words that are not aligned, which BPF and this machine permit.
+$(B)/user/state/dry_run.o: CFLAGS += -fno-sanitize=alignment
+
 # Only datapath.c includes the skeleton; the dependency files say so after the
 # first build, this line says it before.
 $(B)/user/state/datapath.o: $(B)/bpf/weir.skel.h

@@ -214,7 +214,7 @@ static __always_inline int is_extension(__u8 proto)
 	       proto == IPPROTO_FRAGMENT || proto == IPPROTO_AH || proto == IPPROTO_MH;
 }
 
-int step_over(FRAME *frame, struct packet *pkt, struct rest *rest);
+__noinline int step_over(FRAME *frame, struct packet *pkt, struct rest *rest);
 
 /*
  * Steps over one extension header; returns an enum weir_reason. Global, so that the verifier
