@@ -18,6 +18,7 @@
 #define WEIR_TESTS_FRAME_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -226,6 +227,56 @@ static inline void build_frame(struct frame_bytes *frame, const char *words)
 	set_lengths(frame);
 	for (; word; word = strtok_r(NULL, " ", &rest))
 		tell_lie(frame, word, strtoul(strchr(word, '=') + 1, NULL, 10));
+}
+
+static inline uint32_t be32_at(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3];
+}
+
+static inline uint32_t be16_at(const uint8_t *at)
+{
+	return at[0] << 8 | at[1];
+}
+
+static inline void put32(uint8_t *at, uint32_t value)
+{
+	put16(at, value >> 16);
+	put16(at + 2, value);
+}
+
+static inline uint32_t sum_of(const uint8_t *at, uint32_t len, uint32_t sum)
+{
+	for (uint32_t i = 0; i < len; i++)
+		sum += i % 2 ? at[i] : at[i] << 8;
+	return sum;
+}
+
+static inline uint16_t folded(uint32_t sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* Of TCP with its pseudo-header; 0xffff: right. @len: from there to the packet's end. */
+static inline uint16_t tcp_sum(const uint8_t *ip, const uint8_t *tcp, uint32_t len, bool v6)
+{
+	uint32_t sum = v6 ? sum_of(ip + 8, 32, 0) : sum_of(ip + 12, 8, 0);
+
+	return folded(sum_of(tcp, len, sum + IPPROTO_TCP + len));
+}
+
+static inline void set_sums(struct frame_bytes *frame)
+{
+	uint8_t *ip = frame->at + frame->ip, *tcp = frame->at + frame->l4;
+
+	put16(tcp + 16, 0);
+	put16(tcp + 16, ~tcp_sum(ip, tcp, frame->end - frame->l4, frame->v6));
+	if (frame->v6)
+		return;
+	put16(ip + 10, 0);
+	put16(ip + 10, ~folded(sum_of(ip, frame->l4 - frame->ip, 0)));
 }
 
 /* Source 192.0.2.N and 2001:db8:0:N::1. */

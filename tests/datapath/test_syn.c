@@ -4,18 +4,13 @@
  * byte, and who gets one. In a network namespace of its own, where this process
  * listens.
  */
-#include <arpa/inet.h>
 #include <linux/bpf.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <pthread.h>
-#include <sched.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include "bpf/weir.skel.h"
 #include "tests/datapath/core_time.h"
 #include "tests/datapath/frame.h"
+#include "tests/datapath/namespace.h"
 #include "tests/datapath/program.h"
 #include "user/host/clock.h"
 #include "user/state/known.h"
@@ -94,56 +89,6 @@ static const struct question questions[] = {
 };
 
 /* ---- frames ---- */
-
-static uint32_t be32_at(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3];
-}
-
-static uint32_t be16_at(const uint8_t *at)
-{
-	return at[0] << 8 | at[1];
-}
-
-static void put32(uint8_t *at, uint32_t value)
-{
-	put16(at, value >> 16);
-	put16(at + 2, value);
-}
-
-static uint32_t sum_of(const uint8_t *at, uint32_t len, uint32_t sum)
-{
-	for (uint32_t i = 0; i < len; i++)
-		sum += i % 2 ? at[i] : at[i] << 8;
-	return sum;
-}
-
-static uint16_t folded(uint32_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
-
-/* Of TCP with its pseudo-header; 0xffff: right. @len: from there to the packet's end. */
-static uint16_t tcp_sum(const uint8_t *ip, const uint8_t *tcp, uint32_t len, bool v6)
-{
-	uint32_t sum = v6 ? sum_of(ip + 8, 32, 0) : sum_of(ip + 12, 8, 0);
-
-	return folded(sum_of(tcp, len, sum + IPPROTO_TCP + len));
-}
-
-static void set_sums(struct frame_bytes *frame)
-{
-	uint8_t *ip = frame->at + frame->ip, *tcp = frame->at + frame->l4;
-
-	put16(tcp + 16, 0);
-	put16(tcp + 16, ~tcp_sum(ip, tcp, frame->end - frame->l4, frame->v6));
-	if (frame->v6)
-		return;
-	put16(ip + 10, 0);
-	put16(ip + 10, ~folded(sum_of(ip, frame->l4 - frame->ip, 0)));
-}
 
 /* @source: the last byte of IPv4's, or one in the /64 of IPv6's. */
 static void ask(struct frame_bytes *frame, const struct question *question, uint8_t source)
@@ -231,30 +176,6 @@ static void forget(void)
 		die(err, -EIO);
 	known_flush(&known);
 	known_close(&known);
-}
-
-static void listen_at(uint16_t port)
-{
-	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	int fd = socket(AF_INET6, SOCK_STREAM, 0);
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 16))
-		die("listen", 0);
-}
-
-static void enter_namespace(void)
-{
-	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int fd;
-
-	if (unshare(CLONE_NEWNET))
-		die("unshare", 0);
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo))
-		die("lo", 0);
-	close(fd);
-	listen_at(PORT);
-	listen_at(8000);
 }
 
 /* The heart beats at the first SYN to a service. */
@@ -815,6 +736,8 @@ int main(void)
 	int rc;
 
 	enter_namespace();
+	listen_at(PORT);
+	listen_at(8000);
 	skel = weir_bpf__open();
 	if (!skel)
 		die("cannot open the program", 0);
