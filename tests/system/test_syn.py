@@ -203,6 +203,26 @@ def test_shortage(lab):
           f"{stats['syn-cookie']}, for which there was no time {stats['first-syn']}")
 
 
+def test_check(lab):
+    """`weir check` of a protected service says what depends on more than a tool can know."""
+    serve(lab, NEAR4)
+    protect(lab, "always", "set-sysctl")
+    lab.attach()
+    syn = lab.read("check", FAR4, "syn", "dport", PORT, "to", NEAR4)
+    check(syn["reason"] in ("newcomer", "syn-cookie") and "or" not in syn and
+          f"syn protect dport {PORT}" in syn["rule"], "a SYN", syn)
+    segment = lab.read("check", FAR4, "dport", PORT, "to", NEAR4)
+    others = {other["reason"]: other["if"] for other in segment.get("or", ())}
+    check(segment["reason"] == "no-limit" and
+          others == {"cookie-ack": "it belongs to no connection, and it acknowledges a cookie"},
+          "a segment", segment)
+    text = lab.weir("check", FAR4, "dport", PORT, "to", NEAR4).out
+    check("no-limit" in text and "or, if it belongs to no connection" in text, "in words",
+          text.splitlines()[-1])
+    closed = lab.read("check", FAR4, "syn", "dport", PORT + 1, "to", NEAR4)
+    check(closed["reason"] == "no-limit" and "or" not in closed, "another port", closed)
+
+
 def test_save(lab):
     """Rules are saved and restored, and an allowed source gets no cookie."""
     serve(lab, NEAR4)

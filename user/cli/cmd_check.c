@@ -1,37 +1,46 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* weir check: the data path's decision for one packet, made here from the same maps. */
+/* weir check: what the data path would decide for a packet now, and by which rule. */
 #include <errno.h>
 #include <jansson.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
-#include "bpf/pure/bucket.h"
+#include "bpf/pure/class.h"
 #include "user/cli/output.h"
 #include "user/host/clock.h"
+#include "user/host/tcp.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
 #include "user/model/policy.h"
+#include "user/model/probe.h"
 #include "user/model/reasons.h"
 #include "user/model/table.h"
-#include "user/state/block_set.h"
-#include "user/state/budgets.h"
+#include "user/state/device.h"
 #include "user/state/known.h"
 #include "user/state/lists.h"
 #include "user/state/side_settings.h"
 #include "user/state/tables.h"
+#include "user/state/verdict.h"
 
 struct question {
 	struct prefix address, to;	/* to: where the packet goes, if that was said */
 	struct packet_kind kind;
-	bool given, proto;	/* the address, the protocol */
+	bool given, proto, destination;	/* the address, the protocol, to */
 	bool known;		/* the source is a known one */
 };
 
-struct answer {
-	enum weir_reason reason;
-	char rule[256];		/* what decides, as a person would say it */
+/* What the rules are that a reason comes from. */
+struct context {
+	const struct maps *maps;
+	const struct settings *settings;
+	const struct question *q;
+	uint32_t limit, budget;		/* indices; 0: none */
+	const struct weir_syn_rule *cookies;	/* in force for this service; NULL: none */
 };
+
+#define RULE_LEN	256	/* what decides, in words */
 
 static int set_address(void *into, const char *value, char *err)
 {
@@ -45,6 +54,7 @@ static int set_to(void *into, const char *value, char *err)
 {
 	struct question *q = into;
 
+	q->destination = true;
 	return parse_address(value, &q->to, err);
 }
 
@@ -107,164 +117,298 @@ static int parse_question(struct words words, struct question *q, char *err)
 		return fail(err, EINVAL, "fragment: a later fragment carries no port");
 	if (q->kind.dport && q->kind.proto != IPPROTO_TCP && q->kind.proto != IPPROTO_UDP)
 		return fail(err, EINVAL, "dport: only tcp and udp have ports here");
+	if (!q->destination && prefix_is_v4(&q->address))
+		q->to = prefix_v4(0, 32);	/* of no rule but those for all of IPv4 */
+	if (prefix_is_v4(&q->address) != prefix_is_v4(&q->to))
+		return fail(err, EINVAL, "to: both addresses must be IPv4, or both IPv6");
 	return 0;
 }
 
-static bool check_block_entries(const struct entries *block, const struct question *q,
-				struct answer *answer)
+/* ---- asking ---- */
+
+/* Whether a device that weir is on is in this network namespace: then its sockets are ours. */
+static bool sockets_are_here(const struct maps *maps)
 {
+	struct weir_device device;
+
+	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
+		if (device_read(maps, slot, &device) && device.netns == own_netns())
+			return true;
+	return false;
+}
+
+/* A socket bound to an address is found only where that was said. */
+static bool is_any_socket(const struct maps *maps, const struct question *q)
+{
+	static const uint8_t any[16];
+
+	if (q->kind.proto != IPPROTO_TCP || !sockets_are_here(maps))
+		return true;
+	return !q->destination &&
+	       tcp_state(!prefix_is_v4(&q->address), any, 0, any, htons(q->kind.dport)) !=
+		       TCP_LISTEN;
+}
+
+static int ask(const struct maps *maps, const struct question *q, struct verdict *verdict,
+	       char *err)
+{
+	struct verdict_question question = {
+		.cpu = -1,
+		.any_connection = q->kind.what != WEIR_SYN,
+		.any_socket = is_any_socket(maps, q),
+		.any_cookie = true,
+		.any_sequence = true,
+	};
+	uint8_t frame[PROBE_ROOM];
+	struct copies copies;
+	int rc;
+
+	question.frame = frame;
+	question.size = probe_frame(frame, &q->address, &q->to, &q->kind);
+	copies_open(&copies, maps);
+	rc = verdict_of(&copies, &question, verdict, err);
+	copies_close(&copies);
+	return rc;
+}
+
+/* ---- the rule, in words ---- */
+
+/* Of the entries that hold the source the one that does so for longest. */
+static void describe_block(const struct context *context, char rule[RULE_LEN])
+{
+	const struct entries *block = &context->settings->block;
 	const struct entry *last = NULL;
-	char text[PREFIX_STRLEN];
+	char text[PREFIX_STRLEN], left[64] = "";
 	uint64_t now = now_ns();
 
 	for (size_t i = 0; i < block->count; i++) {
 		const struct entry *entry = &block->at[i];
 
-		if (!prefix_covers(&entry->prefix, &q->address) ||
+		if (!prefix_covers(&entry->prefix, &context->q->address) ||
 		    (entry->value.until_ns && entry->value.until_ns <= now) ||
-		    (entry->value.spare_known && q->known))
+		    (entry->value.until_ns && entry->value.spare_known && context->q->known))
 			continue;
 		if (!last || !entry->value.until_ns ||
 		    (last->value.until_ns && entry->value.until_ns > last->value.until_ns))
 			last = entry;
 	}
 	if (!last)
-		return false;
+		return;
 	prefix_format(&last->prefix, text);
-	answer->reason = last->value.until_ns ? WEIR_DROP_BAN : WEIR_DROP_BLOCK;
 	if (last->value.until_ns)
-		snprintf(answer->rule, sizeof(answer->rule), "block %s, for %llu s more%s%s", text,
-			 (unsigned long long)((last->value.until_ns - now) / 1000000000ULL),
-			 *last->value.comment ? ": " : "", last->value.comment);
-	else
-		snprintf(answer->rule, sizeof(answer->rule), "block %s%s%s", text,
-			 *last->value.comment ? ": " : "", last->value.comment);
-	return true;
+		snprintf(left, sizeof(left), ", for %llu s more",
+			 (unsigned long long)((last->value.until_ns - now) / 1000000000ULL));
+	snprintf(rule, RULE_LEN, "block %s%s%s%s", text, left, *last->value.comment ? ": " : "",
+		 last->value.comment);
 }
 
-/* As check_limits() of the data path would judge a packet of no size, charging nothing. */
-static enum weir_reason judge(const struct maps *maps, const struct weir_limit *limit,
-			      const struct question *q)
+static void describe_allow(const struct context *context, char rule[RULE_LEN])
 {
-	struct weir_bucket_key key = { .hi = q->address.hi, .lo = q->address.lo,
-				       .serial = limit->serial };
-	struct weir_gate_line line = { 0 };
-	struct weir_bucket bucket = { 0 };
-	struct gate_place place;
-	uint64_t now = now_ns() << WEIR_TICK_SHIFT, bound, debt, least;
+	const struct entries *allow = &context->settings->allow;
+	const struct entry *entry = entries_cover(allow, &context->q->address, 0);
+	char text[PREFIX_STRLEN] = "?";
 
-	if (prefix_is_v4(&q->address))
-		key.lo &= ~(0xffffffffULL >> (limit->v4_bits & 31)) | (limit->v4_bits > 31 ? ~0ULL : 0);
-	else
-		weir_mask(&key.hi, &key.lo, limit->v6_bits);
-	place = gate_place(&key, maps->meta.seed);
-	maps_read_gate(maps, place.line, &line);
-	bound = line.tat[place.a] < line.tat[place.b] ? line.tat[place.a] : line.tat[place.b];
-	if (bound < limit->floor)
-		bound = limit->floor;
-	bound = bound > now ? bound - now : 0;
-	if (bound + limit->cost <= limit->half)
-		return WEIR_PASS_LIMIT;
-
-	least = gate_least(bound, limit->half, limit->floor, now);
-	if (maps_read_bucket(maps, &key, &bucket))
-		bucket = (struct weir_bucket){ .cost = limit->cost, .byte_cost = limit->byte_cost };
-	debt = bucket.tat > now ? debt_rescale(bucket.tat - now, bucket.cost, limit->cost) : 0;
-	if (limit->cost && (debt > least ? debt : least) + limit->cost > limit->burst)
-		return WEIR_DROP_RATE;
-	debt = bucket.byte_tat > now ?
-		       debt_rescale(bucket.byte_tat - now, bucket.byte_cost, limit->byte_cost) : 0;
-	if (limit->byte_cost && (debt > least ? debt : least) > limit->byte_burst)
-		return WEIR_DROP_RATE;
-	return WEIR_PASS_LIMIT;
-}
-
-static void check_limit(const struct maps *maps, const struct weir_policy *policy,
-			const struct question *q, struct answer *answer)
-{
-	uint32_t index = policy_lookup(policy, &q->address, &q->kind);
-
-	if (!index) {
-		answer->reason = WEIR_CONTINUE;
-		snprintf(answer->rule, sizeof(answer->rule), "no limit is set for it");
-		return;
-	}
-	answer->reason = judge(maps, &policy->limit[index], q);
-	snprintf(answer->rule, sizeof(answer->rule), "limit ");
-	format_limit(&policy->spec[index], &policy->limit[index], answer->rule + 6,
-		     sizeof(answer->rule) - 6);
-}
-
-/* As check_syn() of the data path. True: it is decided. */
-static bool check_cookies(const struct weir_policy *policy, const struct question *q, bool pressed,
-			  struct answer *answer)
-{
-	const struct weir_syn_rule *rule = &policy->syn_rule[policy->syn_rule_of[q->kind.dport]];
-	char words[128];
-
-	if (!rule->used || q->kind.what != WEIR_SYN || (!rule->always && (!pressed || q->known)) ||
-	    (q->to.hi & rule->mask_hi) != rule->hi || (q->to.lo & rule->mask_lo) != rule->lo)
-		return false;
-	format_syn(rule, words, sizeof(words));
-	answer->reason = WEIR_TX_COOKIE;
-	snprintf(answer->rule, sizeof(answer->rule), "syn protect %s", words);
-	return true;
-}
-
-/*
- * As spend_budget() of the data path. Of a newcomer under pressure it cannot be
- * said what luck and its network's share will do: here it passes while there is room.
- */
-static void check_budget(const struct maps *maps, const struct weir_policy *policy,
-			 const struct question *q, struct answer *answer)
-{
-	uint32_t index = budget_lookup(policy, &q->to, &q->kind);
-	const char *name = policy->budget_spec[index].name;
-	struct weir_budget_state state = { 0 };
-	struct weir_spending spending;
-	bool pressed;
-	double used;
-
-	if (index && maps_read_budget(maps, index, &state, &spending))
-		return;
-	pressed = index && budget_is_pressed(&state);
-	if (check_cookies(policy, q, pressed, answer) || !pressed)
-		return;
-	used = budget_used(&policy->budget[index], &state);
-	if (q->known) {
-		answer->reason = used < 1 ? WEIR_PASS_KNOWN : WEIR_DROP_BUDGET;
-		snprintf(answer->rule, sizeof(answer->rule), "budget %s is used up; the source is "
-			 "known and goes first", name);
-	} else {
-		answer->reason = used < 0.5 ? WEIR_PASS_NEWCOMER : WEIR_DROP_SHED;
-		snprintf(answer->rule, sizeof(answer->rule), "budget %s is used up; the source is "
-			 "not known, and its network has a share of what is left", name);
-	}
-}
-
-static void decide(const struct maps *maps, const struct settings *settings,
-		   const struct question *q, struct answer *answer)
-{
-	char text[PREFIX_STRLEN], list[WEIR_NAME_LEN];
-	const struct entry *entry = entries_cover(&settings->allow, &q->address, 0);
-
-	if (entry) {
+	if (entry)
 		prefix_format(&entry->prefix, text);
-		answer->reason = WEIR_PASS_ALLOW;
-		snprintf(answer->rule, sizeof(answer->rule), "allow %s", text);
-		return;
+	snprintf(rule, RULE_LEN, "allow %s", text);
+}
+
+static void describe_list(const struct context *context, char rule[RULE_LEN])
+{
+	char list[WEIR_NAME_LEN];
+
+	snprintf(rule, RULE_LEN, "list %s",
+		 list_that_covers(&context->q->address, list) ? list : "?");
+}
+
+static void describe_limit(const struct context *context, char rule[RULE_LEN])
+{
+	const struct weir_policy *policy = context->settings->policy;
+	char words[RULE_LEN - sizeof("limit ")];
+
+	format_limit(&policy->spec[context->limit], &policy->limit[context->limit], words,
+		     sizeof(words));
+	snprintf(rule, RULE_LEN, "limit %s", words);
+}
+
+static void describe_budget(const struct context *context, char rule[RULE_LEN])
+{
+	snprintf(rule, RULE_LEN, "budget %s is used up; the source is %s",
+		 context->settings->policy->budget_spec[context->budget].name,
+		 context->q->known ? "known and goes first" :
+				     "not known, and its network has a share of what is left");
+}
+
+static void describe_cookies(const struct context *context, const char *effect, char rule[RULE_LEN])
+{
+	char words[128] = "?";
+
+	if (context->cookies)
+		format_syn(context->cookies, words, sizeof(words));
+	snprintf(rule, RULE_LEN, "syn protect %s%s", words, effect);
+}
+
+static void describe(const struct context *context, enum weir_reason reason, char rule[RULE_LEN])
+{
+	*rule = '\0';
+	switch (reason) {
+	case WEIR_CONTINUE:
+		snprintf(rule, RULE_LEN, "no limit is set for it");
+		break;
+	case WEIR_PASS_ALLOW:
+		describe_allow(context, rule);
+		break;
+	case WEIR_DROP_BLOCK:
+	case WEIR_DROP_BAN:
+		describe_block(context, rule);
+		break;
+	case WEIR_DROP_LIST:
+		describe_list(context, rule);
+		break;
+	case WEIR_PASS_LIMIT:
+	case WEIR_DROP_RATE:
+	case WEIR_DROP_CONTENDED:
+	case WEIR_DROP_TABLE_FULL:
+		describe_limit(context, rule);
+		break;
+	case WEIR_PASS_NEWCOMER:
+		if (!context->cookies || context->q->kind.what != WEIR_SYN)
+			describe_budget(context, rule);
+		else
+			describe_cookies(context, ": one SYN a second goes to the listener", rule);
+		break;
+	case WEIR_PASS_KNOWN:
+	case WEIR_DROP_SHED:
+	case WEIR_DROP_SHARE:
+	case WEIR_DROP_BUDGET:
+		describe_budget(context, rule);
+		break;
+	case WEIR_DROP_COOKIES:
+		describe_cookies(context, ": the source had all its answers", rule);
+		break;
+	case WEIR_DROP_FIRST_SYN:
+		describe_cookies(context, ": the cores are short of time", rule);
+		break;
+	case WEIR_DROP_STRAY_ACK:
+		describe_cookies(context, ": it belongs to no connection", rule);
+		break;
+	case WEIR_TX_COOKIE:
+	case WEIR_PASS_COOKIE:
+	case WEIR_DROP_NO_ANSWER:
+		describe_cookies(context, "", rule);
+		break;
+	default:
+		snprintf(rule, RULE_LEN, "the packet itself");
 	}
-	if (check_block_entries(&settings->block, q, answer))
+}
+
+/* A rule that answers only under pressure is none without it. */
+static void find_cookies(struct context *context)
+{
+	const struct weir_policy *policy = context->settings->policy;
+	const struct question *q = context->q;
+	struct packet_kind syn = { IPPROTO_TCP, WEIR_SYN, q->kind.dport };
+	uint32_t budget = budget_lookup(policy, &q->to, &syn);
+	struct weir_budget_state state;
+	struct weir_spending spending;
+
+	if (q->kind.proto != IPPROTO_TCP)
 		return;
-	if (block_set_has(maps, &q->address) > 0) {
-		answer->reason = WEIR_DROP_LIST;
-		snprintf(answer->rule, sizeof(answer->rule), "list %s",
-			 list_that_covers(&q->address, list) ? list : "?");
+	context->cookies = syn_rule(policy, q->to.hi, q->to.lo, q->kind.dport);
+	if (!context->cookies || context->cookies->always)
 		return;
+	if (!budget || maps_read_budget(context->maps, budget, &state, &spending) ||
+	    !is_pressed_for_syn(&state, now_ns()))
+		context->cookies = NULL;
+}
+
+static void find_rules(struct context *context)
+{
+	const struct weir_policy *policy = context->settings->policy;
+	const struct question *q = context->q;
+
+	context->limit = policy_lookup(policy, &q->address, &q->kind);
+	context->budget = budget_lookup(policy, &q->to, &q->kind);
+	find_cookies(context);
+}
+
+/* ---- the answer ---- */
+
+/* On what it depends that the reason is another one. */
+static void describe_condition(const struct question *q, uint8_t depends, char *text, size_t size)
+{
+	const struct { uint8_t bit; const char *words; } conditions[] = {
+		{ VERDICT_SOCKET, q->kind.what == WEIR_SYN ? "nothing listens there" :
+							     "it belongs to no connection" },
+		{ VERDICT_COOKIE, "it acknowledges a cookie" },
+		{ VERDICT_AGAIN, "it was dropped seconds ago and is sent again" },
+		{ VERDICT_CPU, "another CPU takes it" },
+	};
+	size_t len = 0;
+
+	*text = '\0';
+	for (size_t i = 0; i < sizeof(conditions) / sizeof(*conditions); i++)
+		if (depends & conditions[i].bit && len < size)
+			len += snprintf(text + len, size - len, "%s%s", len ? ", and " : "",
+					conditions[i].words);
+}
+
+static json_t *others_json(const struct context *context, const struct verdict *verdict)
+{
+	char rule[RULE_LEN], condition[128];
+	json_t *others = json_array();
+
+	for (int reason = 0; reason < WEIR_REASON_MAX; reason++) {
+		if (reason == (int)verdict->reason || !(verdict->possible >> reason & 1))
+			continue;
+		describe(context, reason, rule);
+		describe_condition(context->q, verdict->depends[reason], condition,
+				   sizeof(condition));
+		json_array_append_new(others, json_pack("{s:s, s:s, s:s, s:s}", "if", condition,
+							"action", reason_action(reason), "reason",
+							reason_name(reason), "rule", rule));
 	}
-	check_limit(maps, settings->policy, q, answer);
-	if (!strcmp(reason_action(answer->reason), "pass"))
-		check_budget(maps, settings->policy, q, answer);
+	return others;
+}
+
+static void print_others(json_t *others)
+{
+	const char *condition, *action, *reason, *rule;
+	char text[512];
+	json_t *each;
+	size_t i;
+
+	json_array_foreach(others, i, each) {
+		if (json_unpack(each, "{s:s, s:s, s:s, s:s}", "if", &condition, "action", &action,
+				"reason", &reason, "rule", &rule))
+			continue;
+		snprintf(text, sizeof(text), "or, if %s: %s, %s (%s)", condition, action, reason,
+			 rule);
+		print_wrapped(stdout, text, 0, 0);
+	}
+}
+
+static enum outcome answer(const struct call *call, const struct context *context,
+			   const struct verdict *verdict)
+{
+	char address[PREFIX_STRLEN], rule[RULE_LEN], text[512];
+	json_t *others = others_json(context, verdict), *root;
+
+	describe(context, verdict->reason, rule);
+	prefix_format_short(&context->q->address, address);
+	snprintf(text, sizeof(text), "%s: %s, %s (%s)", address, reason_action(verdict->reason),
+		 reason_name(verdict->reason), rule);
+	if (!call->json) {
+		print_wrapped(stdout, text, 0, 0);
+		print_others(others);
+	}
+	root = json_pack("{s:s, s:s, s:s, s:s}", "address", address,
+			 "action", reason_action(verdict->reason),
+			 "reason", reason_name(verdict->reason), "rule", rule);
+	if (json_array_size(others))
+		json_object_set(root, "or", others);
+	json_decref(others);
+	return print_json(call, root);
 }
 
 static int ask_known(const struct maps *maps, struct question *q, char *err)
@@ -281,29 +425,27 @@ static int ask_known(const struct maps *maps, struct question *q, char *err)
 
 enum outcome cmd_check(const struct call *call)
 {
-	char address[PREFIX_STRLEN], err[ERR_LEN], text[512];
-	struct answer answer = { 0 };
 	struct settings settings;
 	struct question question;
+	struct verdict verdict;
+	enum outcome outcome;
+	char err[ERR_LEN];
 	struct maps maps;
 
 	if (parse_question(call->words, &question, err))
 		return usage(call, "%s", err);
 	if (maps_open(&maps, MAPS_READ, err))
 		return failed(call, "%s", err);
-	if (ask_known(&maps, &question, err) || maps_read_settings(&maps, &settings, err)) {
-		maps_close(&maps);
-		return failed(call, "%s", err);
+	if (ask_known(&maps, &question, err) || ask(&maps, &question, &verdict, err) ||
+	    maps_read_settings(&maps, &settings, err)) {
+		outcome = failed(call, "%s", err);
+	} else {
+		struct context context = { .maps = &maps, .settings = &settings, .q = &question };
+
+		find_rules(&context);
+		outcome = answer(call, &context, &verdict);
+		settings_free(&settings);
 	}
-	decide(&maps, &settings, &question, &answer);
-	settings_free(&settings);
 	maps_close(&maps);
-	prefix_format_short(&question.address, address);
-	snprintf(text, sizeof(text), "%s: %s, %s (%s)", address, reason_action(answer.reason),
-		 reason_name(answer.reason), answer.rule);
-	if (!call->json)
-		print_wrapped(stdout, text, 0, 0);
-	return print_json(call, json_pack("{s:s, s:s, s:s, s:s}", "address", address, "action",
-					  reason_action(answer.reason), "reason",
-					  reason_name(answer.reason), "rule", answer.rule));
+	return outcome;
 }
