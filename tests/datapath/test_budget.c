@@ -100,15 +100,19 @@ static void transmit(struct actor *actor, bool counts)
 
 static void forget(void)
 {
+	struct weir_common calm = { 0 };
 	struct known known;
 	char err[ERR_LEN];
+	__u32 zero = 0;
 
 	if (known_open(&program.maps, &known, err))
 		die(err, -EIO);
 	known_flush(&known);
 	known_close(&known);
-	for (uint32_t slot = 0; slot < WEIR_BUDGETS; slot++)
+	for (uint32_t slot = 1; slot < WEIR_BUDGETS; slot++)
 		maps_clear_budget(&program.maps, slot);
+	if (bpf_map_update_elem(program.maps.fd[MAP_common], &zero, &calm, BPF_ANY))
+		die("common", 0);
 }
 
 static void introduce(const struct actor *actor)
