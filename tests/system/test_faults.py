@@ -12,6 +12,7 @@ import time
 import owned
 from stage import (BPFFS, LONG, NEAR4, PINS, UDP_PORT, WEIR, Receiver, arrived, check, demand,
                    mount_bpffs, pins, run, run_tests, skip, wait_for)
+from strace import fail_each, strace_works
 
 CYCLES = int(os.environ.get("WEIR_CYCLES", "0"))      # 0: as CYCLE_SECONDS allow, up to 1000
 CYCLE_SECONDS, WARM_UP = 60 if LONG else 8, 10
@@ -50,44 +51,6 @@ def test_interface_comes_back(lab):
 
 # ---- no memory ----
 
-def trace(lab, words, *options):
-    """Runs weir under strace. Returns it, and its bpf() calls."""
-    with tempfile.NamedTemporaryFile("r") as log:
-        done = lab.near.run("strace", "-qq", "-o", log.name, "-e", "trace=bpf", *options, WEIR,
-                            *words, expect=None, env={"ASAN_OPTIONS": "detect_leaks=0"})
-        return done, log.read().splitlines()
-
-
-def strace_works(lab, what):
-    done = lab.near.run("strace", "-qq", "-o", "/dev/null", "true", expect=None)
-    if done.status:
-        skip(what, f"strace may not trace here: {done.err.strip()}")
-    return done.status == 0
-
-
-def fail_each_call(lab, words, before, after, step=STEP):
-    """Each call that needs memory, or one of @step, fails in turn with ENOMEM.
-
-    @before: makes the state to start from; @after(done): what is wrong with the state now.
-    Returns what went wrong, how often the command failed, and how often it succeeded all the same.
-    """
-    before()
-    done, calls = trace(lab, words)
-    demand(done.status == 0, str(done))
-    wrong, failed, coped = [], 0, 0
-    for number in [n for n, call in enumerate(calls, 1) if MAKES.match(call)][::step]:
-        before()
-        done, calls = trace(lab, words, "-e", f"inject=bpf:error=ENOMEM:when={number}")
-        demand(any("INJECTED" in call for call in calls), f"call {number} does not come")
-        if done.status not in (0, 1) or (done.status == 1 and not done.err.startswith("weir: ")):
-            wrong.append(f"call {number}: {done}")
-        why = after(done)
-        if why:
-            wrong.append(f"call {number}: {why} after {done}")
-        failed, coped = failed + (done.status != 0), coped + (done.status == 0)
-    return wrong, failed, coped
-
-
 def test_first_attach_without_memory(lab):
     """After a failure everything is attached, or nothing is."""
     what = "attach with any call failing"
@@ -105,8 +68,8 @@ def test_first_attach_without_memory(lab):
         return f"{pins() or ''} program {lab.prog_id()} stay" if PINS.exists() or lab.prog_id() else None
 
     with owned.group(what) as group:
-        wrong, failed, coped = fail_each_call(lab, ("attach", "dev", "near0"), before, after,
-                                              3 * STEP)
+        wrong, failed, coped = fail_each(lab, ("attach", "dev", "near0"), MAKES, before, after,
+                                         3 * STEP)
         check(not wrong and failed > 3, f"{what}: all or nothing, and a message",
               "; ".join(wrong[:3]) or f"{failed} failed, {coped} did without")
         before()
@@ -141,7 +104,7 @@ def test_changes_without_memory(lab):
                         "done, and said to have failed" if done.status else "not done"
                 return None if lab.prog_id() else "no program"
 
-            wrong, failed, coped = fail_each_call(lab, words, before, after)
+            wrong, failed, coped = fail_each(lab, words, MAKES, before, after, STEP)
             check(not wrong and failed, f"{words[0]} {words[1]} with any call failing: "
                   "all or nothing", "; ".join(wrong[:3]) or f"{failed} failed, {coped} did without")
 
@@ -161,7 +124,8 @@ def test_swap_without_memory(lab):
     def after(_):
         return None if lab.prog_id() else "no program"
 
-    wrong, failed, coped = fail_each_call(lab, ("attach", "dev", "near0"), lambda: None, after)
+    wrong, failed, coped = fail_each(lab, ("attach", "dev", "near0"), MAKES, lambda: None, after,
+                                     STEP)
     check(not wrong and failed, "a swap with any call failing: a program is always there",
           "; ".join(wrong[:3]) or f"{failed} failed, {coped} did without")
     passed = arrived(lab)

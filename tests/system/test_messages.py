@@ -7,56 +7,19 @@ import pathlib
 import re
 import tempfile
 
-from stage import PINS, WEIR, check, demand, run_tests, skip
+from stage import PINS, check, run_tests
+from strace import fail_each, strace_works
 
 CREATES = re.compile(r"bpf\(BPF_MAP_CREATE\b")
 OPENS = re.compile(r"bpf\((BPF_OBJ_GET|BPF_MAP_GET_FD_BY_ID)\b")
 LOOKS = re.compile(r"bpf\((BPF_PROG_GET_FD_BY_ID|BPF_OBJ_GET_INFO_BY_FD)\b")
-SAYS_WHY = re.compile(r"weir: \S")
 
 
-def trace(lab, words, calls, *options):
-    """Runs weir under strace. Returns it, and its calls of these names."""
-    with tempfile.NamedTemporaryFile("r") as log:
-        done = lab.near.run("strace", "-qq", "-o", log.name, "-e", f"trace={calls}", *options, WEIR,
-                            *words, expect=None, env={"ASAN_OPTIONS": "detect_leaks=0"})
-        return done, log.read().splitlines()
-
-
-def strace_works(lab, what):
-    done = lab.near.run("strace", "-qq", "-o", "/dev/null", "true", expect=None)
-    if done.status:
-        skip(what, f"strace may not trace here: {done.err.strip()}")
-    return done.status == 0
-
-
-def is_clear(done):
-    """Done, or failed with a message that says something."""
-    return done.status == 0 or (done.status == 1 and SAYS_WHY.match(done.err))
-
-
-def report(what, wrong, failed, tries):
-    check(not wrong and failed, what, "; ".join(wrong[:3]) or f"{failed} of {tries} failed")
-
-
-def fail_each(lab, what, words, kind, before, after):
-    """Each bpf() call of this kind in turn says that there is no memory.
-
-    @before: makes the state to start from; @after(done): what is wrong now, or None.
-    """
-    before()
-    done, calls = trace(lab, words, "bpf")
-    demand(done.status == 0, str(done))
-    wrong, failed = [], 0
-    numbers = [number for number, call in enumerate(calls, 1) if kind.match(call)]
-    for number in numbers:
-        before()
-        done, _ = trace(lab, words, "bpf", "-e", f"inject=bpf:error=ENOMEM:when={number}")
-        failed += done.status != 0
-        why = after(done) if is_clear(done) else "no message"
-        if why:
-            wrong.append(f"call {number}: {why} after {done}")
-    report(what, wrong, failed, len(numbers))
+def check_each(lab, what, words, kind, before, after):
+    """Checks a command with each bpf() call of this kind failing in turn."""
+    wrong, failed, coped = fail_each(lab, words, kind, before, after)
+    check(not wrong and failed, what,
+          "; ".join(wrong[:3]) or f"{failed} of {failed + coped} failed")
 
 
 def test_message_names_the_map(lab):
@@ -73,10 +36,10 @@ def test_message_names_the_map(lab):
         named = done.status == 0 or "cannot create" in done.err
         return None if named else "the message names no map"
 
-    fail_each(lab, what, ("limit", "set", "from", "192.0.2.0/24", "rate", "10pps"), CREATES, before,
-              after)
-    fail_each(lab, what + ", of a limit for all", ("limit", "set", "rate", "10pps"), CREATES,
-              before, after)
+    check_each(lab, what, ("limit", "set", "from", "192.0.2.0/24", "rate", "10pps"), CREATES,
+               before, after)
+    check_each(lab, what + ", of a limit for all", ("limit", "set", "rate", "10pps"), CREATES,
+               before, after)
 
 
 def test_list_that_cannot_be_opened(lab):
@@ -102,7 +65,7 @@ def test_list_that_cannot_be_opened(lab):
             return None if held == wanted else f"other, old, new are held back: {held}"
 
         words = ("list", "load", "turn", "file", f"{folder}/new")
-        fail_each(lab, what, words, OPENS, before, after)
+        check_each(lab, what, words, OPENS, before, after)
 
 
 def test_detach_that_cannot_look(lab):
@@ -119,7 +82,7 @@ def test_detach_that_cannot_look(lab):
         return None if left == (done.status != 0,) * 2 else f"program and pins: {left}"
 
     lab.up()
-    fail_each(lab, what, ("detach", "dev", "near0"), LOOKS, before, after)
+    check_each(lab, what, ("detach", "dev", "near0"), LOOKS, before, after)
     lab.weir("detach", "all", expect=None)
 
 
