@@ -12,6 +12,7 @@
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
+#include "user/model/text.h"
 #include "user/model/units.h"
 #include "user/state/datapath.h"
 #include "user/state/device.h"
@@ -79,7 +80,11 @@ static int parse_attach(struct words words, struct attach_words *w, char *err)
 	rc = take_words(&words, table, w, err);
 	if (rc)
 		return rc;
-	return w->name ? 0 : fail(err, EINVAL, "attach needs dev IF");
+	if (!w->name)
+		return fail(err, EINVAL, "attach needs dev IF");
+	return text_is_plain(w->name) ? 0 :
+		fail(err, EINVAL, "the name of interface %s has control characters, or is not UTF-8; "
+		     "rename it first: ip link set dev OLD name NEW", w->name);
 }
 
 static void report_attached(const struct call *call, const struct maps *maps,

@@ -56,12 +56,11 @@ static void time_text(uint64_t unix_ns, char text[16])
 }
 
 /* Frees @event. */
-static void put_json(struct events *events, json_t *event)
+static void put_event(struct events *events, json_t *event)
 {
 	if (!event)
 		return;
-	json_dumpf(event, stdout, events->call->pretty ? JSON_INDENT(2) : JSON_COMPACT);
-	putchar('\n');
+	put_json(stdout, event, events->call->pretty);
 	json_decref(event);
 }
 
@@ -140,7 +139,7 @@ static void tell_packet(const struct weir_event *event, void *arg)
 		return;
 	describe(event, &text);
 	if (events->call->json)
-		put_json(events, packet_json(events, event, &text));
+		put_event(events, packet_json(events, event, &text));
 	else
 		print_packet(events, event, &text);
 	end_if_enough(events);
@@ -185,7 +184,7 @@ static void tell_judgement(struct events *events, const struct weir_judgement *j
 		return;
 	prefix_format(&prefix, text);
 	if (events->call->json)
-		put_json(events, judgement_event(judgement, text));
+		put_event(events, judgement_event(judgement, text));
 	else
 		print_judgement(judgement, text);
 	end_if_enough(events);
@@ -239,7 +238,7 @@ static void tell_ban(const struct entry *entry, enum ban_change change, void *ar
 		left = seconds_until(entry->value.until_ns, now);
 	prefix_format(&entry->prefix, prefix);
 	if (events->call->json) {
-		put_json(events, json_pack("{s:s, s:I, s:s, s:s, s:I, s:s, s:s}", "event", kind,
+		put_event(events, json_pack("{s:s, s:I, s:s, s:s, s:I, s:s, s:s}", "event", kind,
 					    "time_ns", (json_int_t)unix_ns, "change", words[change],
 					    "prefix", prefix, "ttl_seconds", (json_int_t)left,
 					    "origin", origin, "comment", entry->value.comment));

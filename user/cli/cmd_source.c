@@ -15,6 +15,7 @@
 #include "user/model/guard.h"
 #include "user/model/parse.h"
 #include "user/model/table.h"
+#include "user/model/text.h"
 #include "user/model/units.h"
 #include "user/state/lists.h"
 #include "user/state/session.h"
@@ -36,11 +37,10 @@ static int set_comment(void *into, const char *text, char *err)
 	if (strlen(text) >= sizeof(w->comment))
 		return fail(err, EINVAL, "comment \"%.20s...\": at most %zu bytes", text,
 			    sizeof(w->comment) - 1);
-	for (const char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 127)
-			return fail(err, EINVAL, "comment: control characters are not wanted");
 	if (!is_utf8(text))
 		return fail(err, EINVAL, "comment: this is no UTF-8");
+	if (!text_is_plain(text))
+		return fail(err, EINVAL, "comment: control characters are not allowed");
 	snprintf(w->comment, sizeof(w->comment), "%s", text);
 	return 0;
 }

@@ -11,8 +11,8 @@
 #include "user/state/maps.h"
 #include "user/model/words.h"
 
-/* The exit status. */
-enum outcome { DONE = 0, FAILED = 1, USAGE = 2 };
+/* The exit status. INCOMPLETE: of restore, the settings are in force, but not each list's file. */
+enum outcome { DONE = 0, FAILED = 1, USAGE = 2, INCOMPLETE = 3 };
 
 struct command;
 
@@ -162,6 +162,9 @@ int command_answer(const char *line, json_t **answer, char *err);
 enum outcome usage(const struct call *call, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 enum outcome failed(const struct call *call, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* What went wrong beside, to stderr. */
+void warn(const struct call *call, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* A remark to stderr, unless -q. */
 void remark(const struct call *call, const char *format, ...)

@@ -7,6 +7,7 @@
 #include "user/cli/command.h"
 #include "user/model/error.h"
 #include "user/model/table.h"
+#include "user/model/text.h"
 
 #define HELP_INDENT	8
 #define GRAMMAR_INDENT	10
@@ -150,7 +151,8 @@ void print_help(FILE *to)
 			print_wrapped(to, command->help, fprintf(to, "%*s", HELP_INDENT, ""),
 				      HELP_INDENT);
 	}
-	fprintf(to, "\nExit status: 0 done, 1 failed, 2 wrong usage.\n");
+	fprintf(to, "\nExit status: 0 done, 1 failed, 2 wrong usage; 3: restored, but not each list "
+		"from\nits file.\n");
 }
 
 static const char *resolve_alias(const char *object)
@@ -208,7 +210,9 @@ enum outcome unknown_command(const char *name, const char *err)
 {
 	const char *object = resolve_alias(name);
 
-	fprintf(stderr, "weir: %s\n", err);
+	fputs("weir: ", stderr);
+	text_print(stderr, err);
+	fputc('\n', stderr);
 	if (is_object(object))
 		fprintf(stderr, "usage:\n");
 	for (const struct command *command = commands; command->object; command++)

@@ -1,19 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Messages to the operator, on standard error. */
+/*
+ * Messages to the operator, on standard error. They name files, interfaces and
+ * comments, so each of them is escaped as a whole.
+ */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "user/cli/command.h"
+#include "user/model/text.h"
+
+static void print_line(const char *before, const char *format, va_list args)
+{
+	char *text;
+
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	fputs(before, stderr);
+	text_print(stderr, text ? text : "out of memory");
+	fputc('\n', stderr);
+	free(text);
+}
 
 enum outcome usage(const struct call *call, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	fprintf(stderr, "weir: ");
-	vfprintf(stderr, format, args);
-	fprintf(stderr, "\nusage:\n");
+	print_line("weir: ", format, args);
 	va_end(args);
+	fprintf(stderr, "usage:\n");
 	print_command(stderr, call->command);
 	return USAGE;
 }
@@ -23,15 +39,22 @@ enum outcome failed(const struct call *call, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	if (call->failure) {
+	if (call->failure)
 		vsnprintf(call->failure, ERR_LEN, format, args);
-	} else {
-		fprintf(stderr, "weir: ");
-		vfprintf(stderr, format, args);
-		fprintf(stderr, "\n");
-	}
+	else
+		print_line("weir: ", format, args);
 	va_end(args);
 	return FAILED;
+}
+
+void warn(const struct call *call, const char *format, ...)
+{
+	va_list args;
+
+	(void)call;
+	va_start(args, format);
+	print_line("weir: warning: ", format, args);
+	va_end(args);
 }
 
 void remark(const struct call *call, const char *format, ...)
@@ -41,7 +64,6 @@ void remark(const struct call *call, const char *format, ...)
 	if (call->quiet)
 		return;
 	va_start(args, format);
-	vfprintf(stderr, format, args);
-	fprintf(stderr, "\n");
+	print_line("", format, args);
 	va_end(args);
 }

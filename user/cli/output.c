@@ -1,8 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "user/cli/output.h"
 #include "user/state/judgements.h"
+
+void put_json(FILE *to, const json_t *root, bool pretty)
+{
+	char *text = json_dumps(root, pretty ? JSON_INDENT(2) : JSON_COMPACT);
+
+	/* Such bytes occur in strings only, which jansson has checked to be UTF-8. */
+	for (const char *c = text; c && *c; c++) {
+		bool is_c1 = (unsigned char)c[0] == 0xc2 && (unsigned char)c[1] < 0xa0;
+
+		if (*c == 0x7f || is_c1)
+			fprintf(to, "\\u%04x", is_c1 ? (unsigned char)*++c : *c);
+		else
+			putc(*c, to);
+	}
+	putc('\n', to);
+	free(text);
+}
 
 /* Whether it could be written is checked once, at the end of main(). */
 enum outcome print_json(const struct call *call, json_t *root)
@@ -13,10 +31,8 @@ enum outcome print_json(const struct call *call, json_t *root)
 		*call->answer = root;
 		return DONE;
 	}
-	if (call->json) {
-		json_dumpf(root, stdout, call->pretty ? JSON_INDENT(2) : JSON_COMPACT);
-		putchar('\n');
-	}
+	if (call->json)
+		put_json(stdout, root, call->pretty);
 	json_decref(root);
 	return DONE;
 }

@@ -7,6 +7,11 @@
 
 #include "user/cli/command.h"
 
+/*
+ * Writes @root and a line feed. jansson escapes C0 only; DEL and C1, which terminals obey too, are
+ * escaped here.
+ */
+void put_json(FILE *to, const json_t *root, bool pretty);
 /* Prints @root when JSON is asked for; frees it in any case. */
 enum outcome print_json(const struct call *call, json_t *root);
 

@@ -10,6 +10,7 @@
 #include "user/model/format.h"
 #include "user/model/parse.h"
 #include "user/model/prefix.h"
+#include "user/model/text.h"
 #include "user/model/units.h"
 
 #define FILE_MOST	(1U << 20)	/* bytes of a settings file */
@@ -139,6 +140,8 @@ static int set_string(const char *text, char *value, size_t size, char *err)
 {
 	if (strlen(text) >= size)
 		return fail(err, EINVAL, "longer than %zu bytes", size - 1);
+	if (!text_is_plain(text))
+		return fail(err, EINVAL, "control characters are not allowed");
 	strcpy(value, text);
 	return 0;
 }

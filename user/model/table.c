@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "user/model/table.h"
+#include "user/model/text.h"
 
+#define CELL_LEN	1024
 #define INDENT	4	/* of a cell that does not fit at its own column */
 
 /*
@@ -24,8 +26,10 @@ static int width_of(const char *text)
  * @at: how many columns of the line are printed already. @start: where the cell's column begins.
  * Returns how many columns are printed then.
  */
-static int print_cell(const struct column *column, const char *text, int at, int start)
+static int print_cell(const struct column *column, const char *content, int at, int start)
 {
+	char shown[CELL_LEN];
+	const char *text = text_escape(content, shown, sizeof(shown));
 	int width = width_of(text), from = start;
 
 	if (column->right && width < column->width)
@@ -85,6 +89,16 @@ static size_t token_length(const char *text)
 	return n;
 }
 
+/* Returns how many columns it took. */
+static int print_part(FILE *to, const char *text, size_t length)
+{
+	char part[CELL_LEN], shown[CELL_LEN];
+
+	snprintf(part, sizeof(part), "%.*s", (int)length, text);
+	fputs(text_escape(part, shown, sizeof(shown)), to);
+	return width_of(shown);
+}
+
 void print_wrapped(FILE *to, const char *text, int at, int indent)
 {
 	while (*text) {
@@ -96,7 +110,7 @@ void print_wrapped(FILE *to, const char *text, int at, int indent)
 		} else if (at > indent) {
 			at += fprintf(to, " ");
 		}
-		at += fprintf(to, "%.*s", length, text);
+		at += print_part(to, text, length);
 		text += length;
 		text += strspn(text, " ");
 	}

@@ -14,6 +14,7 @@
 
 #include "bpf/weir.skel.h"
 #include "user/model/error.h"
+#include "user/model/text.h"
 #include "user/state/datapath.h"
 #include "user/state/programs.h"
 
@@ -36,14 +37,27 @@
 
 static bool verbose_logs;
 
+/* The verifier's log has lines; it also has names of foreign programs. */
+static int print_log(const char *format, va_list args)
+{
+	char *text;
+	int length = vasprintf(&text, format, args);
+
+	if (length < 0)
+		return 0;
+	text_print_lines(stderr, text);
+	free(text);
+	return length;
+}
+
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
-	return verbose_logs && level != LIBBPF_DEBUG ? vfprintf(stderr, format, args) : 0;
+	return verbose_logs && level != LIBBPF_DEBUG ? print_log(format, args) : 0;
 }
 
 static int print_libxdp(enum libxdp_print_level level, const char *format, va_list args)
 {
-	return verbose_logs && level != LIBXDP_DEBUG ? vfprintf(stderr, format, args) : 0;
+	return verbose_logs && level != LIBXDP_DEBUG ? print_log(format, args) : 0;
 }
 
 void datapath_verbose(bool verbose)

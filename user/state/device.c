@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "user/model/text.h"
 #include "user/state/datapath.h"
 #include "user/state/device.h"
 #include "user/state/programs.h"
@@ -35,6 +36,7 @@ bool device_read(const struct maps *maps, uint32_t slot, struct weir_device *dev
 		return false;
 	if (device->netns == own_netns() && if_indextoname(device->ifindex, name))
 		memcpy(device->name, name, sizeof(device->name));
+	text_make_plain(device->name);	/* the kernel allows nearly every byte */
 	return true;
 }
 

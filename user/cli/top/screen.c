@@ -7,6 +7,7 @@
 
 #include "user/cli/top/top.h"
 #include "user/model/reasons.h"
+#include "user/model/text.h"
 
 enum colour { PLAIN, RED, GREEN, YELLOW };
 
@@ -42,14 +43,14 @@ static void put_line(int line, int attributes, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 static void put_line(int line, int attributes, const char *format, ...)
 {
-	char text[1024];
+	char text[1024], shown[1024];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	attrset(attributes);
-	mvaddnstr(line, 0, text, COLS);
+	mvaddnstr(line, 0, text_escape(text, shown, sizeof(shown)), COLS);
 	attrset(A_NORMAL);
 	clrtoeol();
 }
