@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import struct
@@ -26,6 +27,7 @@ WEIR = BUILD / "weir"
 FLOOD = BUILD / "tests/tools/flood"
 BPFFS = pathlib.Path("/sys/fs/bpf")
 PINS = BPFFS / "weir"
+STATE = pathlib.Path("/var/lib/weir")
 
 # `make test-long`: every step where `make test` takes one of several.
 LONG = os.environ.get("WEIR_LONG") == "1"
@@ -169,7 +171,7 @@ def mount_bpffs():
 
 
 def enter_private_mounts():
-    """A bpffs, /run/netns and /run/weir for this process and its children only."""
+    """A bpffs, /run/netns, /run/weir and /var/lib/weir for this process and its children only."""
     if libc.unshare(CLONE_NEWNS):
         raise OSError(ctypes.get_errno(), "unshare")
     run("mount", "--make-rprivate", "/")
@@ -177,6 +179,8 @@ def enter_private_mounts():
     run("mount", "-t", "tmpfs", "tmpfs", "/run/netns")
     os.makedirs("/run/weir", exist_ok=True)     # the daemon's lock
     run("mount", "-t", "tmpfs", "tmpfs", "/run/weir")
+    STATE.mkdir(parents=True, exist_ok=True)   # lists that are kept
+    run("mount", "-t", "tmpfs", "tmpfs", STATE)
     BPFFS.mkdir(exist_ok=True)
     unmount_bpffs()
     mount_bpffs()
@@ -405,6 +409,8 @@ class Stage:
         self.far.remove()
         unmount_bpffs()
         mount_bpffs()
+        for path in STATE.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 # ---- the runner ----

@@ -9,7 +9,7 @@ import tempfile
 import time
 
 from daemon import IN_TIME, Daemon, bans, prepare, start_flood
-from stage import check, run_tests, wait_for
+from stage import STATE, check, run_tests, wait_for
 
 
 def test_lists(lab):
@@ -42,6 +42,35 @@ def test_lists(lab):
     by_hand.write_text("203.0.113.32/28\n")
     check(wait_for(lambda: blocked("203.0.113.32/28"), 8) and not blocked("203.0.113.0/28"),
           "and a good one afterwards is loaded", daemon.says("list hand: "))
+
+
+def test_list_without_its_file(lab):
+    """A list of the settings file whose file is missing or broken when the daemon starts."""
+    prepare(lab)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-lists-"))
+    named, kept = folder / "named.txt", STATE / "kept/named"
+    named.write_text("203.0.113.0/28\n")
+    lists = {"settle": "1s", "load": f"[{{name: named, file: {named}}}]"}
+    daemon = Daemon(lab, lists=lists)
+
+    def blocked(prefix):
+        return lab.weir("block", "test", prefix, expect=None).status == 0
+    check(wait_for(lambda: blocked("203.0.113.0/28") and kept.exists(), 5), "what it loads is kept",
+          f"{kept.stat().st_size} bytes")
+    kept.unlink()
+    check(wait_for(kept.exists, 8), "and kept again, should it be missing there", daemon.says("kept"))
+    for what, spoil in (("missing", named.unlink), ("broken", lambda: named.write_text("x\n"))):
+        daemon.stop()
+        lab.weir("detach", "all")
+        spoil()
+        prepare(lab)
+        lab.watched = None  # it was attached before
+        daemon.start()
+        check(wait_for(lambda: blocked("203.0.113.0/28"), 5) and daemon.says("^<3>list named: .* ago"),
+              f"its file is {what}: what the file had last is loaded", daemon.says("list named"))
+    named.write_text("198.51.100.0/28\n")
+    check(wait_for(lambda: blocked("198.51.100.0/28"), 8), "the file is there again, and loaded",
+          daemon.says("list named: 1"))
 
 
 def test_settings_file(lab):
@@ -108,6 +137,34 @@ def test_state_over_a_reboot(lab):
     daemon.stop()
     check("nonsense" in state["settings"].read_text(), "and is not overwritten",
           state["settings"].read_text().strip())
+
+
+def test_earlier_settings(lab):
+    """What was saved before is kept beside the settings, and used if they are damaged."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-state-"))
+    state = {"known": '""', "settings": folder / "settings"}
+    prepare(lab)
+    daemon = Daemon(lab, state=state)
+    for rate in ("111pps", "222pps"):
+        daemon.stop()
+        lab.weir("limit", "set", "rate", rate)
+        daemon.start()
+    daemon.stop()
+    before = pathlib.Path(folder, "settings.before")
+    check("222pps" in state["settings"].read_text() and "111pps" in before.read_text(),
+          "the settings before are kept beside", sorted(path.name for path in folder.iterdir()))
+    lab.weir("detach", "all")
+    state["settings"].write_text("limit set rate nonsense\n")
+    os.utime(state["settings"], (1, 1))
+    daemon.start()
+    check("111pps" in lab.weir("save").out and daemon.says("^<3>.*settings.before"),
+          "and used if the settings are damaged", daemon.says("<3>"))
+    os.mkfifo(folder / "pipe")
+    os.rename(folder / "pipe", state["settings"])
+    daemon.stop()
+    lab.weir("detach", "all", expect=None)
+    daemon.start()
+    check(daemon.says("mode "), "a pipe in their place does not stop the daemon", daemon.says("<3>"))
 
 
 def test_service(lab):

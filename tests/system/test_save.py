@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """save and restore: all settings of the operator, at once or not at all."""
+import os
+import pathlib
 import re
 import subprocess
 import tempfile
 import time
 
-from stage import (FAR4, NEAR4, PINS, WEIR, Receiver, check, demand, pins, run_tests, send_udp,
+from stage import (FAR4, NEAR4, PINS, STATE, WEIR, Receiver, check, demand, pins, run_tests, send_udp,
                    wait_for)
 from test_lists import (ask, check_fate, check_says, entries, fate, first_arrival, state,
                         use_sources, without_ttl, write)
@@ -189,15 +191,88 @@ def test_wrong_lines(lab):
                     wrong.append(f"line {at + 1}, {line[:60]!r}: {done}")
         check(not wrong, "a wrong line is told by file and line", "; ".join(wrong) or
               f"{len(WRONG)} kinds of wrong, at any place")
-        for line in (f'list load one file "{folder}/none"', f'list load one file "{folder}"',
-                     f'list load one file "{folder}/list 3"'):
-            done = restore(lab, folder, f"{RIGHT[0]}\n{line}\n{RIGHT[1]}\n", expect=None)
-            check_says("a list that cannot be read", done, 1, line.split('"')[1])
         after = state(lab)
         check(after == before, "wrong lines change nothing", f"{len(before[3])} pins as before")
         check_fate(lab, BLOCKED, "block", "what was in force is")
         check_says("restore of no file", ask(lab, "restore", f"{folder}/none"), 1, f"{folder}/none")
         check_says("restore of a folder", ask(lab, "restore", folder), 1, folder)
+
+
+def test_lists_that_cannot_be_read(lab):
+    """Limits and entries take effect; the list stays as it was, or is what it last was, or empty."""
+    lab.attach()
+    use_sources(lab, BLOCKED)
+    with tempfile.TemporaryDirectory() as folder:
+        listed = write(folder, "listed", "198.51.100.0/24\n")
+        lab.weir("list", "load", "one", "file", listed)
+        write(folder, "bad", "no address\n")
+        for n, file in enumerate(("none", "", "bad")):
+            done = restore(lab, folder, f'limit set rate {n + 1}pps\nlist load one file '
+                           f'"{folder}/{file}"\nallow add 203.0.113.{n}\n', expect=None)
+            check_says("a list that cannot be read", done, 3, "list one stays as it was",
+                       f"{folder}/{file}")
+            saved = lab.weir("save").out
+            check(f"rate {n + 1}pps" in saved and f"203.0.113.{n}/32" in saved,
+                  "limits and entries take effect without it", saved.splitlines()[1:])
+        check_fate(lab, BLOCKED, "blocklist", "and the list stays in force")
+        saved = lab.weir("save").out
+        done = lab.near.run(WEIR, "restore", "-", "check", text_in=saved)
+        check(done.status == 0, "save keeps the file that was good", done)
+        os.unlink(listed)
+        lab.weir("detach", "all")
+        done = restore(lab, folder, saved, expect=None)
+        check_says("after a reboot, without the file", done, 3, "list one", " ago is loaded",
+                   "1 prefixes")
+        lab.attach()
+        lab.watched = None  # it was attached twice
+        check_fate(lab, BLOCKED, "blocklist", "what the file had last is in force")
+        check("3pps" in lab.weir("save").out and lab.weir("save").out == saved,
+              "with all other settings, and the list's file", saved.splitlines()[1:])
+        kept = STATE / "kept/one"
+        for what, spoil in (("damaged", lambda: kept.write_bytes(
+                kept.read_bytes()[:-1] + bytes([kept.read_bytes()[-1] ^ 1]))),
+                            ("cut", lambda: os.truncate(kept, 40)),
+                            ("a pipe", lambda: (kept.unlink(), os.mkfifo(kept))),
+                            ("missing", kept.unlink)):
+            spoil()
+            lab.weir("detach", "all")
+            done = restore(lab, folder, saved, expect=None)
+            check_says(f"and with what is kept {what}", done, 3, "list one is EMPTY")
+            check(lab.weir("save").out == saved, "the other settings, and the list's file, remain",
+                  lab.weir("list", "show").out.splitlines()[-1])
+        write(folder, "listed", "198.51.100.0/24\n")
+        check_says("the file is there again", restore(lab, folder, saved), 0, "restored")
+        lab.attach()
+        lab.watched = None  # it was attached twice
+        check_fate(lab, BLOCKED, "blocklist", "and in force")
+
+
+def test_what_is_kept_of_lists(lab):
+    with tempfile.TemporaryDirectory() as folder:
+        kept = STATE / "kept"
+        listed = write(folder, "listed", "198.51.100.0/24\n2001:db8::/32\n")
+        lab.weir("list", "load", "one", "file", listed)
+        lab.weir("list", "load", "two", "file", listed)
+        first = (kept / "one").read_bytes()
+        os.utime(kept / "one", (1, 1))
+        lab.weir("list", "load", "one", "file", listed)
+        check((kept / "one").stat().st_mtime > 1, "a list that is loaded again, unchanged, is as new",
+              "its date")
+        write(folder, "listed", "203.0.113.0/24\n")
+        lab.weir("list", "load", "one", "file", listed)
+        check((kept / "one").read_bytes() != first, "a new generation is kept",
+              f"{(kept / 'one').stat().st_size} bytes")
+        lab.weir("list", "rollback", "one")
+        check((kept / "one").read_bytes() == first, "and after a rollback, the one before", "the same")
+        lab.weir("list", "del", "two")
+        check([path.name for path in kept.iterdir()] == ["one"], "what is deleted is not kept",
+              [path.name for path in kept.iterdir()])
+        kept.rename(STATE / "gone")
+        kept.symlink_to(folder)
+        done = ask(lab, "list", "load", "three", "file", listed)
+        check(done.status == 0 and "cannot be kept" in done.err and
+              not pathlib.Path(folder, "three").exists(),
+              "where it cannot be kept, the list is in force, and no link is followed", done)
 
 
 def test_some_lists_change_and_one_is_wrong(lab):
@@ -212,8 +287,11 @@ def test_some_lists_change_and_one_is_wrong(lab):
         for order in ((0, 1, 2), (1, 0, 2), (0, 2, 1), (2, 1, 0)):
             # lists are saved by name: other, same, wrong
             done = restore(lab, folder, "".join(f"{lines[n]}\n" for n in order), expect=None)
-            check_says(f"lists in the order {order}, one of them wrong", done, 1, f"{folder}/wrong:1:")
-        check(state(lab) == before, "then none of them is changed", before[0].splitlines()[1:])
+            check_says(f"lists in the order {order}, one of them wrong", done, 3, f"{folder}/wrong:1:")
+        check(state(lab)[0] == before[0] and
+              [each["ipv4"] for each in lab.read("list", "show")["lists"]] == [1, 2, 2],
+              "then that one stays as it was, and the others are loaded",
+              lab.read("list", "show")["lists"])
 
 
 def test_check_changes_nothing(lab):
@@ -224,14 +302,14 @@ def test_check_changes_nothing(lab):
         right = "\n".join(RIGHT).format(folder=folder)
         check_says("check where weir is not in use", restore(lab, folder, right, "check"), 0,
                    "is right; nothing was changed")
-        for what, text in (("a wrong line", "limit set"), ("a wrong list", f"list load a file {folder}/bad")):
-            for words in ((), ("check",)):
-                done = restore(lab, folder, f"{text}\n", *words, expect=None)
-                check(done.status == 1 and not pins() and not PINS.exists(),
-                      f"restore {' '.join(words)} of {what} where weir is not in use",
-                      f"{done}; {len(pins())} pins")
-                if pins():
-                    lab.weir("detach", "all")
+        for text, words, status in (("limit set", (), 1), ("limit set", ("check",), 1),
+                                    (f"list load a file {folder}/bad", ("check",), 3)):
+            done = restore(lab, folder, f"{text}\n", *words, expect=None)
+            check(done.status == status and not pins() and not PINS.exists(),
+                  f"restore {' '.join(words)} of {text[:9]} where weir is not in use",
+                  f"{done}; {len(pins())} pins")
+            if pins():
+                lab.weir("detach", "all")
         check(not PINS.exists(), "no pins are made", pins() or "none")
         fill(lab, folder)
         before = state(lab)

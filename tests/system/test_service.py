@@ -238,11 +238,64 @@ def test_restore(lab):
         lab.weir("detach", "all")
         restore(lab, folder)
         check("300pps" in lab.weir("save").out, "and at boot what was kept comes back", "300pps")
-        lab.weir("detach", "all")
-        kept.write_text("nonsense\n")
-        done = restore(lab, folder, expect=1)
-        check((PINS / "meta").exists() and str(kept) in done.err,
-              "a broken one too is told, and weir starts empty", done.err.splitlines()[-1])
+
+
+def test_restore_never_ends_in_less(lab):
+    """At boot, each of the files may be broken: the next best is used, and said so."""
+    with tempfile.TemporaryDirectory() as folder:
+        policy, kept = pathlib.Path(folder, "policy"), pathlib.Path(folder, "kept")
+        before, good = pathlib.Path(folder, "kept.before"), pathlib.Path(folder, "kept.good")
+        listed = pathlib.Path(folder, "listed")
+
+        def boot(status, rate, what, *words):
+            lab.weir("detach", "all", expect=None)
+            done = restore(lab, folder, expect=None)
+            saved = lab.weir("save").out
+            lacks = [word for word in words if str(word) not in done.err]
+            check(done.status == status and not lacks and
+                  (f"{rate}pps" in saved if rate else "limit" not in saved), what,
+                  f"{done.status}, {saved.splitlines()[1:]}, {done.err.splitlines()[-1:]}")
+            return saved
+        listed.write_text("203.0.113.0/24\n")
+        policy.write_text(f"limit set rate 100pps\nlist load a file {listed}\n")
+        boot(0, 100, "a policy with a list")
+        listed.unlink()
+        boot(0, 100, "its list is missing: the limits are in force", "<4>", "list a")
+        check(lab.weir("block", "test", "203.0.113.7", expect=None).status == 0,
+              "and what the list had last", "203.0.113.7 is blocked")
+        listed.write_text("nonsense\n")
+        boot(0, 100, "its list is broken: the same", "<4>", f"{listed}:1:")
+        policy.write_text("nonsense\n")
+        boot(1, 100, "a policy with a mistake, no daemon: the last that was good", "<3>", good)
+        kept.write_text("limit set rate 300pps\n")
+        boot(1, 300, "a policy with a mistake: what was in force last", "<3>", kept)
+        policy.unlink()
+        before.write_text("limit set rate 200pps\n")
+        kept.write_text('list load a file "cut\n')
+        boot(1, 200, "what was in force last is damaged: what was saved before it", "<3>", before)
+        check("cut" in pathlib.Path(folder, "kept.broken").read_text(), "the damaged one is kept aside",
+              "kept.broken")
+        before.write_text("nonsense\n")
+        good.write_text("limit set rate 50pps\n")
+        boot(1, 50, "and when that is damaged, too: what the last boot used", "<3>", good)
+        os.mkfifo(f"{folder}/pipe")
+        os.rename(f"{folder}/pipe", before)
+        boot(0, 50, "a pipe in its place does not stop the boot")
+        before.unlink()
+        good.write_text('limit set rate 40pps\nlist load a file "cut\n')
+        boot(1, 40, "a file whose lists are damaged: its limits, without the lists", "<2>ALARM")
+        check("WITHOUT its lists" in lab.read("show", "health")["alarm"] and
+              "weir_restore_alarm 1" in lab.weir("metrics").out and
+              "ALARM" in lab.weir("show", "health").out, "that is an alarm in health and metrics",
+              lab.read("show", "health")["alarm"])
+        good.write_text("nonsense\n")
+        boot(1, 0, "nothing is of use: weir starts without settings", "<2>ALARM", good)
+        check("WITHOUT SETTINGS" in lab.read("show", "health")["alarm"], "an alarm in health",
+              lab.read("show", "health")["alarm"])
+        policy.write_text("limit set rate 10pps\n")
+        boot(0, 10, "the next good start")
+        check(not lab.read("show", "health")["alarm"] and
+              "weir_restore_alarm 0" in lab.weir("metrics").out, "ends the alarm", "none")
 
 
 run_tests(__name__)

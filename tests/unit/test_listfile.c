@@ -323,11 +323,33 @@ static void test_empty(struct check *check)
 		   COUNT(texts));
 }
 
+/* Each line is up to 254 prefixes: 64 MiB of such lines would take gigabytes of memory. */
+static void test_many_ranges(struct check *check)
+{
+	static const char wide[] = "add x 2001::1-3fff:ffff:ffff:ffff:ffff:ffff:ffff:fffe\n";
+	struct list_options ipset = { .format = LIST_IPSET };
+	size_t lines = LIST_PREFIXES_MOST / 200, size = lines * (sizeof(wide) - 1);
+	char err[ERR_LEN] = "", *data = malloc(size);
+	struct prefixes set = { 0 };
+	struct list_report report;
+	int rc;
+
+	for (size_t i = 0; i < lines; i++)
+		memcpy(data + i * (sizeof(wide) - 1), wide, sizeof(wide) - 1);
+	rc = list_read("x", data, size, &ipset, &set, &report, err);
+	CHECK(check, rc == -E2BIG && strstr(err, "8388608 prefixes") && !prefixes_count(&set),
+	      "%d: %s", rc, err);
+	free(data);
+	prefixes_free(&set);
+	check_done(check, "ranges that become too many prefixes", "%zu lines, %zu bytes", lines, size);
+}
+
 /* Lines of a megabyte, NUL bytes, and a file name that is longer than a message. */
 static void test_hostile(struct check *check)
 {
 	struct prefixes set = { 0 };
 	struct list_report report;
+	struct list_options lenient = { .skip_bad = true };
 	char err[ERR_LEN] = "", name[2 * ERR_LEN], *data = malloc(LONG_LINE + 16);
 
 	memset(data, '9', LONG_LINE);
@@ -349,10 +371,10 @@ static void test_hostile(struct check *check)
 	      "a megabyte of blanks: %s", err);
 	memset(data, '#', LONG_LINE);
 	memcpy(data + LONG_LINE, "\n192.0.2.2\n", 11);
-	CHECK(check,
-	      !list_read("x", data, LONG_LINE + 11, NULL, &set, &report, err) &&
-		      prefixes_count(&set) == 2,
-	      "a megabyte of comment: %s", err);
+	CHECK(check, list_read("x", data, LONG_LINE + 11, NULL, &set, &report, err) == -EINVAL &&
+	      strstr(err, "x:1: a line of more than 64 KiB"), "a megabyte of comment: %s", err);
+	CHECK(check, !list_read("x", data, LONG_LINE + 11, &lenient, &set, &report, err) &&
+	      prefixes_count(&set) == 2 && report.bad == 1, "the same, skip-bad: %s", err);
 	memset(data, '{', LONG_LINE);
 	CHECK(check, list_read("x", data, LONG_LINE, NULL, &set, &report, err) == -EINVAL,
 	      "a megabyte of braces");
@@ -676,6 +698,7 @@ int main(void)
 	test_bad(&check);
 	test_empty(&check);
 	test_hostile(&check);
+	test_many_ranges(&check);
 	test_ranges(&check);
 	test_range_ends(&check);
 	test_skip_bad(&check);

@@ -60,11 +60,12 @@ static json_t *daemon_json(const struct snapshot *snapshot)
 
 static json_t *health_json(const struct snapshot *snapshot)
 {
-	return json_pack("{s:s, s:i, s:o, s:o, s:f, s:o, s:o, s:I}", "version", WEIR_VERSION, "abi",
+	return json_pack("{s:s, s:i, s:o, s:o, s:f, s:o, s:o, s:I, s:s}", "version", WEIR_VERSION, "abi",
 			 WEIR_ABI, "devices", devices_json(snapshot), "tables",
 			 tables_json(snapshot), "gate_saturation", snapshot->gate_share, "block",
 			 blocks_json(&snapshot->tally), "daemon", daemon_json(snapshot),
-			 "blockset_generation", (json_int_t)snapshot->set_generation);
+			 "blockset_generation", (json_int_t)snapshot->set_generation, "alarm",
+			 snapshot->alarm);
 }
 
 /* ---- text ---- */
@@ -90,6 +91,12 @@ static void print_tables(const struct snapshot *snapshot)
 
 static void print_health(const struct snapshot *snapshot)
 {
+	char line[ERR_LEN + 16];
+
+	if (*snapshot->alarm) {
+		snprintf(line, sizeof(line), "ALARM: %s", snapshot->alarm);
+		print_wrapped(stdout, line, 0, 4);
+	}
 	for (size_t i = 0; i < snapshot->device_count; i++)
 		printf("%s: %s\n", snapshot->devices[i].device.name,
 		       snapshot->devices[i].attached ? "attached" : "NOT attached any more");

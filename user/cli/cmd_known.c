@@ -13,6 +13,7 @@
 #include "user/state/known.h"
 #include "user/state/session.h"
 
+#define IMPORT_MOST	(256U << 20)	/* bytes of a file */
 #define EXPAND_V4	16	/* the shortest prefixes that an import expands */
 #define EXPAND_V6	48
 
@@ -101,7 +102,7 @@ static char *read_all(FILE *file, size_t *size)
 	char *data = malloc(room), *more;
 
 	*size = 0;
-	while (data && (got = fread(data + *size, 1, room - *size, file))) {
+	while (data && *size <= IMPORT_MOST && (got = fread(data + *size, 1, room - *size, file))) {
 		*size += got;
 		if (*size < room)
 			continue;
@@ -126,6 +127,8 @@ static int read_sources(const char *name, struct prefixes *set, char *err)
 		return fail(err, errno, "cannot open %s: %s", name, strerror(errno));
 	data = read_all(file, &size);
 	rc = !data ? fail(err, ENOMEM, "out of memory") :
+	     size > IMPORT_MOST ? fail(err, EFBIG, "%.200s is larger than %u MiB, which is the most",
+				       name, IMPORT_MOST >> 20) :
 	     ferror(file) ? fail(err, EIO, "cannot read %s", name) :
 	     list_read(from_stdin ? "standard input" : name, data, size, NULL, set, &report, err);
 	free(data);

@@ -11,7 +11,9 @@
 #include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/model/table.h"
+#include "user/model/text.h"
 #include "user/model/units.h"
+#include "user/state/list_keep.h"
 #include "user/state/list_load.h"
 #include "user/state/lists.h"
 #include "user/state/session.h"
@@ -37,8 +39,9 @@ static void show_progress(void *ctx, size_t done, size_t total)
 	    (now - progress->said_ns < 100 * NS_PER_MS && done < total))
 		return;
 	progress->said_ns = now;
-	fprintf(stderr, "\rreading %s: %zu%%%s", progress->name, total ? done * 100 / total : 100,
-		done >= total ? "\n" : "");
+	fprintf(stderr, "\rreading ");
+	text_print(stderr, progress->name);
+	fprintf(stderr, ": %zu%%%s", total ? done * 100 / total : 100, done >= total ? "\n" : "");
 }
 
 /* ---- load ---- */
@@ -63,51 +66,64 @@ static void report_load(const struct call *call, const struct list_change *chang
 		       change->name, report->declared, report->entries);
 }
 
-static enum outcome load(const struct call *call, struct maps *maps, struct list_change *change)
+static int read_file(const struct call *call, struct list_change *change,
+		     struct list_report *report, char *err)
 {
 	struct progress progress = { .name = change->file, .started_ns = now_ns(),
 				     .wanted = isatty(STDERR_FILENO) };
 	struct list_progress shown = { show_progress, &progress };
-	struct list_report report = { 0 };
-	uint64_t started = now_ns();
-	struct settings settings;
-	char err[ERR_LEN];
-	int rc;
 
-	if (maps_read_settings(maps, &settings, err))
-		return failed(call, "%s", err);
-	rc = plan_list_load(change, &settings, call->quiet ? NULL : &shown, &report, err);
-	settings_free(&settings);
-	if (rc == 0) {
-		remark(call, "list %s: unchanged", change->name);
-		return DONE;
-	}
-	if (rc > 0)
-		rc = apply_list_change(maps, change, err);
+	return list_read_file(change, call->quiet ? NULL : &shown, report, err);
+}
+
+/* 1: it is in force now; 0: it was already; -errno with @err. */
+static int put_in_force(struct maps *maps, struct list_change *change, char *err)
+{
+	struct settings settings;
+	int rc = maps_read_settings(maps, &settings, err);
+
 	if (rc)
-		return failed(call, "%s", err);
-	report_load(call, change, &report, (now_ns() - started) / 1e9);
-	return DONE;
+		return rc;
+	rc = plan_list_load(change, &settings, err);
+	settings_free(&settings);
+	return rc > 0 ? apply_list_change(maps, change, err) ? : 1 : rc;
+}
+
+static void keep(const struct call *call, const struct list_change *change)
+{
+	char err[ERR_LEN];
+
+	if (lists_keep(change, 1, err))
+		remark(call, "%s", err);
 }
 
 enum outcome cmd_list_load(const struct call *call)
 {
 	struct list_change change;
+	struct list_report report = { 0 };
 	struct words words = call->words;
+	uint64_t started = now_ns();
 	char err[ERR_LEN];
-	enum outcome outcome;
 	struct maps maps;
+	int rc;
 
 	if (parse_list_load(&words, &change, err))
 		return usage(call, "%s", err);
-	if (access(change.file, R_OK))
-		return failed(call, "cannot read list file %s: %s", change.file, strerror(errno));
-	if (open_maps(&maps, MAPS_CREATE, err))
-		return failed(call, "%s", err);
-	outcome = load(call, &maps, &change);
+	rc = read_file(call, &change, &report, err);
+	if (!rc)
+		rc = open_maps(&maps, MAPS_CREATE, err);
+	if (!rc) {
+		rc = put_in_force(&maps, &change, err);
+		close_maps(&maps, rc >= 0);
+	}
+	if (rc >= 0)
+		keep(call, &change);
+	if (rc > 0)
+		report_load(call, &change, &report, (now_ns() - started) / 1e9);
+	else if (!rc)
+		remark(call, "list %s: unchanged", change.name);
 	prefixes_free(&change.set);
-	close_maps(&maps, outcome == DONE);
-	return outcome;
+	return rc < 0 ? failed(call, "%s", err) : DONE;
 }
 
 /* ---- rollback, del ---- */
@@ -142,6 +158,7 @@ static enum outcome change_list(const struct call *call, bool rollback)
 	maps_close(&maps);
 	if (rc)
 		return failed(call, "%s", err);
+	keep(call, &change);
 	if (rollback)
 		remark(call, "list %s: back to generation %llu with %llu prefixes", name,
 		       (unsigned long long)head.generation,
@@ -192,7 +209,7 @@ static void print_list(const struct list_info *info)
 	struct tm tm;
 
 	localtime_r(&loaded, &tm);
-	strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
+	strftime(when, sizeof(when), loaded ? "%Y-%m-%d %H:%M" : "never", &tm);
 	if (length <= PATH_SHOWN)
 		strcpy(file, head->file);
 	else	/* the end of a path distinguishes it better than its start */

@@ -14,18 +14,29 @@
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/policy.h"
+#include "user/model/text.h"
 #include "user/model/units.h"
+#include "user/state/list_keep.h"
 #include "user/state/list_load.h"
 #include "user/state/session.h"
 #include "user/state/side_settings.h"
+#include "user/state/snapshot.h"
 
 #define WORDS_MAX	64
 #define LINE_MAX_LEN	4096
+#define FILE_MOST	(256U << 20)	/* bytes */
 
 /* ---- save ---- */
 
-static void print_quoted(const char *text)
+/*
+ * Control characters are refused where they would be stored, but maps that an older version filled
+ * may have some. They are written escaped: a line feed here would make the file unreadable.
+ */
+static void print_quoted(const char *stored)
 {
+	char escaped[4 * sizeof(((struct list_change *)0)->file)];
+	const char *text = text_escape(stored, escaped, sizeof(escaped));
+
 	putchar('"');
 	for (; *text; text++) {
 		if (*text == '"' || *text == '\\')
@@ -50,8 +61,12 @@ static void save_entries(const struct entries *entries, const char *object, uint
 			printf(" ttl %s", ttl);
 		}
 		if (*entry->value.comment) {
+			char comment[WEIR_COMMENT];
+
+			memcpy(comment, entry->value.comment, sizeof(comment));
+			text_make_plain(comment);	/* escaped it might be too long */
 			printf(" comment ");
-			print_quoted(entry->value.comment);
+			print_quoted(comment);
 		}
 		/* The entry is in force already, so the guards have been passed or overruled. */
 		printf(strcmp(object, "block") ? "\n" : " force\n");
@@ -139,7 +154,9 @@ struct script {
 	struct settings settings;
 	struct prefixes own;
 	struct list_change *lists;
+	char (*why)[ERR_LEN];	/* why the file of each list cannot be used; "": it was read */
 	size_t list_count;
+	bool lists_differ;	/* a list is in force with something else than its file has */
 	uint64_t now_ns, now_unix_s;
 	bool set_sysctls;	/* a line asks for it */
 };
@@ -220,6 +237,14 @@ static int run_line(struct script *script, char **line, char *err)
 	return outcome == DONE ? 0 : fail(err, EINVAL, "%s", edit.err);
 }
 
+/* An older version accepted comments that are refused today; its files are to be readable. */
+static void mend_comments(char **words)
+{
+	for (; words[0] && words[1]; words++)
+		if (!strcmp(words[0], "comment"))
+			text_make_plain(words[1]);
+}
+
 static int read_line(struct script *script, char *line, size_t length, char *err)
 {
 	char *words[WORDS_MAX + 1];
@@ -230,25 +255,60 @@ static int read_line(struct script *script, char *line, size_t length, char *err
 	if (length > LINE_MAX_LEN)
 		return fail(err, EINVAL, "a line of more than %d bytes", LINE_MAX_LEN);
 	rc = split_words(line, words, err);
+	if (rc > 0)
+		mend_comments(words);
 	return rc > 0 ? run_line(script, words, err) : rc;
+}
+
+/*
+ * A line and its length as getline() gives them, but no longer than LINE_MAX_LEN + 1 bytes: that
+ * is enough to see that it is too long. -1 at the end.
+ */
+static ssize_t next_line(FILE *file, char line[LINE_MAX_LEN + 2])
+{
+	size_t length = 0;
+	int c;
+
+	while (length <= LINE_MAX_LEN && (c = getc_unlocked(file)) != EOF) {
+		line[length++] = c;
+		if (c == '\n')
+			break;
+	}
+	line[length] = '\0';
+	return length ? (ssize_t)length : -1;
 }
 
 static int read_script(struct script *script, FILE *file, char *err)
 {
-	char *line = NULL, why[ERR_LEN];
-	size_t room = 0, number = 0;
+	char line[LINE_MAX_LEN + 2], why[ERR_LEN];
+	size_t number = 0, bytes = 0;
 	ssize_t length;
 	int rc = 0;
 
-	while (!rc && (length = getline(&line, &room, file)) >= 0) {
+	while (!rc && (length = next_line(file, line)) >= 0) {
 		number++;
-		rc = read_line(script, line, length, why);
+		bytes += length;
+		rc = bytes > FILE_MOST ? fail(why, EFBIG, "more than %u MiB", FILE_MOST >> 20) :
+					 read_line(script, line, length, why);
 		if (rc)
 			fail(err, -rc, "%s:%zu: %.180s", script->name, number, why);
 	}
-	free(line);
 	return rc || !ferror(file) ? rc : fail(err, EIO, "cannot read %s: %s", script->name,
 					       strerror(errno));
+}
+
+/* Without the lock: some of the files may be slow to read, and a broken one stops nothing. */
+static int read_lists(struct script *script, char *err)
+{
+	struct list_report report;
+
+	script->why = calloc(script->list_count + 1, sizeof(*script->why));
+	if (!script->why)
+		return fail(err, ENOMEM, "out of memory");
+	for (size_t i = 0; i < script->list_count; i++)
+		if (list_read_file(&script->lists[i], NULL, &report, script->why[i]) >= 0)
+			script->why[i][0] = '\0';
+	return 0;
 }
 
 /* ---- restore: from what is to what the file says ---- */
@@ -322,11 +382,10 @@ static bool same_settings(const struct settings *a, const struct settings *b)
 	       policy_same(a->policy, b->policy);
 }
 
-/* Reduces @script->lists to the changes to be made: loads of new content, and removals. */
-static int plan_lists(struct script *script, const struct settings *settings, char *err)
+/* Appends the removal of each list that is in force and not in the file. */
+static int plan_removals(struct script *script, char *err)
 {
-	size_t kept = 0, wanted = script->list_count, count;
-	struct list_report report;
+	size_t wanted = script->list_count, count;
 	struct list_info *infos;
 	int rc = lists_read(&infos, &count, err);
 
@@ -344,22 +403,46 @@ static int plan_lists(struct script *script, const struct settings *settings, ch
 		strcpy(script->lists[script->list_count++].name, infos[i].name);
 	}
 	free(infos);
+	return rc;
+}
+
+/*
+ * Whether list @i is to be loaded. A list whose file cannot be used must not keep limits and
+ * entries from taking effect: something else is loaded for it, and the operator is told.
+ */
+static bool plan_list(const struct call *call, struct script *script, size_t i,
+		      const struct settings *settings)
+{
+	struct list_change *change = &script->lists[i];
+	char said[ERR_LEN], *why = script->why[i];
+	int rc = *why ? -EIO : plan_list_load(change, settings, why);
+
+	if (rc >= 0)
+		return rc;
+	script->lists_differ = true;
+	rc = plan_list_instead(change, settings, why, said);
+	warn(call, "%s", said);
+	return rc;
+}
+
+/* Leaves in @script->lists only what is to be done: loads that change something, removals. */
+static int plan_lists(const struct call *call, struct script *script,
+		      const struct settings *settings, char *err)
+{
+	size_t kept = 0, loads = script->list_count;
+	int rc = plan_removals(script, err);
+
 	for (size_t i = 0; i < script->list_count && !rc; i++) {
 		struct list_change *change = &script->lists[i];
-		int todo = 1;
+		struct list_change moved;
 
-		if (change->what == LIST_LOAD)
-			todo = plan_list_load(change, settings, NULL, &report, err);
-		if (todo < 0) {
-			rc = todo;
-		} else if (!todo) {
+		if (i < loads && !plan_list(call, script, i, settings)) {
 			prefixes_free(&change->set);
-		} else {
-			struct list_change moved = *change;
-
-			change->set = (struct prefixes){ 0 };
-			script->lists[kept++] = moved;
+			continue;
 		}
+		moved = *change;
+		change->set = (struct prefixes){ 0 };
+		script->lists[kept++] = moved;
 	}
 	script->list_count = rc ? script->list_count : kept;
 	return rc;
@@ -422,7 +505,7 @@ static enum outcome apply_script(const struct call *call, struct maps *maps, str
 	if (keep_bans(&is.block, &was.block)) {
 		failed(call, "out of memory");
 	} else if (merge_limits(is.policy, script->settings.policy, script->now_ns, err) ||
-	    plan_lists(script, &is, err)) {
+	    plan_lists(call, script, &is, err)) {
 		failed(call, "%s", err);
 	} else if (check_only) {
 		remark(call, "%s is right; nothing was changed", script->name);
@@ -447,6 +530,7 @@ static void script_free(struct script *script)
 	for (size_t i = 0; i < script->list_count; i++)
 		prefixes_free(&script->lists[i].set);
 	free(script->lists);
+	free(script->why);
 	prefixes_free(&script->own);
 	settings_free(&script->settings);
 }
@@ -475,6 +559,8 @@ enum outcome cmd_restore(const struct call *call)
 	if (file != stdin)
 		fclose(file);
 	if (!rc)
+		rc = read_lists(&script, err);
+	if (!rc)
 		rc = open_maps(&maps, check_only ? MAPS_WRITE : MAPS_CREATE, err);
 	if (rc == -ENOENT && check_only) {
 		outcome = apply_script(call, NULL, &script, true);
@@ -484,6 +570,12 @@ enum outcome cmd_restore(const struct call *call)
 		outcome = apply_script(call, &maps, &script, check_only);
 		close_maps(&maps, outcome == DONE);
 	}
+	if (outcome == DONE && !check_only && lists_keep(script.lists, script.list_count, err))
+		warn(call, "%s", err);
+	if (outcome == DONE && !check_only)
+		unlink(ALARM_FILE);
+	if (outcome == DONE && script.lists_differ)
+		outcome = INCOMPLETE;
 	script_free(&script);
 	return outcome;
 }

@@ -17,12 +17,14 @@
 #include "user/host/log.h"
 #include "user/model/error.h"
 #include "user/model/units.h"
+#include "user/state/list_keep.h"
 #include "user/state/list_load.h"
 #include "user/state/session.h"
 #include "user/state/side_settings.h"
 
 #define REFRESH_NS	(5 * NS_PER_S)	/* how soon a list loaded by hand is watched */
 #define FILES_MOST	LISTS_MAX
+#define BUSY_PART	20		/* reading one file takes at most this part of the time */
 #define CHANGES		(IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ATTRIB)
 
 /* Two stamps of a file differ if its content does. */
@@ -37,6 +39,7 @@ struct watched_file {
 	bool skip_bad, wanted;
 	struct stamp stamp;		/* when it was last looked at */
 	uint64_t due_ns;		/* when it is to be loaded; 0: it has not changed */
+	uint64_t rest_ns;		/* until then it is not read again */
 	uint64_t every_ns, next_ns;
 };
 
@@ -46,6 +49,7 @@ struct list_watcher {
 	size_t count;
 	uint64_t refresh_ns;
 	bool changed;			/* in a watched folder, since the last look */
+	bool keep_failed;		/* told already that lists cannot be kept */
 };
 
 struct list_watcher *list_watcher_new(void)
@@ -175,6 +179,17 @@ static void want_loaded(struct list_watcher *watcher, const struct list_info *in
 	file->skip_bad = info->current.skip_bad;
 }
 
+/* Those that were loaded while the folder could not be written, or by an older version. */
+static void keep_missing(struct list_watcher *watcher, const struct list_info *infos, size_t count)
+{
+	char err[ERR_LEN];
+	bool failed = lists_keep_missing(infos, count, err) != 0;
+
+	if (failed && !watcher->keep_failed)
+		log_line(LOG_WARNING, "%s", err);
+	watcher->keep_failed = failed;
+}
+
 /* Makes the files to watch those of the settings file and of all lists that are loaded. */
 static void refresh(struct list_watcher *watcher, const struct config *config)
 {
@@ -186,6 +201,7 @@ static void refresh(struct list_watcher *watcher, const struct config *config)
 		watcher->files[i].wanted = false;
 	if (lists_read(&infos, &count, ignored))
 		count = 0;
+	keep_missing(watcher, infos, count);
 	for (size_t i = 0; i < config->list_count; i++)
 		want_configured(watcher, &config->lists[i],
 				loaded_at(infos, count, config->lists[i].name));
@@ -219,16 +235,27 @@ static void note_changes(struct list_watcher *watcher, const struct config *conf
 	}
 }
 
-/* 1: the list was loaded; 0: the file holds what is loaded already; or -errno with @err. */
-static int load_under_lock(struct maps *maps, struct list_change *change, char *err)
+static int plan(struct list_change *change, const struct settings *settings, int read_rc, char *err)
 {
-	struct list_report report = { 0 };
+	char said[ERR_LEN];
+	int rc = read_rc ? read_rc : plan_list_load(change, settings, err);
+
+	if (rc >= 0)
+		return rc;
+	rc = plan_list_instead(change, settings, err, said);
+	log_line(LOG_ERR, "%s", said);
+	return rc ? 1 : -EALREADY;
+}
+
+/* @read_rc: of list_read_file(). 1: the list was loaded; 0: it is the same; -EALREADY: logged. */
+static int load_under_lock(struct maps *maps, struct list_change *change, int read_rc, char *err)
+{
 	struct settings settings;
 	int rc = maps_read_settings(maps, &settings, err);
 
 	if (rc)
 		return rc;
-	rc = plan_list_load(change, &settings, NULL, &report, err);
+	rc = plan(change, &settings, read_rc, err);
 	settings_free(&settings);
 	if (rc > 0)
 		rc = apply_list_change(maps, change, err) ? : 1;
@@ -239,22 +266,27 @@ static void load(const struct watched_file *file)
 {
 	struct list_change change = { .what = LIST_LOAD, .format = file->format,
 				      .skip_bad = file->skip_bad };
-	char err[ERR_LEN];
+	struct list_report report = { 0 };
+	char why[ERR_LEN] = "", err[ERR_LEN];
 	struct maps maps;
-	int rc;
+	int rc, read_rc;
 
 	snprintf(change.name, sizeof(change.name), "%s", file->name);
 	snprintf(change.file, sizeof(change.file), "%s", file->path);
 	rc = list_check_name(file->name, err);
+	read_rc = rc ? rc : list_read_file(&change, NULL, &report, why);
 	if (!rc)
 		rc = open_maps(&maps, MAPS_WRITE, err);
 	if (!rc) {
-		rc = load_under_lock(&maps, &change, err);
+		memcpy(err, why, sizeof(err));
+		rc = load_under_lock(&maps, &change, read_rc, err);
 		maps_close(&maps);
 	}
-	if (rc < 0)
+	if (rc >= 0 && lists_keep(&change, 1, why))
+		log_line(LOG_WARNING, "%s", why);
+	if (rc < 0 && rc != -EALREADY)
 		log_line(LOG_ERR, "list %s stays as it was: %s", file->name, err);
-	else if (rc > 0)
+	else if (rc > 0 && !change.instead)
 		log_line(LOG_INFO, "list %s: %zu prefixes from %s", file->name,
 			 prefixes_count(&change.set), file->path);
 	prefixes_free(&change.set);
@@ -263,8 +295,9 @@ static void load(const struct watched_file *file)
 static void load_if_due(struct watched_file *file, const struct config *config, uint64_t now)
 {
 	struct stamp stamp = file->stamp;
+	uint64_t began = now_ns();
 
-	if (!file->due_ns || now < file->due_ns)
+	if (!file->due_ns || now < file->due_ns || now < file->rest_ns)
 		return;
 	read_stamp(file->path, &stamp);
 	file->due_ns = 0;
@@ -272,6 +305,9 @@ static void load_if_due(struct watched_file *file, const struct config *config, 
 		file->due_ns = now + config->settle_ns;
 	else
 		load(file);
+	/* A file that is large and changes all the time must not keep the daemon from banning. */
+	now = now_ns();
+	file->rest_ns = now + BUSY_PART * (now - began);
 	file->stamp = stamp;
 }
 

@@ -8,10 +8,12 @@
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/reasons.h"
+#include "user/model/text.h"
 #include "user/state/device.h"
 #include "user/state/snapshot.h"
 
 #define BITS_PER_BYTE	8
+#define LABEL_LEN	256	/* of an escaped value; names are shorter */
 
 /* ---- the formats ---- */
 
@@ -49,8 +51,10 @@ static void family(struct exposition *out, enum type type, const char *name, con
 
 static void print_label(FILE *to, const struct label *label)
 {
+	char escaped[LABEL_LEN];
+
 	fprintf(to, "%s=\"", label->name);
-	for (const char *c = label->value; *c; c++) {
+	for (const char *c = text_escape(label->value, escaped, sizeof(escaped)); *c; c++) {
 		if (*c == '"' || *c == '\\')
 			putc('\\', to);
 		putc(*c, to);
@@ -346,6 +350,8 @@ static void print_metrics(struct exposition *out, const struct snapshot *snapsho
 	       "0: weir is attached to no interface, and nothing is set.");
 	if (!snapshot->in_use)
 		return;
+	single(out, GAUGE, "weir_restore_alarm", *snapshot->alarm != '\0',
+	       "1: at the last boot the settings, or their lists, could not be restored.");
 	print_devices(out, snapshot);
 	print_tables(out, snapshot);
 	print_blocks(out, snapshot);

@@ -72,6 +72,7 @@ static pid_t run_self(const char *const *words, const char *to)
 	_exit(127);
 }
 
+/* Status 3 of `restore`: the settings are in force, and it has said what is wrong with lists. */
 static bool ended_well(pid_t pid)
 {
 	int status;
@@ -79,7 +80,7 @@ static bool ended_well(pid_t pid)
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return false;
-	return WIFEXITED(status) && !WEXITSTATUS(status);
+	return WIFEXITED(status) && (!WEXITSTATUS(status) || WEXITSTATUS(status) == 3);
 }
 
 /* ---- restoring ---- */
@@ -127,23 +128,46 @@ static bool is_from_before(const char *file, const struct maps *maps)
 {
 	struct stat st;
 
-	return *file && !stat(file, &st) &&
+	return *file && !stat(file, &st) && S_ISREG(st.st_mode) &&	/* a pipe would block */
 	       (uint64_t)st.st_mtim.tv_sec <= maps->meta.created_unix_s;
 }
 
-static void restore(struct state_saver *saver, enum state_part part, const char *file)
+static bool restore_file(enum state_part part, const char *file)
 {
 	const char *const known[] = { "known", "import", file, NULL };
 	const char *const settings[] = { "restore", file, NULL };
 	pid_t pid = run_self(part == KNOWN_SOURCES ? known : settings, NULL);
 
-	saver->broken[part] = pid < 0 || !ended_well(pid);
+	return pid >= 0 && ended_well(pid);
+}
+
+/* The files beside the settings that weir-restore would use, too. */
+static void restore_earlier(const char *file)
+{
+	static const char *const endings[] = { ".before", ".good" };
+	char earlier[CONFIG_TEXT + 8];
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(endings) / sizeof(*endings); i++) {
+		snprintf(earlier, sizeof(earlier), "%s%s", file, endings[i]);
+		if (lstat(earlier, &st) || !S_ISREG(st.st_mode) || !restore_file(SETTINGS, earlier))
+			continue;
+		log_line(LOG_ERR, "the settings of %s are in force instead", earlier);
+		return;
+	}
+}
+
+static void restore(struct state_saver *saver, enum state_part part, const char *file)
+{
+	saver->broken[part] = !restore_file(part, file);
 	if (saver->broken[part])
 		log_line(LOG_ERR, "cannot restore %s: the file is kept, and not written to until "
 			 "the daemon is started again", file);
 	else
 		log_line(LOG_INFO, "restored %s from %s",
 			 part == KNOWN_SOURCES ? "known sources" : "settings", file);
+	if (saver->broken[part] && part == SETTINGS)
+		restore_earlier(file);
 }
 
 void state_saver_restore(struct state_saver *saver, const struct config *config)
@@ -200,6 +224,36 @@ static void begin(struct state_saver *saver, enum state_part part, const char *f
 	}
 }
 
+/* The file before it stays as FILE.before: the newest one may turn out to be damaged. */
+static void keep_before(const char *file)
+{
+	char before[CONFIG_TEXT + 8], aside[CONFIG_TEXT + 16];
+
+	snprintf(before, sizeof(before), "%s.before", file);
+	snprintf(aside, sizeof(aside), "%s.new", before);
+	unlink(aside);
+	if (link(file, aside) || rename(aside, before))
+		unlink(aside);
+}
+
+static void sync_folder_of(const char *file)
+{
+	char folder[CONFIG_TEXT];
+	char *slash;
+	int fd;
+
+	snprintf(folder, sizeof(folder), "%s", file);
+	slash = strrchr(folder, '/');
+	if (!slash)
+		return;
+	slash[slash == folder] = '\0';
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	fsync(fd);
+	close(fd);
+}
+
 /* `known export` renames its file itself; `save` has written to its standard output. */
 static int put_in_place(const char *file)
 {
@@ -208,10 +262,16 @@ static int put_in_place(const char *file)
 
 	snprintf(aside, sizeof(aside), "%s.new", file);
 	fd = open(aside, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) || rename(aside, file))
+	if (fd < 0 || fsync(fd))
+		rc = -errno;
+	if (!rc)
+		keep_before(file);
+	if (!rc && rename(aside, file))
 		rc = -errno;
 	if (fd >= 0)
 		close(fd);
+	if (!rc)
+		sync_folder_of(file);
 	return rc;
 }
 

@@ -169,6 +169,10 @@ static int refuse(struct reader *reader, struct span text, const char *why)
 
 	if (reader->report->bad)
 		return -EINVAL;
+	if (reader->options->unquoted)
+		return fail(reader->err, EINVAL, "%s:%zu: not an address or a prefix (%s); the text "
+			    "is not shown, since not every user can read the file",
+			    shorten(reader->name, shown), reader->line, mistake ? mistake : why);
 	prefix_quote(text.at, span_len(text), quoted);
 	return fail(reader->err, EINVAL, "%s:%zu: %s is not an address or a prefix (%s)",
 		    shorten(reader->name, shown), reader->line, quoted, mistake ? mistake : why);
@@ -193,16 +197,28 @@ static int no_memory(struct reader *reader)
 		    shorten(reader->name, shown));
 }
 
+static int put_prefix(struct reader *reader, const struct prefix *prefix)
+{
+	char shown[NAME_SHOWN];
+
+	if (prefixes_count(&reader->set) >= LIST_PREFIXES_MOST)
+		return fail(reader->err, E2BIG, "%s:%zu: more than %u prefixes, which is the most",
+			    shorten(reader->name, shown), reader->line, LIST_PREFIXES_MOST);
+	return prefixes_add(&reader->set, prefix) ? no_memory(reader) : 0;
+}
+
 static int add_prefix(struct reader *reader, struct span text)
 {
 	struct prefix prefix;
 	bool host_bits;
 	const char *why;
+	int rc;
 
 	if (prefix_scan(text.at, span_len(text), &prefix, &host_bits, &why))
 		return refuse(reader, text, why);
-	if (prefixes_add(&reader->set, &prefix))
-		return no_memory(reader);
+	rc = put_prefix(reader, &prefix);
+	if (rc)
+		return rc;
 	reader->report->entries++;
 	if (host_bits && !reader->report->host_bits++)
 		reader->report->host_bits_line = reader->line;
@@ -228,6 +244,7 @@ static int add_pieces(struct reader *reader, struct span text, address first, ad
 	for (;;) {
 		struct prefix piece = { first >> 64, first, 128 };
 		address behind = 0;	/* the bits behind the piece's length, all set */
+		int rc;
 
 		while (piece.length && !(first & (behind << 1 | 1)) &&
 		       last - first >= (behind << 1 | 1)) {
@@ -236,8 +253,9 @@ static int add_pieces(struct reader *reader, struct span text, address first, ad
 		}
 		if (prefix_is_v4(&piece) != v4)
 			return refuse(reader, text, "a range of IPv6 that contains all of IPv4");
-		if (prefixes_add(&reader->set, &piece))
-			return no_memory(reader);
+		rc = put_prefix(reader, &piece);
+		if (rc)
+			return rc;
 		if (last - first == behind)
 			return 0;
 		first += behind + 1;
@@ -416,7 +434,8 @@ static int read_lines(struct reader *reader, int (*read)(struct reader *, struct
 		struct list_report before = *reader->report;
 		size_t v4 = reader->set.v4_count, v6 = reader->set.v6_count;
 
-		rc = read(reader, line);
+		rc = span_len(line) > LIST_LINE_MOST ? refuse_line(reader, "a line of more than 64 KiB") :
+						       read(reader, line);
 		if (rc == -EINVAL && reader->options->skip_bad) {
 			/* part of a range may have been added before it was refused */
 			*reader->report = before;

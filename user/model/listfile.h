@@ -9,6 +9,10 @@
 #include "user/model/prefix.h"
 #include "user/model/prefixes.h"
 
+#define LIST_BYTES_MOST		(64U << 20)	/* of a file */
+#define LIST_LINE_MOST		(64U << 10)	/* bytes of a line, but not of LIST_NFT */
+#define LIST_PREFIXES_MOST	(8U << 20)	/* a line with a range becomes up to 254 of them */
+
 enum list_format {
 	LIST_AUTO,	/* detected from the first line that is neither blank nor a comment */
 	LIST_PLAIN,	/* one entry a line; '#' or ';' starts a comment: FireHOL, Spamhaus' text */
@@ -28,6 +32,7 @@ struct list_options {
 	 * lines, is always strict.
 	 */
 	bool skip_bad;
+	bool unquoted;		/* messages must not quote the file: not every user can read it */
 	/* May be NULL. Called after about every MiB and at the end, with sizes in bytes. */
 	void (*progress)(void *ctx, size_t done, size_t total);
 	void *ctx;
@@ -56,7 +61,7 @@ struct list_report {
  * Adds the prefixes of the @len bytes at @data to @set: sorted and without duplicates if @set was
  * empty, else appended. @name is used in messages. @options may be NULL, which is as all zero.
  * Returns 0, or with @err -EINVAL ("NAME:LINE: ...": not a list), -ENODATA (a list without an
- * entry) or -ENOMEM; @set is then as it was.
+ * entry), -E2BIG (more than LIST_PREFIXES_MOST) or -ENOMEM; @set is then as it was.
  */
 int list_read(const char *name, const char *data, size_t len, const struct list_options *options,
 	      struct prefixes *set, struct list_report *report, char *err);

@@ -1,67 +1,77 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "user/host/addresses.h"
+#include "user/host/file.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/guard.h"
+#include "user/model/text.h"
+#include "user/state/list_keep.h"
 #include "user/state/list_load.h"
 
 #define TENFOLD	10
 
-static int read_mapped(const char *name, int fd, size_t size, struct list_change *change,
-		       const struct list_progress *progress, struct list_report *report, char *err)
-{
-	struct list_options options = { .format = change->format, .skip_bad = change->skip_bad,
-					.progress = progress ? progress->show : NULL,
-					.ctx = progress ? progress->ctx : NULL };
-	char *data = NULL;
-	int rc;
+/* ---- reading ---- */
 
-	if (size) {
-		data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (data == MAP_FAILED)
-			return fail(err, errno, "cannot read %s: %s", name, strerror(errno));
-	}
-	rc = list_read(name, size ? data : "", size, &options, &change->set, report, err);
-	if (data)
-		munmap(data, size);
-	if (!rc && prefixes_sort(&change->set, NULL))
-		rc = fail(err, ENOMEM, "cannot sort the prefixes of %s: out of memory", name);
-	return rc;
+static int check_path(const char *path, const char *what, char *err)
+{
+	char shown[ERR_LEN];
+
+	if (text_is_plain(path))
+		return 0;
+	return fail(err, EINVAL, "%s %.150s has control characters, or is not UTF-8; rename it", what,
+		    text_escape(path, shown, sizeof(shown)));
 }
 
-int list_read_file(struct list_change *change, const struct list_progress *progress,
-		   struct list_report *report, char *err)
+/* The path that is stored: absolute, since the daemon reads the file again from another folder. */
+static int resolve(struct list_change *change, char path[PATH_MAX], char *err)
 {
-	char path[PATH_MAX];
-	struct stat st;
-	int fd, rc;
+	int rc = check_path(change->file, "the path of the list file", err);
 
+	if (rc)
+		return rc;
 	if (!realpath(change->file, path))
 		return fail(err, errno, "cannot open list file %s: %s", change->file,
 			    strerror(errno));
 	if (strlen(path) >= sizeof(change->file))
 		return fail(err, ENAMETOOLONG, "the path of %s is longer than %zu bytes", path,
 			    sizeof(change->file) - 1);
-	if (!is_utf8(path))
-		return fail(err, EINVAL, "the path of the list file is not UTF-8; rename it");
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st))
-		rc = fail(err, errno, "cannot open list file %s: %s", path, strerror(errno));
-	else if (!S_ISREG(st.st_mode))
-		rc = fail(err, EINVAL, "%s is not a regular file", path);
-	else
-		rc = read_mapped(change->file, fd, st.st_size, change, progress, report, err);
-	if (fd >= 0)
-		close(fd);
+	return check_path(path, "the path of the list file", err);
+}
+
+static int parse(struct list_change *change, const struct file_text *text,
+		 const struct list_progress *progress, struct list_report *report, char *err)
+{
+	struct list_options options = { .format = change->format, .skip_bad = change->skip_bad,
+					.unquoted = !text->quotable,
+					.progress = progress ? progress->show : NULL,
+					.ctx = progress ? progress->ctx : NULL };
+	int rc = list_read(change->file, text->data, text->size, &options, &change->set, report, err);
+
+	if (!rc && prefixes_sort(&change->set, NULL))
+		rc = fail(err, ENOMEM, "cannot sort the prefixes of %s: out of memory", change->file);
+	return rc;
+}
+
+int list_read_file(struct list_change *change, const struct list_progress *progress,
+		   struct list_report *report, char *err)
+{
+	struct file_text text;
+	char path[PATH_MAX];
+	int rc = resolve(change, path, err);
+
+	if (!rc)
+		rc = file_read(change->file, LIST_BYTES_MOST, &text, err);
+	if (rc)
+		return rc;
+	rc = parse(change, &text, progress, report, err);
+	file_text_free(&text);
 	snprintf(change->file, sizeof(change->file), "%s", path);
 	return rc;
 }
@@ -141,27 +151,90 @@ static bool same_set(const char *name, const struct prefixes *set)
 
 /* ---- load ---- */
 
-int plan_list_load(struct list_change *change, const struct settings *settings,
-		   const struct list_progress *progress, struct list_report *report, char *err)
+/* 1: it is loaded, with @info; 0: it is not; -errno with @err. */
+static int find_loaded(const char *name, struct list_info *info, char *err)
 {
 	struct list_info *infos;
-	size_t count, was = 0;
-	int rc = list_read_file(change, progress, report, err);
+	size_t count;
+	int rc = lists_read(&infos, &count, err);
 
-	if (rc)
-		return rc;
-	rc = lists_read(&infos, &count, err);
-	for (size_t i = 0; i < count; i++)
-		if (!strcmp(infos[i].name, change->name))
-			was = infos[i].current.v4_count + infos[i].current.v6_count;
+	for (size_t i = 0; i < count && !rc; i++) {
+		if (strcmp(infos[i].name, name))
+			continue;
+		*info = infos[i];
+		rc = 1;
+	}
 	free(infos);
-	if (!rc && was && same_set(change->name, &change->set))
+	return rc;
+}
+
+int plan_list_load(struct list_change *change, const struct settings *settings, char *err)
+{
+	struct list_info info = { 0 };
+	int loaded = find_loaded(change->name, &info, err), rc = 0;
+	size_t was = info.current.v4_count + info.current.v6_count;
+
+	if (loaded < 0)
+		return loaded;
+	if (was && same_set(change->name, &change->set))
 		return 0;
-	if (!rc)
-		rc = guard_size(change, was, err);
+	rc = guard_size(change, was, err);
 	if (!rc && !change->force)
 		rc = guard_entries(change, settings, err);
 	return rc ? rc : 1;
+}
+
+static void format_age(uint64_t since_unix_s, char text[FORMAT_LEN])
+{
+	uint64_t now = time(NULL);
+
+	format_duration(now > since_unix_s ? now - since_unix_s : 0, text);
+}
+
+/* What is stored of a list that was not read: its path as it is given, made absolute. */
+static void make_storable(struct list_change *change)
+{
+	char path[PATH_MAX] = "", shown[PATH_MAX];
+
+	if (change->file[0] != '/' && getcwd(path, sizeof(path) - sizeof(change->file) - 1))
+		strcat(path, "/");
+	strcat(path, change->file);
+	if (text_is_plain(path) && strlen(path) < sizeof(change->file))
+		strcpy(change->file, path);
+	else
+		text_escape(change->file, shown, sizeof(change->file));
+	if (!text_is_plain(change->file))
+		strcpy(change->file, shown);
+}
+
+int plan_list_instead(struct list_change *change, const struct settings *settings, const char *why,
+		      char *said)
+{
+	struct list_info info;
+	char err[ERR_LEN], age[FORMAT_LEN];
+	int rc = find_loaded(change->name, &info, err);
+
+	prefixes_free(&change->set);
+	if (rc) {
+		fail(said, EIO, "list %s stays as it was: %s", change->name, rc < 0 ? err : why);
+		return 0;
+	}
+	make_storable(change);
+	change->instead = true;
+	rc = list_read_kept(change->name, &change->set, &change->since_unix_s, err);
+	if (!rc && !change->force)
+		rc = guard_entries(change, settings, err);
+	if (!rc) {
+		format_age(change->since_unix_s, age);
+		fail(said, EIO, "list %s: what its file had %s ago is loaded, %zu prefixes: %s",
+		     change->name, age, prefixes_count(&change->set), why);
+		return 1;
+	}
+	prefixes_free(&change->set);
+	change->since_unix_s = 0;
+	fail(said, EIO, "list %s is EMPTY until its file can be loaded: %.120s; %.90s", change->name,
+	     why, err);
+	return 1;
 }
 
 int apply_list_change(const struct maps *maps, struct list_change *change, char *err)

@@ -26,6 +26,8 @@ struct list_change {
 	enum list_format format;	/* as it was asked for */
 	bool skip_bad;			/* leave out lines that are no prefix */
 	bool force;			/* past the guards */
+	bool instead;			/* its file cannot be used: @set is something else, */
+	uint64_t since_unix_s;		/* which is that old; 0: @set is empty for that reason */
 	struct prefixes set;		/* LIST_LOAD: what the file holds */
 };
 

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "user/host/clock.h"
+#include "user/host/file.h"
 #include "user/model/error.h"
+#include "user/model/text.h"
 #include "user/model/units.h"
 #include "user/state/block_set.h"
 #include "user/state/budgets.h"
@@ -111,6 +113,18 @@ static int read_all(const struct maps *maps, struct snapshot *snapshot, char *er
 	return rc ? fail(err, -rc, "cannot read the block set in force: %s", strerror(-rc)) : 0;
 }
 
+static void read_alarm(char alarm[ERR_LEN])
+{
+	struct file_text text;
+	char ignored[ERR_LEN];
+
+	if (file_read(ALARM_FILE, 4096, &text, ignored))
+		return;
+	text.data[strcspn(text.data, "\n")] = '\0';
+	text_escape(text.data, alarm, ERR_LEN);
+	file_text_free(&text);
+}
+
 int snapshot_read(struct snapshot *snapshot, char *err)
 {
 	uint64_t start = now_ns();
@@ -126,6 +140,7 @@ int snapshot_read(struct snapshot *snapshot, char *err)
 		return rc;
 	snapshot->in_use = true;
 	rc = read_all(&maps, snapshot, err);
+	read_alarm(snapshot->alarm);
 	maps_close(&maps);
 	snapshot->took_s = (double)(now_ns() - start) / NS_PER_S;
 	if (rc)

@@ -35,8 +35,12 @@ struct snapshot {
 	double gate_share;		/* of cells that owe */
 	struct weir_tally tally;
 	double daemon_age_s;		/* since its last loop; negative: there was none */
+	char alarm[ERR_LEN];		/* what weir-restore could not restore; "": nothing */
 	double took_s;			/* to read all this */
 };
+
+/* weir-restore writes this file when it starts with less than was set; `weir restore` removes it. */
+#define ALARM_FILE	"/var/lib/weir/alarm"
 
 /* 0, or -errno with @err; to be freed in the first case. */
 int snapshot_read(struct snapshot *snapshot, char *err);
