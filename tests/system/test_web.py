@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 from stage import BUILD, NEAR4, STRANGE_MAC, WEIR, check, demand, run_tests, skip, wait_for
@@ -25,7 +26,7 @@ state:
 http:
   address: {address}
   port: {port}
-"""
+{more}"""
 # Parts of the API, and the commands with the same answer.
 COMMANDS = {"status": "show status", "stats": "show stats", "sources": "show sources top 20",
             "networks": "show networks top 20", "limits": "limit show", "budgets": "budget show",
@@ -36,10 +37,11 @@ SHOTS = {"light": (1600, "light"), "dark": (1280, "dark"), "narrow": (360, "ligh
 class Server:
     """A running `weir daemon` with its HTTP server."""
 
-    def __init__(self, lab, address="127.0.0.1", port=PORT):
+    def __init__(self, lab, address="127.0.0.1", port=PORT, more=""):
         self.lab, self.address, self.port = lab, address, port
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-web-"))
-        (self.folder / "weir.yaml").write_text(SETTINGS.format(address=address, port=port))
+        (self.folder / "weir.yaml").write_text(
+            SETTINGS.format(address=address, port=port, more=more))
         with open(self.folder / "log", "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 lab.near.command(WEIR, "daemon", "config", self.folder / "weir.yaml"),
@@ -187,6 +189,179 @@ def is_served(server):
     return False
 
 
+# ---- clients that are slow on purpose ----
+
+REQUEST_S = 20      # as in user/daemon/http_server.c
+
+
+class Tricklers:
+    """Connections that each send a byte of an endless request every few seconds, and that are opened
+    again as soon as the server closes them."""
+
+    def __init__(self, namespace, address, sources, each, pause=2):
+        self.namespace, self.address, self.pause = namespace, address, pause
+        self.lives, self.stopping = [], threading.Event()
+        self.open = {(source, i): None for source in sources for i in range(each)}
+        self.thread = threading.Thread(target=self.trickle)
+        self.thread.start()
+
+    def connect(self, source):
+        with self.namespace:
+            sock = socket.socket()
+            sock.settimeout(2)
+            sock.bind((source, 0))
+            sock.connect((self.address, PORT))
+        sock.setblocking(False)
+        sock.send(b"GET /metrics HTTP/1.1\r\nX: ")
+        return sock, time.monotonic()
+
+    def trickle(self):
+        while not self.stopping.wait(self.pause / 10):
+            for key, held in self.open.items():
+                with contextlib.suppress(OSError):
+                    self.open[key] = self.step(key, held)
+        for held in self.open.values():
+            if held:
+                held[0].close()
+
+    def step(self, key, held):
+        if not held:
+            return self.connect(key[0])
+        sock, began = held
+        ended = False
+        try:
+            ended = sock.recv(100) == b""
+        except BlockingIOError:
+            pass
+        except OSError:
+            ended = True
+        if ended:
+            sock.close()
+            self.lives.append(time.monotonic() - began)
+            return None
+        if time.monotonic() - began > self.pause * (1 + len(self.lives) % 2):
+            with contextlib.suppress(OSError):
+                sock.send(b"x")
+        return held
+
+    def held(self):
+        return sum(held is not None for held in self.open.values())
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join()
+
+
+def scrapes(server, count=10, ask=None):
+    """How many of @count requests are answered, each within 2 s."""
+    good = 0
+    for _ in range(count):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            good += (ask or (lambda: server.ask("/metrics", timeout=2)))()[0] == 200
+        time.sleep(0.2)
+    return good
+
+
+def test_tricklers(lab):
+    """More slow clients than there are places, from several addresses of the link."""
+    lab.attach()
+    addresses = [f"192.0.2.{n}" for n in range(10, 18)]
+    for address in addresses:
+        lab.far.run("ip", "address", "add", f"{address}/24", "dev", lab.far_dev)
+    server = Server(lab, address="0.0.0.0")
+    slow = Tricklers(lab.far, NEAR4, addresses, each=10)
+    try:
+        wait_for(lambda: slow.held() >= 64, 20)
+        server.address = "127.0.0.1"
+        good = scrapes(server)
+        check(good == 10, "a scraper on loopback is answered beside 80 tricklers of 8 addresses",
+              f"{good} of 10, {slow.held()} held")
+        server.address = NEAR4
+        good = scrapes(server)
+        check(good == 10, "one that uses the configured address, too", f"{good} of 10")
+        good = scrapes(server, ask=lambda: ask_from(lab.far, "192.0.2.99", lab))
+        check(good == 10, "and one on another host", f"{good} of 10")
+        check(wait_for(lambda: slow.lives, 2 * REQUEST_S), "tricklers are cut off", len(slow.lives))
+        wait_for(lambda: len(slow.lives) > 90, 2 * REQUEST_S)
+        check(max(slow.lives) < REQUEST_S + 5, "none keeps its place for longer than a request may take",
+              f"{len(slow.lives)} connections, the longest {max(slow.lives):.1f} s")
+        check("places for remote clients are taken" in server.log() and
+              server.log().count("places for") == 1, "the log says so, once",
+              [line for line in server.log().splitlines() if "places" in line])
+    finally:
+        slow.stop()
+    server.stop()
+
+
+def ask_from(namespace, source, lab):
+    """A whole request from an address of its own; (status,)."""
+    lab.far.run("ip", "address", "replace", f"{source}/24", "dev", lab.far_dev)
+    with namespace:
+        connection = http.client.HTTPConnection(NEAR4, PORT, timeout=2, source_address=(source, 0))
+        connection.connect()
+    connection.request("GET", "/metrics")
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return (answer.status,)
+
+
+def test_trickler_alone(lab):
+    """One slow client, with no lack of places: the deadline is for the whole request."""
+    server = Server(lab)
+    slow = Tricklers(lab.near, "127.0.0.1", ["127.0.0.1"], each=1)
+    try:
+        check(wait_for(lambda: slow.lives, REQUEST_S + 10), "it is cut off", f"after {slow.lives} s")
+        check(scrapes(server, 3) == 3, "and others are served", 3)
+        with lab.near:
+            idle = socket.create_connection(("127.0.0.1", PORT))
+        idle.sendall(b"GET /icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        check(idle.recv(15) == b"HTTP/1.1 200 OK", "a whole request on a connection that stays", 200)
+        idle.close()
+    finally:
+        slow.stop()
+    server.stop()
+
+
+def ask_socket(path, host="evil.example"):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(5)
+    sock.connect(str(path))
+    sock.sendall(f"GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    answer = b""
+    while more := sock.recv(65536):
+        answer += more
+    sock.close()
+    return int(answer.split()[1]), answer
+
+
+def test_unix_socket(lab):
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-socket-"))
+    path = folder / "http"
+    server = Server(lab, port=0, more=f"  socket: {path}\n  socket_group: daemon\n")
+    demand(wait_for(path.exists, 5), server.log())
+    status, answer = ask_socket(path)
+    check(status == 200 and b"weir_daemon_up 1" in answer, "the metrics at a Unix socket", status)
+    mode = path.stat()
+    check(mode.st_mode & 0o7777 == 0o660 and path.group() == "daemon",
+          "only its group and the daemon's user may use it", f"{mode.st_mode & 0o7777:o} {path.group()}")
+    with lab.near, contextlib.suppress(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", PORT), 2)
+        check(False, "no port", PORT)
+    server.process.kill()
+    server.process.wait()
+    server = Server(lab, more=f"  socket: {path}\n")
+    check(path.stat().st_mode & 0o7777 == 0o600 and ask_socket(path)[0] == 200 and
+          server.ask("/")[0] == 200, "after a kill the socket is made again; without a group it is 0600, "
+          "and the port serves beside it", oct(path.stat().st_mode))
+    server.stop()
+    check(not path.exists(), "the socket goes with the daemon", path)
+    server = Server(lab, port=0, more=f"  socket: {folder}/none/http\n")
+    check("cannot listen on the http socket" in server.log() and server.process.poll() is None,
+          "a socket that cannot be made: said, and the daemon goes on", server.log().splitlines()[-1])
+    server.stop()
+
+
 def test_headers(lab):
     server = Server(lab)
     for path in ("/", "/weir.js", "/weir.css", "/chart.js", "/icon.svg", "/api/history", "/metrics",
@@ -222,7 +397,7 @@ def test_addresses(lab):
           server.process.poll() is None, "a port in use: said, and the daemon goes on",
           server.log().splitlines()[-1])
     taken.close()
-    (server.folder / "weir.yaml").write_text(SETTINGS.format(address="127.0.0.1", port=9109))
+    (server.folder / "weir.yaml").write_text(SETTINGS.format(address="127.0.0.1", port=9109, more=""))
     server.process.send_signal(1)
     server.port = 9109
     check(wait_for(lambda: "http://127.0.0.1:9109/" in server.log(), 5) and

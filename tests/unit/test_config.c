@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The daemon's settings file is read, and mistakes in it are refused with their line. */
 #include <string.h>
+#include <time.h>
 
 #include "tests/unit/check.h"
 #include "user/model/config.h"
@@ -55,7 +56,7 @@ static void test_values(struct check *check)
 		"state:\n"
 		"  known: \"\"\n"
 		"log: {drops: off}\n"
-		"http: {port: 0}\n";
+		"http: {address: '::1', port: 0, socket: /run/weir/http, socket_group: adm}\n";
 	struct config c;
 	char err[ERR_LEN];
 
@@ -68,6 +69,8 @@ static void test_values(struct check *check)
 	      !strcmp(c.lists[0].format, "auto") && c.lists[1].skip_bad &&
 	      !strcmp(c.lists[1].file, "/srv/my list") && !c.lists[1].every_ns, "lists");
 	CHECK(check, !c.known_file[0] && c.settings_file[0] && !c.log_drops_ns && !c.http_port, "off");
+	CHECK(check, !strcmp(c.http_address, "::1") && !strcmp(c.http_socket, "/run/weir/http") &&
+	      !strcmp(c.http_socket_group, "adm"), "http");
 	CHECK(check, !c.mode_was_monitor && !parse("mode: monitor\n", &c, err) && !c.judge.enforce &&
 	      c.mode_was_monitor, "the older name of mode judge");
 	check_done(check, "values", "both ways to write a mapping; an older name of a mode");
@@ -94,6 +97,16 @@ static void test_refused(struct check *check)
 		{ "window: [1s]\n", "f:1:", "" },
 		{ "window: 2m\n", "f:1:", "1m" },
 		{ "http:\n  port: 65536\n", "f:2:", "port" },
+		{ "http:\n  address: localhost\n", "f:2:", "localhost" },
+		{ "http:\n  address: 127.0.0.1:80\n", "f:2:", "not an IPv4 or IPv6 address" },
+		{ "http:\n  address: \"\"\n", "f:2:", "not an IPv4 or IPv6 address" },
+		{ "http:\n  socket: weir/http\n", "f:2:", "absolute" },
+		{ "http:\n  socket: /xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+		  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n", "f:2:", "107" },
+		{ "lists:\n  load:\n  - {name: A b, file: /a}\n", "f:3:", "list name" },
+		{ "lists:\n  load:\n  - {name: ../a, file: /a}\n", "f:3:", "list name" },
+		{ "lists:\n  load:\n  - {name: a, file: /a, format: csv}\n", "f:3:", "csv" },
+		{ "window: [[[[[[[[[[1s]]]]]]]]]]\n", "f:1:", "nested" },
 		{ "lists:\n  load:\n  - name: a\n", "f:3:", "file" },
 		{ "lists:\n  load:\n  - {name: a, file: a}\n", "f:3:", "absolute" },
 		{ "lists:\n  load:\n  - {name: a, file: /a}\n  - {name: a, file: /b}\n", "f:4:",
@@ -118,6 +131,43 @@ static void test_refused(struct check *check)
 	}
 	CHECK(check, !memcmp(&config, &before, sizeof(config)), "a refused file changed something");
 	check_done(check, "refused", "%zu files, each with its line", COUNT(bad));
+}
+
+/*
+ * Files that are made to take long. Without bounds the deepest took more than 15 s; the second is
+ * what libyaml alone may be slow with in the size that is read.
+ */
+static void test_hostile(struct check *check)
+{
+	static const struct {
+		char fill;
+		size_t size;
+		const char *about;
+	} files[] = {
+		{ '[', 500000, "larger than 64 KiB" }, { '[', 65536, "nested" },
+		{ '{', 65536, "nested" }, { '-', 65537, "larger than 64 KiB" },
+	};
+	static char text[500000];
+	struct config config;
+	char err[ERR_LEN];
+	clock_t began = clock();
+
+	config_defaults(&config);
+	for (size_t i = 0; i < COUNT(files); i++) {
+		memset(text, files[i].fill, files[i].size);
+		CHECK(check, config_parse("f", text, files[i].size, &config, err), "%zu of %c are taken",
+		      files[i].size, files[i].fill);
+		CHECK(check, strstr(err, files[i].about), "\"%s\" is not in: %s", files[i].about, err);
+	}
+	/* Blocks: each level is a line of its own, with one more blank. */
+	for (size_t i = 0, at = 0; i < 300; i++)
+		at += snprintf(text + at, sizeof(text) - at, "%*s-\n", (int)i, "");
+	CHECK(check, config_parse("f", text, strlen(text), &config, err) && strstr(err, "f:9: "),
+	      "deep blocks: %s", err);
+	CHECK(check, clock() - began < 5 * CLOCKS_PER_SEC, "%.1f s of CPU time",
+	      (double)(clock() - began) / CLOCKS_PER_SEC);
+	check_done(check, "hostile files", "%zu files, %.3f s of CPU time", COUNT(files) + 1,
+		   (double)(clock() - began) / CLOCKS_PER_SEC);
 }
 
 /* The table of keys and the example that ships agree. */
@@ -159,6 +209,7 @@ int main(void)
 	test_defaults(&check);
 	test_values(&check);
 	test_refused(&check);
+	test_hostile(&check);
 	test_example(&check);
 	return check_exit(&check);
 }

@@ -12,7 +12,6 @@
 #include "user/model/policy.h"
 #include "user/model/table.h"
 #include "user/model/words.h"
-#include "user/state/lists.h"
 #include "user/state/side_settings.h"
 #include "user/state/tables.h"
 

@@ -4,6 +4,7 @@
 
 #include "user/cli/list_words.h"
 #include "user/model/error.h"
+#include "user/model/parse.h"
 
 #define FORMATS	"auto, plain, ipsum, ndjson, ipset or nft"
 

@@ -41,8 +41,7 @@ struct daemon {
 	struct state_saver *saver;
 	uint64_t seed;		/* of the maps at the last look; 0: there was none */
 	bool waiting_logged;	/* that weir is not in use here */
-	char http_address[CONFIG_TEXT];	/* where pages are served now */
-	uint64_t http_port;		/* 0: none are */
+	struct config served;	/* of which the keys of http hold now; none before the first */
 	uint64_t next_ns, watchdog_ns, watchdog_next_ns;
 	bool stopping;
 };
@@ -113,29 +112,38 @@ static void log_mode(const struct daemon *daemon)
 		 "mode judge: nothing is banned; `weir ban-log` shows what would have been");
 }
 
+static bool serves_the_same(const struct config *a, const struct config *b)
+{
+	return a->http_port == b->http_port && !strcmp(a->http_address, b->http_address) &&
+	       !strcmp(a->http_socket, b->http_socket) &&
+	       !strcmp(a->http_socket_group, b->http_socket_group);
+}
+
 /* Without the web page weir still filters and bans, so a failure here is not fatal. */
 static void serve(struct daemon *daemon)
 {
 	const struct config *config = &daemon->config;
+	const char *address = config->http_address;
 	char err[ERR_LEN];
 
-	if (config->http_port == daemon->http_port &&
-	    !strcmp(config->http_address, daemon->http_address))
+	if (serves_the_same(config, &daemon->served))
 		return;
 	http_stop();
-	daemon->http_port = 0;
-	if (!config->http_port)
+	daemon->served = (struct config){ 0 };
+	if (!config->http_port && !*config->http_socket)
 		return;
-	if (http_start(config->http_address, config->http_port, daemon->options->answer, err)) {
+	if (http_start(config, daemon->options->answer, err)) {
 		log_line(LOG_ERR, "%s; the daemon continues without metrics and web page", err);
 		return;
 	}
-	daemon->http_port = config->http_port;
-	memcpy(daemon->http_address, config->http_address, sizeof(daemon->http_address));
-	log_line(LOG_INFO, "metrics and web page on http://%s%s%s:%llu/",
-		 strchr(config->http_address, ':') ? "[" : "", config->http_address,
-		 strchr(config->http_address, ':') ? "]" : "",
-		 (unsigned long long)config->http_port);
+	daemon->served = *config;
+	if (config->http_port)
+		log_line(LOG_INFO, "metrics and web page on http://%s%s%s:%llu/",
+			 strchr(address, ':') ? "[" : "", address, strchr(address, ':') ? "]" : "",
+			 (unsigned long long)config->http_port);
+	if (*config->http_socket)
+		log_line(LOG_INFO, "metrics and web page on the Unix socket %s",
+			 config->http_socket);
 }
 
 /* A file with a mistake changes nothing. */

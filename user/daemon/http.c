@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <grp.h>
 #include <jansson.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
@@ -11,19 +11,19 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "user/daemon/history.h"
 #include "user/daemon/http.h"
+#include "user/daemon/http_server.h"
 #include "user/daemon/metrics.h"
 #include "user/daemon/web.h"
 #include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/state/snapshot.h"
 
-#define CONNECTIONS	64
-#define IDLE_S		15
-#define REQUEST_BYTES	16384	/* head of a request and of its answer */
 #define BACKLOG		64
 /*
  * An answer is kept for twenty times as long as it took to make. However many pages are open, each
@@ -54,12 +54,11 @@ struct answer {
 };
 
 static struct {
-	struct MHD_Daemon *daemon;
-	int socket;
 	char address[HOST_LEN];		/* as a Host header gives it */
 	bool loopback;
+	char path[CONFIG_TEXT];		/* of the Unix socket, if there is one */
 	http_answer *answer;
-} server = { .socket = -1 };
+} server;
 
 /* ---- answers ---- */
 
@@ -233,7 +232,8 @@ static bool host_is_ours(struct MHD_Connection *connection)
 {
 	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
 
-	if (!server.loopback)
+	/* A foreign page cannot make a browser use a Unix socket. */
+	if (!server.loopback || http_server_is_local(connection))
 		return true;
 	return host && (host_is(host, "localhost") || host_is(host, "127.0.0.1") ||
 			host_is(host, "[::1]") || host_is(host, server.address));
@@ -272,19 +272,33 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
 
 /* ---- start, stop ---- */
 
-static int listen_v4(struct in_addr address, uint16_t port)
+/* Returns a socket bound to @at, or -1 with errno. */
+static int bind_tcp(const struct sockaddr *at, socklen_t size)
+{
+	int fd = socket(at->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+	if (!bind(fd, at, size) && !listen(fd, BACKLOG))
+		return fd;
+	size = errno;
+	close(fd);
+	errno = size;
+	return -1;
+}
+
+static int bind_v4(struct in_addr address, uint16_t port)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = address,
 				  .sin_port = htons(port) };
 
 	server.loopback = ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET;
 	inet_ntop(AF_INET, &address, server.address, sizeof(server.address));
-	server.socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	setsockopt(server.socket, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
-	return server.socket < 0 ? -1 : bind(server.socket, (struct sockaddr *)&at, sizeof(at));
+	return bind_tcp((struct sockaddr *)&at, sizeof(at));
 }
 
-static int listen_v6(const struct in6_addr *address, uint16_t port)
+static int bind_v6(const struct in6_addr *address, uint16_t port)
 {
 	struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_addr = *address,
 				   .sin6_port = htons(port) };
@@ -293,25 +307,22 @@ static int listen_v6(const struct in6_addr *address, uint16_t port)
 	server.loopback = IN6_IS_ADDR_LOOPBACK(address);
 	inet_ntop(AF_INET6, address, text, sizeof(text));
 	snprintf(server.address, sizeof(server.address), "[%s]", text);
-	server.socket = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	setsockopt(server.socket, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
-	return server.socket < 0 ? -1 : bind(server.socket, (struct sockaddr *)&at, sizeof(at));
+	return bind_tcp((struct sockaddr *)&at, sizeof(at));
 }
 
-static int start_listening(const char *address, uint16_t port, char *err)
+static int listen_on_port(const char *address, uint16_t port, int *fd, char *err)
 {
 	struct in6_addr v6;
 	struct in_addr v4;
-	int rc;
 
 	if (inet_pton(AF_INET, address, &v4) == 1)
-		rc = listen_v4(v4, port);
+		*fd = bind_v4(v4, port);
 	else if (inet_pton(AF_INET6, address, &v6) == 1)
-		rc = listen_v6(&v6, port);
+		*fd = bind_v6(&v6, port);
 	else
 		return fail(err, EINVAL, "http address %.40s: not an IPv4 or IPv6 address",
 			    address);
-	if (rc || listen(server.socket, BACKLOG))
+	if (*fd < 0)
 		return fail(err, errno, "cannot listen on %s port %u: %s%s", server.address, port,
 			    strerror(errno), errno == EADDRINUSE ?
 			    "; set another http port, or 0 for none" : errno == EADDRNOTAVAIL ?
@@ -319,35 +330,77 @@ static int start_listening(const char *address, uint16_t port, char *err)
 	return 0;
 }
 
-static int start_server(char *err)
+/* Only one daemon runs on a host, so a socket that lies at @path is left from an earlier one. */
+static int make_socket(const char *path)
 {
-	server.daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL,
-					 NULL, handle, NULL,
-					 MHD_OPTION_LISTEN_SOCKET, server.socket,
-					 MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS,
-					 MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
-					 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_BYTES,
-					 MHD_OPTION_END);
-	if (!server.daemon)
-		return fail(err, EIO, "cannot start the HTTP server");
-	server.socket = -1;	/* the server closes it */
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	struct stat st;
+	mode_t mask;
+	int fd, rc;
+
+	if (!lstat(path, &st) && S_ISSOCK(st.st_mode))
+		unlink(path);
+	memcpy(at.sun_path, path, strnlen(path, sizeof(at.sun_path) - 1));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -1;
+	mask = umask(0177);	/* the mode that it has until the group is set */
+	rc = bind(fd, (struct sockaddr *)&at, sizeof(at));
+	umask(mask);
+	if (!rc && !listen(fd, BACKLOG))
+		return fd;
+	rc = errno;
+	close(fd);
+	errno = rc;
+	return -1;
+}
+
+/* With a group its members may connect, without one only root and the daemon's user. */
+static int listen_on_socket(const char *path, const char *group, int *fd, char *err)
+{
+	struct group *found;
+
+	*fd = make_socket(path);
+	if (*fd < 0)
+		return fail(err, errno, "cannot listen on the http socket %.100s: %s", path,
+			    strerror(errno));
+	snprintf(server.path, sizeof(server.path), "%s", path);
+	if (!*group)
+		return 0;
+	found = getgrnam(group);
+	if (!found)
+		return fail(err, ENOENT, "http socket_group %.60s: there is no such group", group);
+	if (chown(path, -1, found->gr_gid) || chmod(path, 0660))
+		return fail(err, errno, "cannot give the http socket %.100s to the group %.60s: "
+			    "%s%s", path, group, strerror(errno), errno == EPERM ?
+			    "; the daemon's user must be in that group" : "");
 	return 0;
 }
 
-int http_start(const char *address, uint16_t port, http_answer *answer, char *err)
+int http_start(const struct config *config, http_answer *answer, char *err)
 {
+	int tcp = -1, local = -1, rc = 0;
 	sigset_t all, was;
-	int rc = start_listening(address, port, err);
 
 	server.answer = answer;
+	if (config->http_port)
+		rc = listen_on_port(config->http_address, config->http_port, &tcp, err);
+	if (!rc && *config->http_socket)
+		rc = listen_on_socket(config->http_socket, config->http_socket_group, &local, err);
 	/* The threads of the server inherit this mask: signals go to the daemon's own thread. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &was);
 	if (!rc)
 		rc = history_start(err);
-	if (!rc)
-		rc = start_server(err);
+	if (!rc) {
+		rc = http_server_start(tcp, local, handle, err);
+		tcp = local = -1;	/* the server closes them */
+	}
 	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	if (tcp >= 0)
+		close(tcp);
+	if (local >= 0)
+		close(local);
 	if (rc)
 		http_stop();
 	return rc;
@@ -355,12 +408,10 @@ int http_start(const char *address, uint16_t port, http_answer *answer, char *er
 
 void http_stop(void)
 {
-	if (server.daemon)
-		MHD_stop_daemon(server.daemon);
-	server.daemon = NULL;
-	if (server.socket >= 0)
-		close(server.socket);
-	server.socket = -1;
+	http_server_stop();
+	if (*server.path)
+		unlink(server.path);
+	server.path[0] = '\0';
 	history_stop();
 	forget_answers();
 }

@@ -7,7 +7,8 @@
 #define WEIR_DAEMON_HTTP_H
 
 #include <jansson.h>
-#include <stdint.h>
+
+#include "user/model/config.h"
 
 /*
  * Runs a read command as with -j. @line: its words, separated by single spaces. 0 with *@answer, or
@@ -15,8 +16,11 @@
  */
 typedef int http_answer(const char *line, json_t **answer, char *err);
 
-/* @address: of this host, IPv4 or IPv6. 0, or -errno with @err. There is one server at a time. */
-int http_start(const char *address, uint16_t port, http_answer *answer, char *err);
+/*
+ * Listens where @config says: a port, a Unix socket, or both. 0, or -errno with @err. There is one
+ * server at a time.
+ */
+int http_start(const struct config *config, http_answer *answer, char *err);
 /* Waits for the requests that are being answered. Does nothing if there is no server. */
 void http_stop(void);
 

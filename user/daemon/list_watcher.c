@@ -16,6 +16,7 @@
 #include "user/host/clock.h"
 #include "user/host/log.h"
 #include "user/model/error.h"
+#include "user/model/parse.h"
 #include "user/model/units.h"
 #include "user/state/list_keep.h"
 #include "user/state/list_load.h"

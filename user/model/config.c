@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <arpa/inet.h>
 #include <cyaml/cyaml.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <yaml.h>
 
 #include "user/model/config.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
+#include "user/model/listfile.h"
 #include "user/model/parse.h"
 #include "user/model/prefix.h"
 #include "user/model/text.h"
 #include "user/model/units.h"
 
-#define FILE_MOST	(1U << 20)	/* bytes of a settings file */
+#define FILE_MOST	65536	/* bytes of a settings file */
+#define DEPTH_MOST	8	/* of lists and mappings in each other; the keys need three */
 #define NUMBER_MOST	1000000000
 #define YEAR_S		(366ULL * 86400)
 
@@ -85,10 +90,14 @@ const struct config_key config_keys[] = {
 	{ "log", "drops", CONFIG_DURATION, IN(log_drops_ns), 0, 86400, "10s",
 	  "how often a line says what was dropped since, if anything was; `off`: never" },
 
-	{ "http", "address", CONFIG_STRING, IN(http_address), 0, 0, "127.0.0.1",
+	{ "http", "address", CONFIG_ADDRESS, IN(http_address), 0, 0, "127.0.0.1",
 	  "the address at which the page and the metrics are served" },
 	{ "http", "port", CONFIG_NUMBER, IN(http_port), 0, 65535, "9108",
-	  "the TCP port of the page and the metrics; 0: they are not served" },
+	  "the TCP port of the page and the metrics; 0: they are not served there" },
+	{ "http", "socket", CONFIG_SOCKET, IN(http_socket), 0, 0, "",
+	  "the path of a Unix socket at which they are served as well; \"\": none" },
+	{ "http", "socket_group", CONFIG_STRING, IN(http_socket_group), 0, 0, "",
+	  "the group whose members may use the socket; \"\": only root and the daemon's user" },
 	{ 0 },
 };
 
@@ -146,6 +155,39 @@ static int set_string(const char *text, char *value, size_t size, char *err)
 	return 0;
 }
 
+static int set_address(const char *text, char *value, char *err)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+	char quoted[PREFIX_QUOTE];
+
+	if (inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1)
+		return set_string(text, value, CONFIG_TEXT, err);
+	prefix_quote(text, strlen(text), quoted);
+	return fail(err, EINVAL, "%s: not an IPv4 or IPv6 address", quoted);
+}
+
+static int set_socket(const char *text, char *value, char *err)
+{
+	const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+	if (*text && *text != '/')
+		return fail(err, EINVAL, "an absolute path is needed");
+	if (strlen(text) > most)
+		return fail(err, EINVAL, "longer than %zu bytes, the most of a Unix socket", most);
+	return set_string(text, value, CONFIG_TEXT, err);
+}
+
+static int set_format(const char *text, char *value, char *err)
+{
+	char quoted[PREFIX_QUOTE];
+	enum list_format format;
+
+	if (list_format_find(text, &format))
+		return set_string(text, value, sizeof(((struct config_list *)0)->format), err);
+	prefix_quote(text, strlen(text), quoted);
+	return fail(err, EINVAL, "%s: auto, plain, ipsum, ndjson, ipset or nft", quoted);
+}
+
 static int set_value(const struct config_key *key, const char *text, void *base, char *err)
 {
 	void *at = (char *)base + key->offset;
@@ -161,10 +203,15 @@ static int set_value(const struct config_key *key, const char *text, void *base,
 		return set_mode(text, base, err);
 	case CONFIG_STRING:
 		return set_string(text, at, CONFIG_TEXT, err);
+	case CONFIG_ADDRESS:
+		return set_address(text, at, err);
+	case CONFIG_SOCKET:
+		return set_socket(text, at, err);
 	case CONFIG_LIST_NAME:
-		return set_string(text, at, WEIR_NAME_LEN, err);
+		return list_check_name(text, err) ? -EINVAL :
+						    set_string(text, at, WEIR_NAME_LEN, err);
 	case CONFIG_LIST_FORMAT:
-		return set_string(text, at, sizeof(((struct config_list *)0)->format), err);
+		return set_format(text, at, err);
 	}
 	return fail(err, EINVAL, "unknown kind");
 }
@@ -513,6 +560,35 @@ static int check_together(const char *name, const struct config *config, char *e
 	return 0;
 }
 
+/*
+ * The time that libyaml takes for a token grows with the depth, and both it and libcyaml recurse or
+ * allocate for each level. Deep nesting is therefore refused by its events, before anything else
+ * reads the file. What is not YAML at all passes here, and is refused with libcyaml's reason.
+ */
+static int check_depth(const char *name, const char *data, size_t size, char *err)
+{
+	yaml_event_type_t type = YAML_NO_EVENT;
+	unsigned int depth = 0;
+	yaml_parser_t parser;
+	yaml_event_t event;
+	size_t line = 0;
+
+	if (!yaml_parser_initialize(&parser))
+		return fail(err, ENOMEM, "out of memory");
+	yaml_parser_set_input_string(&parser, (const unsigned char *)data, size);
+	while (depth <= DEPTH_MOST && type != YAML_STREAM_END_EVENT &&
+	       yaml_parser_parse(&parser, &event)) {
+		type = event.type;
+		line = event.start_mark.line + 1;
+		depth += type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT;
+		depth -= type == YAML_SEQUENCE_END_EVENT || type == YAML_MAPPING_END_EVENT;
+		yaml_event_delete(&event);
+	}
+	yaml_parser_delete(&parser);
+	return depth <= DEPTH_MOST ? 0 : fail(err, EINVAL, "%.120s:%zu: lists and mappings are nested "
+					      "deeper than %d levels", name, line, DEPTH_MOST);
+}
+
 int config_parse(const char *name, const char *data, size_t size, struct config *config, char *err)
 {
 	struct complaint complaint = { 0 };
@@ -525,6 +601,11 @@ int config_parse(const char *name, const char *data, size_t size, struct config 
 	cyaml_err_t error;
 	int rc = 0;
 
+	if (size > FILE_MOST)
+		return fail(err, EFBIG, "settings file %.150s is larger than %d KiB", name,
+			    FILE_MOST >> 10);
+	if (check_depth(name, data, size, err))
+		return -EINVAL;
 	make_schema(&schema);
 	config_defaults(&wanted);
 	document_open(&document, data, size);
@@ -554,9 +635,7 @@ int config_read(const char *file, struct config *config, char *err)
 		rc = fail(err, errno, "cannot open settings file %s: %s", file, strerror(errno));
 	else if (!data)
 		rc = fail(err, ENOMEM, "out of memory");
-	else if ((size = fread(data, 1, FILE_MOST + 1, stream)) > FILE_MOST)
-		rc = fail(err, EFBIG, "settings file %s is larger than 1 MiB", file);
-	else if (ferror(stream))
+	else if ((size = fread(data, 1, FILE_MOST + 1, stream)), ferror(stream))
 		rc = fail(err, EIO, "cannot read settings file %s", file);
 	else
 		rc = config_parse(file, data, size, config, err);

@@ -31,6 +31,7 @@ struct config {
 	uint64_t log_drops_ns;		/* 0: off */
 	char http_address[CONFIG_TEXT];
 	uint64_t http_port;		/* 0: off */
+	char http_socket[CONFIG_TEXT], http_socket_group[CONFIG_TEXT];	/* "": off, none */
 };
 
 enum config_kind {
@@ -39,6 +40,8 @@ enum config_kind {
 	CONFIG_FLAG,			/* `yes no`, bool */
 	CONFIG_MODE,			/* `enforce judge`, bool */
 	CONFIG_STRING,			/* char[CONFIG_TEXT] */
+	CONFIG_ADDRESS,			/* char[CONFIG_TEXT], IPv4 or IPv6 */
+	CONFIG_SOCKET,			/* char[CONFIG_TEXT], the path of a Unix socket, or "" */
 	CONFIG_LIST_NAME,		/* char[WEIR_NAME_LEN] */
 	CONFIG_LIST_FORMAT,		/* char[16] */
 };

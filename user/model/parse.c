@@ -219,3 +219,14 @@ int parse_address(const char *word, struct prefix *address, char *err)
 	return address->length == 128 ? 0 : fail(err, EINVAL, "\"%s\": this must be an "
 						 "address, not a prefix", word);
 }
+
+int list_check_name(const char *name, char *err)
+{
+	size_t len = strlen(name);
+
+	if (len < 1 || len >= WEIR_NAME_LEN ||
+	    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != len)
+		return fail(err, EINVAL, "list name \"%.40s\": 1 to %d of a-z, 0-9, - and _", name,
+			    WEIR_NAME_LEN - 1);
+	return 0;
+}

@@ -47,6 +47,9 @@ int parse_prefix(const char *word, struct prefix *prefix, char *err);
 /* A single address of either family; its length becomes 128. */
 int parse_address(const char *word, struct prefix *address, char *err);
 
+/* Whether it can name a list or a budget: 1 to 31 of a-z, 0-9, - and _. */
+int list_check_name(const char *name, char *err);
+
 /* The name of an IP protocol number, or NULL. IPPROTO_ICMPV6 is "icmp", too. */
 const char *proto_name(uint8_t proto);
 

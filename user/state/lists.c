@@ -11,17 +11,6 @@
 #include "user/state/hints.h"
 #include "user/state/lists.h"
 
-int list_check_name(const char *name, char *err)
-{
-	size_t len = strlen(name);
-
-	if (len < 1 || len >= WEIR_NAME_LEN ||
-	    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != len)
-		return fail(err, EINVAL, "list name \"%.40s\": 1 to %d of a-z, 0-9, - and _", name,
-			    WEIR_NAME_LEN - 1);
-	return 0;
-}
-
 /* ---- all lists ---- */
 
 static int by_name(const void *a, const void *b)

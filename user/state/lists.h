@@ -31,9 +31,6 @@ struct list_change {
 	struct prefixes set;		/* LIST_LOAD: what the file holds */
 };
 
-/* 0, or -EINVAL with @err: a-z, 0-9, - and _, up to 31 of them. */
-int list_check_name(const char *name, char *err);
-
 /* Sorted by name; the caller frees *@infos. */
 int lists_read(struct list_info **infos, size_t *count, char *err);
 /* All lists together, merged. */
