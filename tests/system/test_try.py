@@ -196,30 +196,4 @@ def test_words(lab):
     check(lab.prog_id() is None, "and nothing is attached", "no program")
 
 
-# ---- the peer of an SSH session ----
-
-def test_ssh_peer(lab):
-    lab.up()
-    ssh = {"SSH_CONNECTION": "198.51.100.9 50000 192.0.2.1 22"}
-    done = lab.near.run(WEIR, "attach", "dev", "near0", "try", "9s", env=ssh)
-    check("weir allow add 198.51.100.9 " in done.err, "a warning names the peer of the session",
-          done.err.splitlines()[0])
-    lab.weir("allow", "add", "198.51.100.0/24")
-    done = lab.near.run(WEIR, "attach", "dev", "near0", "try", "9s", env=ssh)
-    check("SSH" not in done.err, "no warning when it is allowed", done.err.splitlines()[0])
-    for address in ("::1", "127.0.0.1", "nonsense", ""):
-        done = lab.near.run(WEIR, "attach", "dev", "near0", "try", "9s",
-                            env={"SSH_CONNECTION": f"{address} 1 2 3"})
-        check("SSH" not in done.err, f"no warning of \"{address}\"", done.err.splitlines()[0])
-
-
-def test_ssh_peer_through_sudo(lab):
-    """sudo clears the environment; the shell above it still has it."""
-    lab.up()
-    done = run("env", "SSH_CONNECTION=2001:db8::77 50000 2001:db8::1 22", "bash", "-c",
-               f"env -i {' '.join(lab.near.command(str(WEIR)))} attach dev near0; true")
-    check("weir allow add 2001:db8::77 " in done.err and "try 60s" in done.err,
-          "the peer is found through sudo", done.err.splitlines()[0])
-
-
 run_tests(__name__)

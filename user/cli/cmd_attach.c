@@ -7,8 +7,8 @@
 
 #include "user/cli/command.h"
 #include "user/cli/output.h"
+#include "user/cli/ssh_guard.h"
 #include "user/host/clock.h"
-#include "user/host/ssh.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
@@ -38,7 +38,7 @@ static uint32_t free_slot(const struct maps *maps)
 struct attach_words {
 	const char *name;
 	enum attach_mode mode;
-	bool monitor;
+	bool monitor, force;
 	uint64_t try_ns;	/* 0: for good */
 };
 
@@ -72,6 +72,7 @@ static int parse_attach(struct words words, struct attach_words *w, char *err)
 		{ "mode", "native, skb or auto", set_mode },
 		WORD_FLAG("monitor", struct attach_words, monitor),
 		{ "try", "a time such as 60s", set_try },
+		WORD_FLAG("force", struct attach_words, force),
 		{ 0 },
 	};
 	int rc;
@@ -110,33 +111,6 @@ static void report_attached(const struct call *call, const struct maps *maps,
 	settings_free(&settings);
 }
 
-/* Warns of SSH sessions that a limit, a block or a list could cut off: the operator may use one. */
-static void warn_peers(const struct call *call, const struct maps *maps,
-		       const struct attach_words *w)
-{
-	struct prefixes peers = { 0 };
-	char text[PREFIX_STRLEN], err[ERR_LEN];
-	struct settings settings;
-
-	if (maps_read_settings(maps, &settings, err))
-		return;
-	if (ssh_peers(&peers))
-		prefixes_free(&peers);
-	for (size_t i = 0; i < prefixes_count(&peers); i++) {
-		struct prefix peer = prefixes_at(&peers, i);
-
-		if (entries_cover(&settings.allow, &peer, now_ns()))
-			continue;
-		prefix_format_short(&peer, text);
-		remark(call, "%s: an SSH session comes from %s, which is not allowed: a limit, a "
-		       "block or a list could cut it off. To keep it: `weir allow add %s comment "
-		       "\"ssh\"`%s", w->name, text, text, w->try_ns || w->monitor ? "" :
-		       "; to find out safely: `attach` with `try 60s`");
-	}
-	prefixes_free(&peers);
-	settings_free(&settings);
-}
-
 /* Sets the state that the try of @device goes back to; false: that is the state it tries. */
 static bool choose_fallback(struct weir_device *device, const struct weir_device *old, bool fresh)
 {
@@ -166,6 +140,13 @@ static enum outcome begin_try(const struct call *call, struct maps *maps, uint32
 	return DONE;
 }
 
+/* For good, and not so before. A swap of the program changes nothing for the sessions. */
+static bool begins_to_drop(const struct attach_words *w, const struct weir_device *old, bool fresh)
+{
+	return !w->monitor && !w->try_ns && !w->force &&
+	       (fresh || old->monitor || old->try_until_ns);
+}
+
 static enum outcome attach(const struct call *call, struct maps *maps, const struct attach_words *w,
 			   uint32_t ifindex)
 {
@@ -191,7 +172,12 @@ static enum outcome attach(const struct call *call, struct maps *maps, const str
 			      w->name, w->monitor ? "in monitor mode" : "enforcing");
 	if (fresh && maps_clear_counters(maps, slot))
 		return failed(call, "cannot clear the counters of slot %u", slot);
-	warn_peers(call, maps, w);
+	if (begins_to_drop(w, &old, fresh)) {
+		if (ssh_guard_attach(maps, w->name, err))
+			return failed(call, "%s", err);
+	} else {
+		ssh_warn(call, maps, w->name);
+	}
 	if (datapath_attach(maps, slot, &device, w->mode, &result, err))
 		return failed(call, "%s", err);
 	if (device_write(maps, slot, &device)) {

@@ -28,6 +28,7 @@ enum outcome edit_budget_set(struct edit *edit)
 	if (list_check_name(name, edit->err) ||
 	    parse_limit_words(&edit->words, BUDGET_TO_SET, &w, edit->err))
 		return USAGE;
+	edit->force = w.force;
 	rc = budget_set(edit->settings->policy, name, &w.spec, edit->err);
 	edit->changed |= rc > 0;
 	return outcome_of_value(rc);

@@ -22,6 +22,7 @@ enum outcome edit_limit_set(struct edit *edit)
 	rc = policy_set(edit->settings->policy, &w.spec, w.v4_bits, w.v6_bits,
 			edit->now_ns << WEIR_TICK_SHIFT, edit->err);
 	edit->changed |= rc > 0;
+	edit->force = w.force;
 	return outcome_of_value(rc);
 }
 
@@ -46,6 +47,7 @@ enum outcome edit_limit_del(struct edit *edit)
 	}
 	policy_remove(edit->settings->policy, index);
 	edit->changed = true;
+	edit->force = w.force;
 	return DONE;
 }
 

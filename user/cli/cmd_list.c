@@ -8,6 +8,7 @@
 
 #include "user/cli/list_words.h"
 #include "user/cli/output.h"
+#include "user/cli/ssh_guard.h"
 #include "user/host/clock.h"
 #include "user/model/error.h"
 #include "user/model/table.h"
@@ -86,6 +87,8 @@ static int put_in_force(struct maps *maps, struct list_change *change, char *err
 		return rc;
 	rc = plan_list_load(change, &settings, err);
 	settings_free(&settings);
+	if (rc > 0 && !change->force)
+		rc = ssh_guard_list(maps, change->name, &change->set, err) ? : 1;
 	return rc > 0 ? apply_list_change(maps, change, err) ? : 1 : rc;
 }
 
@@ -128,8 +131,23 @@ enum outcome cmd_list_load(const struct call *call)
 
 /* ---- rollback, del ---- */
 
+static int guard_rollback(const struct maps *maps, const char *name, char *err)
+{
+	struct prefixes previous = { 0 };
+	int rc = list_read_set(name, "previous", &previous, err);
+
+	if (!rc)
+		rc = ssh_guard_list(maps, name, &previous, err);
+	prefixes_free(&previous);
+	return rc;
+}
+
 static enum outcome change_list(const struct call *call, bool rollback)
 {
+	static const struct word rollback_words[] = {
+		WORD_FLAG("force", struct list_change, force), { 0 },
+	};
+	static const struct word del_words[] = { { 0 } };
 	struct list_change change = { .what = rollback ? LIST_ROLLBACK : LIST_DEL };
 	struct words words = call->words;
 	char err[ERR_LEN];
@@ -140,7 +158,8 @@ static enum outcome change_list(const struct call *call, bool rollback)
 	size_t count;
 	int rc;
 
-	if (parse_list_name(&words, &change, err) || no_more_words(&words, err))
+	if (parse_list_name(&words, &change, err) ||
+	    take_words(&words, rollback ? rollback_words : del_words, &change, err))
 		return usage(call, "%s", err);
 	if (open_maps(&maps, MAPS_WRITE, err))
 		return failed(call, "%s", err);
@@ -153,6 +172,8 @@ static enum outcome change_list(const struct call *call, bool rollback)
 		rc = fail(err, ENOENT, rollback ? "list %s has no previous generation" :
 						  "there is no list %s; `weir list show` lists them",
 			  name);
+	if (!rc && rollback && !change.force)
+		rc = guard_rollback(&maps, name, err);
 	if (!rc)
 		rc = apply_list_change(&maps, &change, err);
 	maps_close(&maps);

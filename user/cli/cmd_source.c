@@ -25,6 +25,7 @@
 
 struct source_words {
 	struct prefixes prefixes;
+	bool ssh;			/* the peers of SSH sessions, too */
 	uint64_t ttl_ns;		/* 0: for good */
 	char comment[WEIR_COMMENT];
 	bool force;
@@ -68,7 +69,15 @@ static const struct word block_words[] = {
 	{ 0 },
 };
 /* There is nothing to overrule for an allow entry: `force` is accepted and has no effect. */
-static const struct word allow_words[] = { FORCE_WORD, COMMENT_WORD, PREFIX_WORDS, { 0 } };
+static const struct word allow_words[] = {
+	WORD_FLAG("ssh", struct source_words, ssh),
+	FORCE_WORD,
+	COMMENT_WORD,
+	PREFIX_WORDS,
+	{ 0 },
+};
+static const struct word del_words[] = { FORCE_WORD, PREFIX_WORDS, { 0 } };
+static const struct word flush_words[] = { FORCE_WORD, { 0 } };
 static const struct word prefix_words[] = { PREFIX_WORDS, { 0 } };
 
 /* -EINVAL for wrong words, or -ENOMEM; @w is empty then. */
@@ -79,11 +88,31 @@ static int parse_sources(struct words *words, const struct word *table, struct s
 
 	*w = (struct source_words){ 0 };
 	rc = take_words(words, table, w, err);
-	if (!rc && !prefixes_count(&w->prefixes))
+	if (!rc && !prefixes_count(&w->prefixes) && !w->ssh)
 		rc = fail(err, EINVAL, "a prefix is needed, such as 198.51.100.7 or 2001:db8::/32");
 	if (rc)
 		prefixes_free(&w->prefixes);
 	return rc;
+}
+
+/* Adds the peers of SSH sessions to the words, and a comment that says what they are. */
+static int add_ssh(const struct edit *edit, struct source_words *w, char *err)
+{
+	size_t given = prefixes_count(&w->prefixes);
+	int rc;
+
+	if (!edit->ssh_peers)
+		return fail(err, ENOENT, "`allow add ssh` can only be typed: in a file, sessions of the "
+			    "past are meant");
+	rc = edit->ssh_peers(&w->prefixes);
+	if (rc)
+		return fail(err, -rc, "cannot read the TCP connections of this host: %s",
+			    strerror(-rc));
+	if (prefixes_count(&w->prefixes) == given)
+		return fail(err, ENOENT, "there is no SSH session to this host");
+	if (!*w->comment)
+		snprintf(w->comment, sizeof(w->comment), "ssh");
+	return 0;
 }
 
 static enum outcome add_sources(struct edit *edit, struct entries *entries, bool block)
@@ -94,6 +123,9 @@ static enum outcome add_sources(struct edit *edit, struct entries *entries, bool
 
 	if (rc)
 		return outcome_of_value(rc);
+	if (w.ssh)
+		rc = add_ssh(edit, &w, edit->err);
+	edit->force = w.force;
 	count = prefixes_count(&w.prefixes);
 	for (size_t i = 0; i < count && rc >= 0; i++) {
 		struct prefix prefix = prefixes_at(&w.prefixes, i);
@@ -124,10 +156,11 @@ static enum outcome del_sources(struct edit *edit, struct entries *entries, cons
 	char text[PREFIX_STRLEN], cover[PREFIX_STRLEN];
 	const struct entry *covering;
 	struct source_words w;
-	int rc = parse_sources(&edit->words, prefix_words, &w, edit->err);
+	int rc = parse_sources(&edit->words, del_words, &w, edit->err);
 
 	if (rc)
 		return outcome_of_value(rc);
+	edit->force = w.force;
 	for (size_t i = 0; i < prefixes_count(&w.prefixes) && !rc; i++) {
 		struct prefix prefix = prefixes_at(&w.prefixes, i);
 
@@ -149,6 +182,11 @@ static enum outcome del_sources(struct edit *edit, struct entries *entries, cons
 
 static enum outcome flush_sources(struct edit *edit, struct entries *entries)
 {
+	struct source_words w = { 0 };
+
+	if (take_words(&edit->words, flush_words, &w, edit->err))
+		return USAGE;
+	edit->force = w.force;
 	edit->changed = entries->count > 0;
 	snprintf(edit->said, sizeof(edit->said), "%zu entries removed", entries->count);
 	entries->count = 0;

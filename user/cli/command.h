@@ -35,10 +35,12 @@ struct edit {
 	struct words words;
 	struct settings *settings;
 	const struct prefixes *own;	/* addresses of this host */
+	int (*ssh_peers)(struct prefixes *peers);	/* NULL: no host is to be asked */
 	uint64_t now_ns;	/* CLOCK_MONOTONIC */
 	uint64_t now_unix_s;
 	bool set_sysctls;	/* ask for cookie_sysctls_set(); set already: an earlier line did */
 	bool changed;
+	bool force;		/* even if it cuts off an SSH session */
 	char said[ERR_LEN];	/* printed when the edit succeeds */
 	char err[ERR_LEN];
 };

@@ -6,6 +6,7 @@
 
 #include "user/cli/command.h"
 #include "user/cli/cookie_sysctls.h"
+#include "user/cli/ssh_guard.h"
 #include "user/host/addresses.h"
 #include "user/host/clock.h"
 #include "user/model/error.h"
@@ -47,6 +48,9 @@ static int write_edit(struct maps *maps, const struct settings *was, struct edit
 
 	if (edit->changed && policy_compile(edit->settings->policy, edit->err))
 		return -1;
+	if (edit->changed && !edit->force &&
+	    ssh_guard_settings(maps, was, edit->settings, edit->err))
+		return -1;
 	if (edit->set_sysctls && cookie_sysctls_set(&before, edit->err))
 		return -1;
 	if (!edit->changed)
@@ -63,8 +67,8 @@ static enum outcome edit_maps(const struct command *command, struct words words,
 			      const struct prefixes *own, char *said)
 {
 	struct settings was, is;
-	struct edit edit = { .words = words, .settings = &is, .own = own, .now_ns = now_ns(),
-			     .now_unix_s = time(NULL) };
+	struct edit edit = { .words = words, .settings = &is, .own = own, .ssh_peers = ssh_peers,
+			     .now_ns = now_ns(), .now_unix_s = time(NULL) };
 	enum outcome outcome;
 
 	if (maps_read_settings(maps, &was, said))

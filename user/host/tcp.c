@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/inet_diag.h>
-#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
@@ -15,12 +14,12 @@
 
 #include "user/model/error.h"
 #include "user/host/tcp.h"
+#include "user/host/tcp_sockets.h"
 
 #define TCP_RMEM	"/proc/sys/net/ipv4/tcp_rmem"
 #define RMEM_MAX	"/proc/sys/net/core/rmem_max"
 #define RMEM_DEFAULT	212992	/* of rmem_max, which only the first namespace shows */
 #define SCALE_MAX	14	/* RFC 7323 */
-#define REPLY_SIZE	32768	/* the most that the kernel puts into one reply */
 
 /* ---- sysctls ---- */
 
@@ -163,76 +162,38 @@ static struct receive_memory read_memory(void)
 }
 
 /* The bytes of a listener's receive buffer; 0: the message does not have them. */
-static uint32_t buffer_of(struct nlmsghdr *head)
+static uint32_t buffer_of(const struct inet_diag_msg *socket, int length)
 {
-	struct inet_diag_msg *socket = NLMSG_DATA(head);
-	int len = head->nlmsg_len - NLMSG_LENGTH(sizeof(*socket));
 	uint32_t memory[SK_MEMINFO_VARS] = { 0 };
 
-	for (struct rtattr *each = (struct rtattr *)(socket + 1); RTA_OK(each, len);
-	     each = RTA_NEXT(each, len))
+	length -= sizeof(*socket);
+	for (struct rtattr *each = (struct rtattr *)(socket + 1); RTA_OK(each, length);
+	     each = RTA_NEXT(each, length))
 		if (each->rta_type == INET_DIAG_SKMEMINFO)
 			memcpy(memory, RTA_DATA(each), RTA_PAYLOAD(each) < sizeof(memory) ?
 			       RTA_PAYLOAD(each) : sizeof(memory));
 	return memory[SK_MEMINFO_RCVBUF];
 }
 
-static bool is_for(struct nlmsghdr *head, const struct weir_syn_rule *rule)
+/* Of the rule's listeners, the least and the most bytes of a receive buffer. */
+struct buffers {
+	const struct weir_syn_rule *rule;
+	uint32_t least, most;
+};
+
+static void note_buffer(const struct inet_diag_msg *socket, int length, void *arg)
 {
-	const struct inet_diag_msg *socket = NLMSG_DATA(head);
+	struct buffers *buffers = arg;
 	uint16_t port = ntohs(socket->id.idiag_sport);
+	uint32_t bytes;
 
-	return head->nlmsg_type == SOCK_DIAG_BY_FAMILY && port >= rule->first && port <= rule->last;
-}
-
-/* Returns a socket from which the replies are to be read, or -1. */
-static int ask_for_listeners(uint8_t family)
-{
-	struct {
-		struct nlmsghdr head;
-		struct inet_diag_req_v2 diag;
-	} request = {
-		.head = { .nlmsg_len = sizeof(request), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		.diag = { .sdiag_family = family, .sdiag_protocol = IPPROTO_TCP,
-			  .idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1),
-			  .idiag_states = 1 << TCP_LISTEN },
-	};
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-
-	if (fd >= 0 && send(fd, &request, sizeof(request), 0) == sizeof(request))
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
-/*
- * Lowers @least and raises @most to the receive buffers, in bytes, of the rule's listeners. A
- * kernel without sock_diag reports none.
- */
-static void read_buffers(uint8_t family, const struct weir_syn_rule *rule, uint32_t *least,
-			uint32_t *most)
-{
-	_Alignas(struct nlmsghdr) static char reply[REPLY_SIZE];
-	int fd = ask_for_listeners(family), len = 0;
-	bool more = fd >= 0;
-
-	while (more && (len = recv(fd, reply, sizeof(reply), 0)) > 0) {
-		for (struct nlmsghdr *head = (void *)reply; NLMSG_OK(head, (unsigned int)len);
-		     head = NLMSG_NEXT(head, len)) {
-			uint32_t buffer = is_for(head, rule) ? buffer_of(head) : 0;
-
-			if (head->nlmsg_type == NLMSG_DONE || head->nlmsg_type == NLMSG_ERROR)
-				more = false;
-			if (buffer && buffer < *least)
-				*least = buffer;
-			if (buffer > *most)
-				*most = buffer;
-		}
-	}
-	if (fd >= 0)
-		close(fd);
+	if (port < buffers->rule->first || port > buffers->rule->last)
+		return;
+	bytes = buffer_of(socket, length);
+	if (bytes && bytes < buffers->least)
+		buffers->least = bytes;
+	if (bytes > buffers->most)
+		buffers->most = bytes;
 }
 
 /*
@@ -259,15 +220,15 @@ static __u8 scale_of(uint32_t buffer, const struct receive_memory *memory)
 __u8 tcp_window_scale(const struct weir_syn_rule *rule, bool *differ)
 {
 	const struct receive_memory memory = read_memory();
-	uint32_t least = UINT32_MAX, most = 0;
+	struct buffers buffers = { rule, UINT32_MAX, 0 };
 	__u8 scale, other;
 
-	read_buffers(AF_INET, rule, &least, &most);
-	read_buffers(AF_INET6, rule, &least, &most);
-	if (!most)
-		least = most = memory.usual;
-	scale = scale_of(least, &memory);
-	other = scale_of(most, &memory);
+	/* A kernel without sock_diag lists none. */
+	tcp_sockets(1 << TCP_LISTEN, 1 << (INET_DIAG_SKMEMINFO - 1), note_buffer, &buffers);
+	if (!buffers.most)
+		buffers.least = buffers.most = memory.usual;
+	scale = scale_of(buffers.least, &memory);
+	other = scale_of(buffers.most, &memory);
 	*differ = scale != other;
 	/* The smallest buffer need not have the smallest scale: a set one counts only by half. */
 	return scale < other ? scale : other;

@@ -162,13 +162,16 @@ static int check_class(struct limit_words *w, char *err)
 	{ "dport", "a port or a range", set_dport }
 #define FROM_WORD	{ "from", "a prefix", set_prefix }
 #define TO_WORD		{ "to", "a prefix", set_prefix }
+#define FORCE_WORD	WORD_FLAG("force", struct limit_words, force)
 #define PER_WORD	{ "per", "a number of bits", set_per, .often = true }
 
 static const struct word words_to_set_limit[] = {
-	FROM_WORD, CLASS_WORDS, RATE_WORDS, PER_WORD, { 0 },
+	FROM_WORD, CLASS_WORDS, RATE_WORDS, PER_WORD, FORCE_WORD, { 0 },
 };
-static const struct word words_to_find_limit[] = { FROM_WORD, CLASS_WORDS, { 0 } };
-static const struct word words_to_set_budget[] = { TO_WORD, CLASS_WORDS, RATE_WORDS, { 0 } };
+static const struct word words_to_find_limit[] = { FROM_WORD, CLASS_WORDS, FORCE_WORD, { 0 } };
+static const struct word words_to_set_budget[] = {
+	TO_WORD, CLASS_WORDS, RATE_WORDS, FORCE_WORD, { 0 },
+};
 
 static const struct word *const tables[] = {
 	[LIMIT_TO_SET] = words_to_set_limit,

@@ -15,6 +15,7 @@ struct limit_words {
 	bool from, proto;	/* were given; proto: and is not `any` */
 	uint8_t per[2], pers;	/* as given */
 	uint8_t v4_bits, v6_bits;
+	bool force;		/* for the caller */
 };
 
 enum limit_use { LIMIT_TO_SET, LIMIT_TO_FIND, BUDGET_TO_SET };

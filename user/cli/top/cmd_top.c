@@ -24,6 +24,7 @@
 #define MESSAGE_NS	6000000000ULL
 #define TTL_DEFAULT	"10m"
 #define COMMENT		"by weir top"
+#define FORCE		"force"
 #define KEY_ESCAPE	27
 #define PAGE		10
 
@@ -111,14 +112,21 @@ static void ask(struct top *top, enum question question)
 	show_question(top);
 }
 
-/* Runs the same command as on the command line, with its guards and messages. */
+/*
+ * Runs the same command as on the command line, with its guards and messages. The answer "10m force"
+ * passes the guards.
+ */
 static void act(struct top *top)
 {
-	char *ban[] = { "block", "add", top->prefix, "ttl", top->answer, "comment", COMMENT, NULL };
+	char *force = strstr(top->answer, " " FORCE);
+	char *ban[] = { "block", "add", top->prefix, "ttl", top->answer, "comment", COMMENT,
+			force && !force[1 + strlen(FORCE)] ? FORCE : NULL, NULL };
 	char *allow[] = { "allow", "add", top->prefix, "comment", COMMENT, NULL };
 	bool to_ban = top->question == HOW_LONG_TO_BAN;
 	char said[ERR_LEN] = "", text[ERR_LEN];
 
+	if (ban[7])
+		*force = '\0';
 	top->question = NOTHING;
 	if (edit_by_words(to_ban ? ban : allow, said) != DONE) {
 		say(top, true, said);
@@ -143,7 +151,7 @@ static void take_ttl(struct top *top, int key)
 	}
 	if ((key == KEY_BACKSPACE || key == 127 || key == '\b') && length)
 		top->answer[length - 1] = '\0';
-	else if (key < 128 && isalnum(key) && length + 1 < sizeof(top->answer))
+	else if (key < 128 && (isalnum(key) || key == ' ') && length + 1 < sizeof(top->answer))
 		snprintf(top->answer + length, 2, "%c", key);
 	show_question(top);
 }
