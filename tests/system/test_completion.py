@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The completion for bash agrees with the command table: each object, verb and word."""
+import os
 import pathlib
 import re
 import subprocess
@@ -92,7 +93,35 @@ def test_completion_of_names(lab):
         lab.weir("list", "load", "drop", "file", file.name)
     ask = ["bash", "-c", ASK, "bash", SCRIPT, WEIR, "list", "rollback", ""]
     done = lab.near.run(*ask)
-    check(done.out.split() == ["drop"], "lists that exist are offered by name", done.out.split())
+    check(done.out.split() == ["drop", "force"], "lists that exist are offered by name", done.out.split())
+
+
+def test_completion_runs_nothing(lab):
+    """Names of interfaces are anyone's, and so is text that was pasted: neither is code."""
+    evil = ["$(touch${IFS}x)", "`touch${IFS}x`", "a;touch${IFS}x", "a\\b'c\"d"]
+    for name, peer in zip(evil[::2], evil[1::2]):
+        lab.near.run("ip", "link", "add", name, "type", "veth", "peer", "name", peer)
+    lab.near.run("ip", "link", "set", "lo", "up")
+    with tempfile.TemporaryDirectory() as folder:
+        def ask(*words):
+            """`ip netns exec` has a /sys with the interfaces of near."""
+            return subprocess.run(["ip", "netns", "exec", lab.near.name, "bash", "-c", ASK, "bash",
+                                   SCRIPT, WEIR, *words], text=True, cwd=folder, capture_output=True,
+                                  check=True).stdout.splitlines()
+        got = ask("attach", "dev", "")
+        again = subprocess.run(["bash", "-c", "for word in " + " ".join(got) + "; do echo \"$word\"; done"],
+                               text=True, cwd=folder, capture_output=True, check=False).stdout
+        ran = os.listdir(folder)
+        check(not ran and set(evil) <= set(again.splitlines()),
+              "interface names are offered in quotes, and not run", ran or f"{got}")
+        for words in (("attach", "dev", "$("), ("$(touch x)", ""), ("attach", "$(touch x)", ""),
+                      ("attach", "dev", "$(touch x)", ""), ("list", "load", "`touch x`", ""),
+                      ("limit", "set", "x$(touch x)]", "")):
+            ask(*words)
+        ran = os.listdir(folder)
+        check(not ran, "what was typed is not run either", ran or "6 lines")
+        check(len(ask("attach", "dev", "\\$")) == 1, "a beginning in quotes is completed",
+              ask("attach", "dev", "\\$"))
 
 
 def test_completion_in_bash(lab):
