@@ -97,7 +97,7 @@ static void keep(const struct call *call, const struct list_change *change)
 	char err[ERR_LEN];
 
 	if (lists_keep(change, 1, err))
-		remark(call, "%s", err);
+		warn(call, "%s", err);
 }
 
 enum outcome cmd_list_load(const struct call *call)

@@ -228,7 +228,10 @@ static void begin(struct state_saver *saver, enum state_part part, const char *f
 static void keep_before(const char *file)
 {
 	char before[CONFIG_TEXT + 8], aside[CONFIG_TEXT + 16];
+	struct stat st;
 
+	if (lstat(file, &st) || !S_ISREG(st.st_mode))
+		return;
 	snprintf(before, sizeof(before), "%s.before", file);
 	snprintf(aside, sizeof(aside), "%s.new", before);
 	unlink(aside);
