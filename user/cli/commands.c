@@ -152,8 +152,8 @@ void print_help(FILE *to)
 			print_wrapped(to, command->help, fprintf(to, "%*s", HELP_INDENT, ""),
 				      HELP_INDENT);
 	}
-	fprintf(to, "\nExit status: 0 done, 1 failed, 2 wrong usage; 3: restored, but not each list "
-		"from\nits file.\n");
+	fprintf(to, "\nExit status: 0 done, 1 failed, 2 wrong usage; 3: restored, but not each list\n"
+		"from its file.\n");
 }
 
 static const char *resolve_alias(const char *object)
