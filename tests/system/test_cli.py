@@ -278,7 +278,8 @@ def lacks(value, wanted, path="$"):
 
 STATS = {"devices": [{"dev": str, "mode": str, "monitor": bool, "packets": int, "bytes": int,
                       "reasons": [{"reason": str, "action": str, "packets": int, "bytes": int}]}]}
-SOURCES = {"total": int, "sources": [{"source": str, "class": str, "passed": int, "dropped": int}]}
+SOURCES = {"total": int, "sources": [{"source": str, "class": str, "passed": int, "dropped": int,
+                                      "dropped_bytes": int, "dropped_percent": int}]}
 STATUS = {"abi": int, "limits": int, "sources": int,
           "devices": [{"dev": str, "mode": str, "monitor": bool, "attached": bool}]}
 LIMITS = {"limits": [{"from": str, "class": str, "rate_packets": int, "per_seconds": int,
@@ -331,6 +332,21 @@ def test_json_sources(lab):
     stats = lab.stats()
     check(stats["rate-limit"] == 570 and stats["under-limit"] == 30, "the counters agree",
           f"{stats['rate-limit']} dropped, {stats['under-limit']} let through")
+
+
+def test_dropped_percent(lab):
+    """Of what a source sends beyond half its burst: rounded down, in the table as in the JSON."""
+    lab.weir("limit", "set", "rate", "1/h", "burst", 10)
+    lab.attach()
+    for number, count in ((6, 10), (7, 15), (8, 1200)):
+        lab.flood("to", NEAR4, "from", f"198.51.100.{number}/32", "count", count, "pps", 1000)
+    parts = [(source["dropped"], source["dropped_percent"], source["passed"])
+             for source in lab.read("show", "sources")["sources"]]
+    wanted = [(1190, 99, 5), (5, 50, 5), (0, 0, 5)]
+    check(parts == wanted, "dropped_percent, rounded down", parts)
+    head, *rows = (line.split() for line in lab.weir("show", "sources").out.splitlines())
+    shown = [tuple(map(int, row[-3:])) for row in rows]
+    check(head[-3:] == ["DROPPED", "%", "PASSED"] and shown == wanted, "% in the table", shown)
 
 
 def test_known_import_as_a_whole(lab):

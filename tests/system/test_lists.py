@@ -737,7 +737,7 @@ def test_show(lab):
             ("check", FAR4): {"address": "str", "action": "str", "reason": "str", "rule": "str"},
             ("show", "sources"): {"total": "int", "sources": [
                 {"source": "str", "class": "str", "passed": "int", "dropped": "int",
-                 "dropped_bytes": "int"}]},
+                 "dropped_bytes": "int", "dropped_percent": "int"}]},
         }
         for words, wanted in shapes.items():
             is_so, pretty = lab.read(*words), json.loads(lab.weir("-p", *words).out)

@@ -323,23 +323,36 @@ static void describe(const struct settings *settings, const struct source *sourc
 		snprintf(class, FORMAT_LEN, "(limit removed)");
 }
 
+/*
+ * Of the packets that the bucket decided: what passed the gate while the source was within half
+ * its burst is not counted. Rounded down, so 100 says that none passed. The product has room for
+ * 500 years of 10 million packets/s.
+ */
+static unsigned int dropped_percent(const struct weir_bucket *bucket)
+{
+	uint64_t packets = bucket->passed + bucket->dropped;
+
+	return packets ? 100 * bucket->dropped / packets : 0;
+}
+
 static json_t *source_json(const struct settings *settings, const struct source *source)
 {
 	char text[PREFIX_STRLEN], class[FORMAT_LEN];
 
 	describe(settings, source, text, class);
-	return json_pack("{s:s, s:s, s:I, s:I, s:I}", "source", text, "class", class, "passed",
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:i}", "source", text, "class", class, "passed",
 			 (json_int_t)source->bucket.passed, "dropped",
 			 (json_int_t)source->bucket.dropped, "dropped_bytes",
-			 (json_int_t)source->bucket.dropped_bytes);
+			 (json_int_t)source->bucket.dropped_bytes, "dropped_percent",
+			 (int)dropped_percent(&source->bucket));
 }
 
 static enum outcome print_sources(const struct call *call, const struct settings *settings,
 				  struct worst *worst)
 {
 	static const struct column columns[] = {
-		{ "SOURCE", 23 }, { "CLASS", 27 }, { "DROPPED", 13, true },
-		{ "PASSED", 13, true }, { 0 },
+		{ "SOURCE", 23 }, { "CLASS", 27 }, { "DROPPED", 12, true },
+		{ "%", 3, true }, { "PASSED", 11, true }, { 0 },
 	};
 	json_t *list = json_array();
 
@@ -350,16 +363,17 @@ static enum outcome print_sources(const struct call *call, const struct settings
 		table_head(columns);
 	for (size_t i = 0; i < worst->count; i++) {
 		char text[PREFIX_STRLEN], class[FORMAT_LEN];
-		char dropped[FORMAT_LEN], passed[FORMAT_LEN];
+		char dropped[FORMAT_LEN], percent[FORMAT_LEN], passed[FORMAT_LEN];
+		const struct weir_bucket *bucket = &worst->at[i].bucket;
 
 		if (call->json) {
 			json_array_append_new(list, source_json(settings, &worst->at[i]));
 			continue;
 		}
 		describe(settings, &worst->at[i], text, class);
-		table_row(columns, text, class,
-			  table_count(worst->at[i].bucket.dropped, dropped),
-			  table_count(worst->at[i].bucket.passed, passed));
+		table_row(columns, text, class, table_count(bucket->dropped, dropped),
+			  table_count(dropped_percent(bucket), percent),
+			  table_count(bucket->passed, passed));
 	}
 	if (!call->json)
 		remark(call, "%llu sources near or over a limit",
