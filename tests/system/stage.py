@@ -178,7 +178,7 @@ def enter_private_mounts():
     os.makedirs("/run/netns", exist_ok=True)
     run("mount", "-t", "tmpfs", "tmpfs", "/run/netns")
     os.makedirs("/run/weir", exist_ok=True)     # the daemon's lock
-    run("mount", "-t", "tmpfs", "tmpfs", "/run/weir")
+    run("mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/run/weir")
     STATE.mkdir(parents=True, exist_ok=True)   # lists that are kept
     run("mount", "-t", "tmpfs", "tmpfs", STATE)
     BPFFS.mkdir(exist_ok=True)

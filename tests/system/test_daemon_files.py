@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The daemon: lists whose files change, its settings file, the state it saves, and its messages to
 systemd."""
+import contextlib
 import os
 import pathlib
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 
 from daemon import IN_TIME, Daemon, bans, prepare, start_flood
-from stage import STATE, check, run_tests, wait_for
+from stage import BUILD, STATE, WEIR, check, run, run_tests, wait_for
 
 
 def test_lists(lab):
@@ -82,7 +84,9 @@ def test_settings_file(lab):
     check(f"{bad}:3: " in said.err and "widnows" in said.err, "check: an unknown key and its line",
           said)
     said = lab.weir("daemon", "config", bad, expect=1)
-    check(f"{bad}:3: " in said.err, "the daemon does not start with it", said)
+    check(f"{bad}:3: " in said.err and "weir daemon check" in said.err and
+          "systemctl restart weir" in said.err, "the daemon does not start with it, and says what to do",
+          said)
     said = lab.weir("daemon", "check", "config", daemon.settings)
     check("sources.windows: 2" in said.out and "remember: 1d" in said.out,
           "check: what holds, defaults and all", f"{len(said.out.splitlines())} keys")
@@ -104,6 +108,103 @@ def test_settings_file(lab):
     check(wait_for(lambda: len(daemon.says("mode judge: ")) == 2, 3) and
           daemon.says("^<5>.*is called mode: judge now"), "mode: monitor is judge, with a remark",
           daemon.says("called"))
+
+
+def test_settings_with_syn_rules_alone(lab):
+    """They are settings like any other: the saved file does not replace them."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-syn-"))
+    saved = folder / "settings"
+    saved.write_text("limit set rate 300pps\n")
+    os.utime(saved, (1, 1))
+    for name, value in (("tcp_syncookies", 2), ("tcp_timestamps", 2)):
+        lab.near.set(f"ipv4/{name}", value)
+    lab.weir("syn", "protect", "dport", 443, "force")
+    before = lab.weir("save").out
+    daemon = Daemon(lab, state={"settings": saved})
+    check(lab.weir("save").out == before and "syn protect dport 443" in before,
+          "a SYN rule that was set before the daemon started stays in force", lab.weir("save").out)
+    daemon.stop()
+
+
+def test_lock(lab):
+    """Another user cannot hold the daemon's lock, nor put another one in its place."""
+    os.makedirs("/run/weir", exist_ok=True)
+    lock = pathlib.Path("/run/weir/daemon.lock")
+    lock.touch()
+    lock.chmod(0o644)      # of an earlier version
+    prepare(lab)
+    daemon = Daemon(lab)
+    mode = lock.stat().st_mode & 0o7777
+    check(mode == 0o600, "the lock is for its owner only", f"{mode:o}")
+    daemon.stop()
+    code = ("import fcntl, os, sys; os.setgid(65534); os.setuid(65534)\n"
+            f"file = open('{lock}'); fcntl.flock(file, fcntl.LOCK_EX)\n"
+            "print('held', flush=True); sys.stdin.read()")
+    holder = subprocess.Popen(["python3", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+    lab.children.append(holder)
+    held = holder.stdout.readline()
+    check(not held, "another user cannot open it", held or holder.stderr.read().splitlines()[-1])
+    daemon.start()
+    check(not daemon.ended(), "the daemon starts beside it", "up")
+    daemon.stop()
+    os.chmod("/run/weir", 0o1777)
+    done = lab.weir("daemon", "config", daemon.settings, expect=None)
+    check(done.status == 1 and "/run/weir can be written by all users" in done.err,
+          "a folder in which all users may write is refused", done)
+    os.chmod("/run/weir", 0o755)
+    lock.unlink()
+    lock.symlink_to("/etc/hostname")
+    done = lab.weir("daemon", "config", daemon.settings, expect=None)
+    check(done.status == 1 and "cannot open /run/weir/daemon.lock" in done.err,
+          "a link in place of the lock is not followed", done)
+    lock.unlink()
+
+
+@contextlib.contextmanager
+def full_disk():
+    """A folder with a few free bytes' worth of files, and no block for their content."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-full-"))
+    run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder)
+    (folder / "old").write_text("what was there\n")
+    try:
+        with open(folder / "filler", "wb", buffering=0) as file:
+            while file.write(b"x" * 4096):
+                pass
+    except OSError:
+        pass
+    try:
+        yield folder
+    finally:
+        run("umount", folder)
+
+
+def test_full_disk(lab):
+    prepare(lab)
+    (BUILD / "full-known.txt").write_text("".join(f"203.0.{i // 250}.{i % 250}\n" for i in range(2000)))
+    lab.weir("known", "import", BUILD / "full-known.txt")
+    for i in range(100):
+        lab.weir("block", "add", f"198.51.100.{i}", "comment", "x" * 40)
+    with full_disk() as folder:
+        said = lab.weir("known", "export", folder / "known", expect=1).err
+        check("No space left on device" in said, "known export says what is wrong", said.strip())
+        for words in (("save",), ("known", "export", "-"), ("-j", "block", "show")):
+            with open(folder / "out", "w") as out:
+                done = subprocess.run(lab.near.command(WEIR, *words), stdout=out,
+                                      stderr=subprocess.PIPE, text=True, check=False)
+            check(done.returncode == 1 and "No space left on device" in done.stderr,
+                  f"so does {' '.join(words)}", done.stderr.strip())
+        (folder / "out").unlink()
+        daemon = Daemon(lab, state={"known": folder / "old", "settings": folder / "settings",
+                                    "every": "1s"})
+        told = [wait_for(lambda name=name: daemon.says(f"^<3>cannot write .*{name}"), 10)
+                for name in ("old", "settings")]
+        check(all(told) and daemon.says("No space left on device"), "and the daemon",
+              daemon.says("cannot write")[:3])
+        daemon.stop()
+        left = sorted(path.name for path in folder.iterdir())
+        check(left == ["filler", "old"] and (folder / "old").read_text() == "what was there\n",
+              "no empty file is left, and the old one stays", left)
 
 
 def test_state_over_a_reboot(lab):

@@ -240,7 +240,7 @@ static int print_source(const struct prefix *source, void *file)
 	char text[PREFIX_STRLEN];
 
 	prefix_format_short(source, text);
-	return fprintf(file, "%s\n", text) < 0 ? -EIO : 0;
+	return fprintf(file, "%s\n", text) < 0 ? -errno : 0;
 }
 
 /* Written beside the file and renamed: a reader finds the old file or the complete new one. */
@@ -248,10 +248,12 @@ static int export_to(const struct known *known, const char *name, char *err)
 {
 	char aside[4096];
 	FILE *file;
-	int rc;
+	int rc = 0;
 
 	if (!strcmp(name, "-"))
-		return known_each(known, print_source, stdout) ? fail(err, EIO, "cannot write") : 0;
+		rc = known_each(known, print_source, stdout);
+	if (!strcmp(name, "-"))
+		return rc ? fail(err, -rc, "cannot write to standard output: %s", strerror(-rc)) : 0;
 	if (snprintf(aside, sizeof(aside), "%s.new", name) >= (int)sizeof(aside))
 		return fail(err, ENAMETOOLONG, "the path %.60s... is too long", name);
 	file = fopen(aside, "we");

@@ -91,8 +91,13 @@ int main(int argc, char **argv)
 		return USAGE;
 	}
 	outcome = run_command(&call);
-	/* On a full disk an incomplete answer must not end with success. */
-	if (fflush(stdout) || ferror(stdout))
-		return failed(&call, "cannot write to standard output");
+	/*
+	 * On a full disk an incomplete answer must not end with success. What could not be written
+	 * earlier is still in the buffer, so that this tells the reason once more.
+	 */
+	errno = 0;
+	if ((fflush(stdout) || ferror(stdout)) && outcome == DONE)
+		return failed(&call, "cannot write to standard output%s%s", errno ? ": " : "",
+			      errno ? strerror(errno) : "");
 	return outcome;
 }

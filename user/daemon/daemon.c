@@ -29,7 +29,8 @@
 #include "user/state/maps.h"
 
 #define LOCK_FOLDER	"/run/weir"
-#define LOCK_FILE	LOCK_FOLDER "/daemon.lock"
+#define LOCK_NAME	"daemon.lock"
+#define LOCK_FILE	LOCK_FOLDER "/" LOCK_NAME
 #define BUSY_PART	4	/* looks take at most a quarter of the CPU time */
 
 struct daemon {
@@ -62,15 +63,42 @@ int daemon_config(const struct daemon_options *options, struct config *config, c
 
 /* ---- only one daemon runs on a host ---- */
 
+/*
+ * A lock that others can open is one that others can hold: no daemon would start. The file is for
+ * its owner only, one of an earlier version too, and only the owner of the folder may replace it.
+ */
+static int open_lock(char *err)
+{
+	struct stat st;
+	int folder, fd;
+
+	if (mkdir(LOCK_FOLDER, 0755) && errno != EEXIST)
+		return fail(err, errno, "cannot make " LOCK_FOLDER ": %s", strerror(errno));
+	folder = open(LOCK_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (folder < 0 || fstat(folder, &st)) {
+		fd = fail(err, errno, "cannot open " LOCK_FOLDER ": %s", strerror(errno));
+	} else if (st.st_mode & S_IWOTH) {
+		fd = fail(err, EPERM, LOCK_FOLDER " can be written by all users, who could replace the "
+			  "lock in it: `chmod 0755 " LOCK_FOLDER "`");
+	} else {
+		fd = openat(folder, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd < 0)
+			fd = fail(err, errno, "cannot open " LOCK_FILE ": %s", strerror(errno));
+		else if (!fstat(fd, &st) && st.st_mode & 077)
+			fchmod(fd, 0600);
+	}
+	if (folder >= 0)
+		close(folder);
+	return fd;
+}
+
 static int take_lock(struct daemon *daemon, char *err)
 {
 	char pid[16] = "";
 
-	if (mkdir(LOCK_FOLDER, 0755) && errno != EEXIST)
-		return fail(err, errno, "cannot make " LOCK_FOLDER ": %s", strerror(errno));
-	daemon->lock = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	daemon->lock = open_lock(err);
 	if (daemon->lock < 0)
-		return fail(err, errno, "cannot open " LOCK_FILE ": %s", strerror(errno));
+		return daemon->lock;
 	if (flock(daemon->lock, LOCK_EX | LOCK_NB)) {
 		if (read(daemon->lock, pid, sizeof(pid) - 1) < 0)
 			pid[0] = '\0';
@@ -264,6 +292,10 @@ static int start(struct daemon *daemon, char *err)
 	struct maps maps;
 	int rc = daemon_config(daemon->options, &daemon->config, err);
 
+	if (rc)
+		log_line(LOG_NOTICE, "the settings file must be mended: `weir daemon check` says whether "
+			 "it is right. Limits and bans stay in force meanwhile; weir.service tries to "
+			 "start the daemon again every few seconds, `systemctl restart weir` does at once");
 	if (!rc)
 		rc = take_lock(daemon, err);
 	if (!rc)

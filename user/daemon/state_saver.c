@@ -103,6 +103,8 @@ static bool nothing_is_set(const struct maps *maps)
 		nothing = !settings.policy->spec[i].used;
 	for (uint32_t i = 0; i < WEIR_BUDGETS && nothing; i++)
 		nothing = !settings.policy->budget_spec[i].limit.used;
+	for (uint32_t i = 0; i < WEIR_SYN_RULES && nothing; i++)
+		nothing = !settings.policy->syn_rule[i].used;
 	settings_free(&settings);
 	return nothing;
 }
@@ -278,6 +280,15 @@ static int put_in_place(const char *file)
 	return rc;
 }
 
+/* What could not be written whole, on a full disk for example. */
+static void remove_aside(const char *file)
+{
+	char aside[CONFIG_TEXT + 8];
+
+	snprintf(aside, sizeof(aside), "%s.new", file);
+	unlink(aside);
+}
+
 static void end(struct state_saver *saver, enum state_part part, int status)
 {
 	const char *file = saver->file[part];
@@ -286,6 +297,8 @@ static void end(struct state_saver *saver, enum state_part part, int status)
 	saver->child[part] = 0;
 	if (!rc && part == SETTINGS)
 		rc = put_in_place(file);
+	if (rc && part == SETTINGS)
+		remove_aside(file);
 	if (rc)
 		log_line(LOG_ERR, "cannot write %s: %s; the file keeps its old content", file,
 			 rc == -EIO ? "the reason is above" : strerror(-rc));
