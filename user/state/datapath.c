@@ -112,7 +112,7 @@ int datapath_create_maps(struct maps *maps, char *err)
 /* In bytes: the MSS that an answered SYN offers follows from it. */
 static uint16_t mtu_of(const struct weir_device *device)
 {
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);	/* any family has the request */
 	struct ifreq request = { .ifr_mtu = MTU_DEFAULT };
 
 	if (fd < 0)

@@ -101,11 +101,17 @@ int pins_put(int fd, const char *path)
 	return is_open_to_group() && chmod(path, 0660) ? -errno : 0;
 }
 
+/*
+ * A folder in one that is set-group-ID becomes so as well. To set that bit by chmod() is refused to
+ * the daemon by RestrictSUIDSGID= of its unit, so the mode comes from mkdir().
+ */
 int pins_make_folder(const char *path)
 {
-	if (mkdir(path, 0700))
-		return errno == EEXIST ? 0 : -errno;
-	return is_open_to_group() && chmod(path, 02770) ? -errno : 0;
+	mode_t mask = umask(0);
+	int rc = mkdir(path, is_open_to_group() ? 0770 : 0700) ? -errno : 0;
+
+	umask(mask);
+	return rc == -EEXIST ? 0 : rc;
 }
 
 /* ---- the lock ---- */
