@@ -9,7 +9,7 @@
 
 /* How much of the burst is used, 0..1: of the dearer of the two rates. */
 double budget_used(const struct weir_limit *budget, const struct weir_budget_state *state);
-/* Whether somebody was turned away in the last second. */
+/* Whether a packet was turned away for want of budget in the last second. */
 bool budget_is_pressed(const struct weir_budget_state *state);
 
 #endif
