@@ -30,7 +30,7 @@ struct program {
 	struct settings settings; /* in force */
 };
 
-static inline void die(const char *what, int rc)
+static inline __attribute__((noreturn)) void die(const char *what, int rc)
 {
 	printf("not ok - %s: %s\n", what, strerror(rc < 0 ? -rc : errno));
 	exit(EXIT_FAILURE);
