@@ -56,8 +56,9 @@ help:
 	@echo 'make record    the recorded size of the BPF program becomes the present one (root)'
 	@echo 'make lab       floods against a real server, without weir and with it (root, ten minutes);'
 	@echo '               LAB="3 5" plays only these, LAB="seconds 6" each for so long'
-	@echo 'make fuzz      fuzz the parsers, FUZZ_SECONDS=60 each'
-	@echo 'make lint      shellcheck, layers, headers, lines and blanks'
+	@echo 'make fuzz      fuzz the parsers and the program, FUZZ_SECONDS=60 each'
+	@echo 'make coverage  what of the BPF code the tests execute, by line and branch (root)'
+	@echo 'make lint      shellcheck, layers, headers, lines and blanks, the analyzer of clang'
 	@echo 'make man       the man pages, into build/man'
 	@echo 'make install   into $$(DESTDIR)$$(PREFIX); PREFIX is /usr/local unless said'
 	@echo 'make uninstall what make install put there'
@@ -88,7 +89,7 @@ demo: setup
 
 test: setup
 	$(Q)$(MAKE) --no-print-directory all tools units
-	$(Q)scripts/run-tests $(TIERS)
+	$(Q)BUILD=$(B) scripts/run-tests $(TIERS)
 
 # A browser and a Prometheus are too much to install for every `make test`; where
 # they are, it runs these as well.
@@ -106,7 +107,7 @@ test-kernels:
 
 check:
 	$(Q)$(MAKE) --no-print-directory units
-	$(Q)scripts/run-tests unit
+	$(Q)BUILD=$(B) scripts/run-tests unit
 
 record: setup
 	$(Q)$(MAKE) --no-print-directory all $(B)/tests/datapath/test_counted
@@ -144,8 +145,10 @@ $(B)/user/%.o: user/%.c
 $(B)/user/daemon/web.o: $(wildcard user/daemon/web/*) $(CHART_JS)
 $(B)/user/daemon/web.o: CFLAGS += -DWEIR_CHART_JS='"$(CHART_JS)"'
 
-# The program reads words that are not aligned, which BPF and this machine permit.
+# The program reads words that are not aligned, which BPF and this machine permit; some tests run
+# its parser on frames of their own.
 $(B)/user/state/dry_run.o: CFLAGS += -fno-sanitize=alignment
+$(TOOLS) $(UNITS): private CFLAGS += -fno-sanitize=alignment
 
 # Only datapath.c includes the skeleton; the dependency files say so after the
 # first build, this line says it before.
@@ -172,13 +175,82 @@ $(UNITS): $(B)/%: %.c $(MODEL_OBJ)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(DEPS) -MF $@.d -o $@ $< $(MODEL_OBJ) -ljansson -lcyaml -lyaml -lpthread -lm
 
+# The fuzzers, with ASan and UBSan whatever SAN says: all of user/ but main() in one archive, of
+# which each links what it calls.
+FUZZ := build/fuzz
+FUZZERS := $(patsubst tests/fuzz/%.c,$(FUZZ)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_OBJ := $(patsubst $(B)/%,$(FUZZ)/%,$(filter-out $(B)/user/cli/main.o,$(USER_OBJ)))
+FUZZ_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Werror \
+	-fno-omit-frame-pointer -fno-sanitize-recover=undefined -I. -Ibuild -D_GNU_SOURCE \
+	-DWEIR_VERSION='"$(VERSION)"' -fsanitize=address,undefined
+
+fuzzers: $(FUZZERS)
+
+$(FUZZ)/user/%.o: user/%.c
+	$(call say,FUZZCC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link $(DEPS) -c -o $@ $<
+
+$(FUZZ)/user/daemon/web.o: $(wildcard user/daemon/web/*) $(CHART_JS)
+$(FUZZ)/user/daemon/web.o: private FUZZ_CFLAGS += -DWEIR_CHART_JS='"$(CHART_JS)"'
+$(FUZZ)/user/state/dry_run.o: private FUZZ_CFLAGS += -fno-sanitize=alignment
+$(FUZZ)/user/state/datapath.o: build/bpf/weir.skel.h
+
+$(FUZZ)/user.a: $(FUZZ_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# The two that run the program itself, see dry_run.o above.
+$(FUZZ)/fuzz_program $(FUZZ)/fuzz_options: private FUZZ_CFLAGS += -fno-sanitize=alignment
+
+$(FUZZERS): $(FUZZ)/%: tests/fuzz/%.c $(FUZZ)/user.a
+	$(call say,FUZZER,$@)
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer $(DEPS) -MF $@.d -o $@ $< $(FUZZ)/user.a \
+		$(LIBS) -lmicrohttpd -lpthread -lm
+
+# clang's analyzer over each file of user/, whose stamp stays until the file or a header changes.
+ANALYZED := $(patsubst %.c,build/analyzed/%.ok,$(foreach layer,$(LAYERS),$(wildcard user/$(layer)/*.c user/$(layer)/*/*.c)))
+
+analyze: $(ANALYZED)
+
+build/analyzed/%.ok: %.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) --analyze --analyzer-output text -Xclang -analyzer-werror \
+		$(filter-out -fsanitize=% -fno-sanitize%,$(FUZZ_CFLAGS)) \
+		-DWEIR_CHART_JS='"$(CHART_JS)"' -MMD -MP -MT $@ -MF $@.d -o /dev/null $< && touch $@
+
+build/analyzed/user/state/datapath.ok: build/bpf/weir.skel.h
+
+# What of the BPF code is executed, compiled for this machine: scripts/coverage.
+COV := build/coverage
+COV_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(FUZZ_CFLAGS)) -fprofile-instr-generate \
+	-fcoverage-mapping
+
+coverage: setup
+	$(Q)scripts/coverage
+
+$(COV)/dry_run.o: user/state/dry_run.c build/bpf/weir.skel.h
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(COV_CFLAGS) $(DEPS) -c -o $@ $<
+
+$(COV)/test_check: tests/datapath/test_check.c $(COV)/dry_run.o $(LIB_OBJ) build/bpf/weir.skel.h
+	$(Q)$(CLANG) $(COV_CFLAGS) $(DEPS) -MF $@.d -o $@ $< $(COV)/dry_run.o \
+		$(filter-out %/dry_run.o,$(LIB_OBJ)) $(LIBS) -lpthread -lm
+
+$(COV)/fuzz_%: tests/fuzz/fuzz_%.c $(MODEL_OBJ)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(COV_CFLAGS) -fsanitize=fuzzer $(DEPS) -MF $@.d -o $@ $< $(MODEL_OBJ) \
+		-ljansson -lcyaml -lyaml -lpthread -lm
+
 clean:
 	$(Q)rm -rf build
 
 include packaging/install.mk
 
--include $(USER_OBJ:.o=.d) $(TOOLS:=.d) $(UNITS:=.d) $(B)/bpf/weir.bpf.d $(TOOL_BPF:%.c=$(B)/%.d)
+-include $(USER_OBJ:.o=.d) $(TOOLS:=.d) $(UNITS:=.d) $(B)/bpf/weir.bpf.d $(TOOL_BPF:%.c=$(B)/%.d) \
+	$(FUZZ_OBJ:.o=.d) $(FUZZERS:=.d) $(wildcard build/coverage/*.d) \
+	$(ANALYZED:=.d)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all print-layers print-model headers help setup demo test test-long test-web test-kernels check record bench bench-full fuzz lint tools units clean
+.PHONY: all print-layers print-model headers help setup demo test test-long test-web test-kernels check record bench bench-full fuzz fuzzers analyze coverage lint tools units clean

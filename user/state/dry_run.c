@@ -46,11 +46,10 @@ static __u32 bpf_get_prandom_u32(void)
 	return 0;
 }
 
-/* No event is made. */
 static void *bpf_ringbuf_reserve(const void *ring, __u64 size, __u64 flags)
 {
 	(void)ring, (void)size, (void)flags;
-	return NULL;
+	return run->event;
 }
 
 static void bpf_ringbuf_submit(const void *event, __u64 flags)
@@ -94,13 +93,13 @@ static __s64 bpf_csum_diff(const void *from, __u32 from_size, const void *to, __
 static __s64 bpf_tcp_raw_gen_syncookie_ipv4(const void *ip, const void *tcp, __u32 len)
 {
 	(void)ip, (void)tcp, (void)len;
-	return 0;
+	return run->no_cookie ? -1 : 0;
 }
 
 static __s64 bpf_tcp_raw_gen_syncookie_ipv6(const void *ip, const void *tcp, __u32 len)
 {
 	(void)ip, (void)tcp, (void)len;
-	return 0;
+	return run->no_cookie ? -1 : 0;
 }
 
 static long bpf_tcp_raw_check_syncookie_ipv4(const void *ip, const void *tcp)

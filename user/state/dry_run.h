@@ -19,6 +19,8 @@ struct dry_run {
 	int socket;	/* the state of the socket that the segment is for, a BPF_TCP_*, 0: none */
 	int cookie;	/* whether it acknowledges a cookie; there is nothing to ask */
 	int again;	/* whether it is a SYN that was dropped in the last seconds */
+	bool no_cookie;	/* the kernel makes none */
+	struct weir_event *event;	/* where the last event is made; NULL: none is */
 	bool no_socket;	/* set: the kernel had to be asked for the socket, and did not say */
 };
 
