@@ -386,12 +386,16 @@ static bool same_settings(const struct settings *a, const struct settings *b)
 static int plan_removals(struct script *script, char *err)
 {
 	size_t wanted = script->list_count, count;
+	struct list_change *more;
 	struct list_info *infos;
 	int rc = lists_read(&infos, &count, err);
 
-	script->lists = reallocarray(script->lists, wanted + count + 1, sizeof(*script->lists));
-	if (!script->lists)
-		rc = fail(err, ENOMEM, "out of memory");
+	more = reallocarray(script->lists, wanted + count + 1, sizeof(*script->lists));
+	if (!more) {
+		free(infos);
+		return fail(err, ENOMEM, "out of memory");
+	}
+	script->lists = more;
 	for (size_t i = 0; i < count && !rc; i++) {
 		bool stays = false;
 

@@ -382,10 +382,11 @@ static enum outcome print_sources(const struct call *call, const struct settings
 					  list));
 }
 
-/* Prints the worst @wanted buckets. */
-static enum outcome show_buckets(const struct call *call, size_t wanted, struct worst *worst)
+/* Prints the worst @wanted buckets. @only: those of this address; NULL: of all. */
+static enum outcome show_buckets(const struct call *call, size_t wanted, const struct prefix *only)
 {
 	struct settings settings;
+	struct worst worst = { .settings = &settings, .only = only, .wanted = wanted };
 	enum outcome outcome;
 	char err[ERR_LEN];
 	struct maps maps;
@@ -398,13 +399,11 @@ static enum outcome show_buckets(const struct call *call, size_t wanted, struct 
 		maps_close(&maps);
 		return failed(call, "%s", err);
 	}
-	worst->settings = &settings;
-	worst->wanted = wanted;
-	worst->at = calloc(2 * wanted, sizeof(*worst->at));
-	rc = worst->at ? maps_each_bucket(&maps, keep_worst, worst) : -ENOMEM;
+	worst.at = calloc(2 * wanted, sizeof(*worst.at));
+	rc = worst.at ? maps_each_bucket(&maps, keep_worst, &worst) : -ENOMEM;
 	outcome = rc ? failed(call, "cannot read the sources: %s", strerror(-rc)) :
-		       print_sources(call, &settings, worst);
-	free(worst->at);
+		       print_sources(call, &settings, &worst);
+	free(worst.at);
 	settings_free(&settings);
 	maps_close(&maps);
 	return outcome;
@@ -415,11 +414,10 @@ enum outcome cmd_show_sources(const struct call *call)
 	struct words words = call->words;
 	char err[ERR_LEN];
 	uint64_t wanted = TOP_DEFAULT;
-	struct worst worst = { 0 };
 
 	if (take_count(&words, "top", TOP_MAX, &wanted, err))
 		return usage(call, "%s", err);
-	return show_buckets(call, wanted, &worst);
+	return show_buckets(call, wanted, NULL);
 }
 
 /* ---- show source ---- */
@@ -427,7 +425,6 @@ enum outcome cmd_show_sources(const struct call *call)
 enum outcome cmd_show_source(const struct call *call)
 {
 	struct prefix address;
-	struct worst worst = { .only = &address };
 	char err[ERR_LEN], *value;
 	struct words words = call->words;
 
@@ -438,5 +435,5 @@ enum outcome cmd_show_source(const struct call *call)
 		return usage(call, "%s", err);
 	if (parse_address(value, &address, err))
 		return usage(call, "%s", err);
-	return show_buckets(call, TOP_DEFAULT, &worst);
+	return show_buckets(call, TOP_DEFAULT, &address);
 }

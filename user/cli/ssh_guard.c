@@ -100,8 +100,10 @@ static bool find_session(ssh_wanted *wanted, struct change *change, struct ssh_s
 	change->now_ns = now_ns();
 	if (ssh_sessions(wanted, change, &sessions, &count))
 		return false;
-	for (size_t i = count; i-- > 0; )
-		if (i == count - 1 || sessions[i].own || !found->own)
+	if (count)
+		*found = sessions[0];
+	for (size_t i = 1; i < count && !found->own; i++)
+		if (sessions[i].own)
 			*found = sessions[i];
 	free(sessions);
 	return count;
