@@ -6,7 +6,7 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 MAN := $(patsubst packaging/man/%.scd,$(B)/man/%,$(wildcard packaging/man/*.scd))
 # Documents, with their pictures and examples: links between them hold where they are installed.
-PAGES := README.md DESIGN.md $(wildcard docs/*.md docs/*.svg docs/*.png examples/*.yaml examples/*/*)
+PAGES := README.md DESIGN.md SECURITY.md $(wildcard docs/*.md docs/*.svg docs/*.png examples/*.yaml examples/*/*)
 UNITS_OF_SYSTEMD := $(patsubst packaging/systemd/%.in,$(B)/systemd/%,$(wildcard packaging/systemd/*.in))
 
 man: $(MAN)
