@@ -129,7 +129,7 @@ static __always_inline __u32 load_headers(struct xdp_md *ctx, const struct packe
 {
 	__u32 len, room = pkt->bytes - pkt->l4_at;
 
-	if (room < sizeof(headers->tcp))
+	if (pkt->partial || room < sizeof(headers->tcp))
 		return 0;
 	if (room > TCP_HEADER_MAX)
 		room = TCP_HEADER_MAX;
@@ -338,12 +338,12 @@ __noinline int put_answer(struct xdp_md *ctx, struct packet *pkt)
 	__be16 *mac = frame_data(ctx);
 	__u32 len;
 
-	if (!pkt || !headers || (void *)(mac + 6) > frame_end(ctx))
+	if (!pkt || !headers || (!bare && (void *)(mac + 6) > frame_end(ctx)))
 		return -1;
 	len = weir_opaque(headers->tcp.doff * 4) & TCP_HEADER_MASK;
 	if (len < sizeof(headers->tcp))
 		return -1;
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 3 && !bare; i++) {
 		__be16 to = mac[i];
 
 		mac[i] = mac[3 + i];

@@ -72,7 +72,7 @@ static __always_inline int open_spend(struct spend *spend, const struct packet *
 		return 0;
 	spend->now = now_ns << WEIR_TICK_SHIFT;
 	spend->budget = &rules->budget[index & (WEIR_BUDGETS - 1)];
-	spend->bytes_cost = byte_ticks(spend->budget->byte_cost, pkt->bytes & 0xffff);
+	spend->bytes_cost = byte_ticks(spend->budget->byte_cost, pkt->bytes);
 	return 1;
 }
 

@@ -15,4 +15,14 @@
 
 #include "bpf/pure/packet.h"
 
+/* The hardware address that the frame comes from, in 48 bits; 0 if the frame ends before. */
+static __always_inline __u64 hardware_source(struct xdp_md *ctx)
+{
+	const __be16 *mac = frame_data(ctx) + ETH_ALEN;
+
+	if ((void *)(mac + 3) > frame_end(ctx))
+		return 0;
+	return (__u64)be16(mac[0]) << 32 | (__u64)be16(mac[1]) << 16 | be16(mac[2]);
+}
+
 #endif

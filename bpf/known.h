@@ -73,8 +73,9 @@ __noinline int score_of(__u64 key, __u64 minute)
 
 static __always_inline int is_known(const struct packet *pkt, __u64 now_ns)
 {
-	return score_of(known_key(pkt->hi, pkt->lo), known_minute(now_ns, minute_shift)) >=
-	       WEIR_KNOWN_SCORE;
+	return has_known_key(pkt->hi, pkt->lo) &&
+	       score_of(known_key(pkt->hi, pkt->lo), known_minute(now_ns, minute_shift)) >=
+		       WEIR_KNOWN_SCORE;
 }
 
 /* The same where most sources are not known: the filter comes first, since it is in the cache. */
@@ -119,7 +120,7 @@ __noinline int learn_known(struct packet *pkt, int good, __u64 now_ns)
 	struct weir_known_line *line;
 	int before = -1;
 
-	if (!pkt || !all)
+	if (!pkt || !all || !has_known_key(pkt->hi, pkt->lo))
 		return 0;
 	if (all->pressed_ns && (__s64)(now_ns - all->pressed_ns) < CALM_AFTER_NS)
 		return 0;

@@ -19,6 +19,7 @@
 #include "bpf/pure/bucket.h"
 #include "bpf/pure/class.h"
 #include "bpf/pure/compiler.h"
+#include "bpf/rodata.h"
 
 static __always_inline struct weir_policy *policy_of(__u32 side)
 {
@@ -28,7 +29,8 @@ static __always_inline struct weir_policy *policy_of(__u32 side)
 	return inner ? bpf_map_lookup_elem(inner, &zero) : NULL;
 }
 
-static __always_inline __u32 row_of(const struct packet *pkt, struct hint hint)
+static __always_inline __u32 row_of(const struct weir_policy *rules, const struct packet *pkt,
+				    struct hint hint)
 {
 	struct weir_prefix key;
 	void *rows;
@@ -41,7 +43,9 @@ static __always_inline __u32 row_of(const struct packet *pkt, struct hint hint)
 		return 0;
 	key = source_key(pkt);
 	row = bpf_map_lookup_elem(rows, &key);
-	return row ? *row : 0;
+	if (!row || !is_of_family(rules->scope[*row & (WEIR_SCOPES - 1)].prefixlen, pkt->ipv6))
+		return 0;
+	return *row;
 }
 
 /* A source's two cells in the gate. */
@@ -168,10 +172,17 @@ static __always_inline int is_within_limit(enum weir_reason reason)
 	return reason == WEIR_CONTINUE || reason == WEIR_PASS_LIMIT;
 }
 
+/* Hosts without an address are told apart by their hardware addresses, where there are any. */
+static __always_inline void name_by_hardware(struct xdp_md *ctx, struct weir_bucket_key *key)
+{
+	key->hi = HARDWARE_HI;
+	key->lo = hardware_source(ctx);
+}
+
 /* The stage. @now_ns: the coarse clock. */
-static __always_inline enum weir_reason check_limits(const struct packet *pkt, struct hint hint,
-						     const struct rules *found, __u64 now_ns,
-						     struct weir_counters *cpu)
+static __always_inline enum weir_reason check_limits(struct xdp_md *ctx, const struct packet *pkt,
+						     struct hint hint, const struct rules *found,
+						     __u64 now_ns, struct weir_counters *cpu)
 {
 	struct weir_policy *rules = found->policy;
 	__u64 now, cost, bytes_cost, bound;
@@ -183,15 +194,17 @@ static __always_inline enum weir_reason check_limits(const struct packet *pkt, s
 
 	if (!rules || !rules->active)
 		return WEIR_CONTINUE;
-	id = limit_index(rules, row_of(pkt, hint), found->class);
+	id = limit_index(rules, row_of(rules, pkt, hint), found->class);
 	if (!id)
 		return WEIR_CONTINUE;
 	limit = &rules->limit[id];
 
 	now = (limit->coarse ? now_ns : bpf_ktime_get_ns()) << WEIR_TICK_SHIFT;
-	bytes_cost = byte_ticks(limit->byte_cost, pkt->bytes & 0xffff);
+	bytes_cost = byte_ticks(limit->byte_cost, pkt->bytes);
 	cost = limit->cost > bytes_cost ? limit->cost : bytes_cost;
 	key = bucket_key(limit, pkt->hi, pkt->lo, pkt->ipv6);
+	if (is_unspecified(pkt->hi, pkt->lo) && !bare)
+		name_by_hardware(ctx, &key);
 	if (!find_cells(&key, rules->seed, &cells))
 		return WEIR_CONTINUE;
 	bound = gate_charge(cells.a, cells.b, now, cost, limit->cap, limit->floor);

@@ -46,12 +46,19 @@ static __always_inline struct weir_prefix source_key(const struct packet *pkt)
 	return key;
 }
 
+/* The entry that a trie has for the packet; NULL if it is one of the other family. */
+static __always_inline const struct weir_entry *entry_of(const struct packet *pkt,
+							 const struct weir_entry *entry)
+{
+	return entry && is_of_family(entry->prefixlen, pkt->ipv6) ? entry : NULL;
+}
+
 static __always_inline int in_allow(const struct packet *pkt, __u32 side)
 {
 	void *entries = bpf_map_lookup_elem(&allow, &side);
 	struct weir_prefix key = source_key(pkt);
 
-	return entries && bpf_map_lookup_elem(entries, &key);
+	return entries && entry_of(pkt, bpf_map_lookup_elem(entries, &key));
 }
 
 static __always_inline enum weir_reason check_entry(const struct packet *pkt,
@@ -75,7 +82,7 @@ static __always_inline enum weir_reason check_host(const struct packet *pkt, __u
 	__u64 key = known_key(pkt->hi, pkt->lo);
 	void *entries;
 
-	if (known_key_is_v4(key) == pkt->ipv6)
+	if (!has_known_key(pkt->hi, pkt->lo) || known_key_is_v4(key) == pkt->ipv6)
 		return WEIR_CONTINUE;
 	entries = bpf_map_lookup_elem(&hosts, &side);
 	return entries ? check_entry(pkt, bpf_map_lookup_elem(entries, &key)) : WEIR_CONTINUE;
@@ -101,7 +108,7 @@ __noinline int check_block(struct packet *pkt, __u32 side, __u32 hints)
 	if (!entries)
 		return WEIR_CONTINUE;
 	key = source_key(pkt);
-	return check_entry(pkt, bpf_map_lookup_elem(entries, &key));
+	return check_entry(pkt, entry_of(pkt, bpf_map_lookup_elem(entries, &key)));
 }
 
 #define WEIR_SET_LINE(set, index)                                       \

@@ -201,6 +201,24 @@ struct {
 	__type(value, struct syn_headers);
 } scratch SEC(".maps");
 
+/* ---- frames of the link ---- */
+
+/* The debt of each device for ARP, neighbour discovery and what is not IP. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_DEVICES);
+	__type(key, __u32);
+	__type(value, struct weir_link);
+} links SEC(".maps");
+
+/* The debt of each neighbour for the same, and which neighbours were seen in calm times. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_NEIGHBOUR_LINES);
+	__type(key, __u32);
+	__type(value, struct weir_neighbours);
+} neighbours SEC(".maps");
+
 /* ---- for the tool ---- */
 
 /* The readers of events: which packets each wants to see, and how few of them. */

@@ -10,6 +10,8 @@ extern const volatile __u8 monitor;
 extern const volatile __u64 try_until_ns;
 extern const volatile __u8 monitor_after;
 extern const volatile __u16 mtu;
+extern const volatile __u8 bare;
+extern const volatile __u64 link_cost;
 extern const volatile __u8 minute_shift;
 extern const volatile __u8 answer_weight;
 

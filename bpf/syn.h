@@ -103,7 +103,7 @@ static __always_inline int is_between_hosts(struct xdp_md *ctx, const struct pac
 	const __u8 *mac = frame_data(ctx);
 	__u8 from = pkt->lo >> 24, to = pkt->to_lo >> 24;
 
-	if ((void *)(mac + 1) > frame_end(ctx) || *mac & 1)
+	if (!bare && ((void *)(mac + 1) > frame_end(ctx) || *mac & 1))
 		return 0;
 	if (pkt->hi == pkt->to_hi && pkt->lo == pkt->to_lo)
 		return 0;
@@ -128,9 +128,10 @@ static __always_inline int charge_source(const struct cells *cells, __u64 now, _
 
 static __always_inline struct weir_bucket_key answer_key(const struct packet *pkt, __u32 serial)
 {
-	struct weir_bucket_key key = { .hi = pkt->hi, .lo = pkt->ipv6 ? 0 : pkt->lo,
-				       .serial = serial };
+	struct weir_bucket_key key = { .hi = pkt->hi, .lo = pkt->lo, .serial = serial };
 
+	if (pkt->ipv6 && !is_link_local(pkt->hi))
+		key.lo = 0;
 	return key;
 }
 
@@ -236,6 +237,8 @@ static __always_inline void make_known(const struct packet *pkt, __u64 now_ns)
 	__u64 key = known_key(pkt->hi, pkt->lo), hash = hash_of(key);
 	struct weir_known_line *line = line_of(hash, minute);
 
+	if (!has_known_key(pkt->hi, pkt->lo))
+		return;
 	/* A low score in this generation would hide the entry in the previous one. */
 	if (line && known_score(line, known_epoch(minute), key) < 0) {
 		minute -= KNOWN_BEFORE;

@@ -24,6 +24,9 @@ struct weir_device {
 	__u64 attached_unix_s;
 	__u64 try_until_ns;	/* on trial until then, unless confirmed; 0: for good */
 	char  name[16];		/* as at attach; NUL-terminated */
+	__u8  bare;		/* 1: its frames have no link header, but begin with IP */
+	__u8  pad[3];
+	__u32 link_pps;		/* ARP, neighbour discovery, a tenth of what is not IP; 0: any */
 };
 
 enum weir_mode { WEIR_MODE_NATIVE, WEIR_MODE_SKB };
@@ -78,7 +81,7 @@ struct weir_list {
 	char  file[256];	/* absolute; NUL-terminated */
 };
 
-_Static_assert(sizeof(struct weir_device) == 48, "ABI: weir_device");
+_Static_assert(sizeof(struct weir_device) == 56, "ABI: weir_device");
 _Static_assert(sizeof(struct weir_judgement) == 144, "ABI: weir_judgement");
 _Static_assert(sizeof(struct weir_list) == 304, "ABI: weir_list");
 

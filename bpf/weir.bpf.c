@@ -12,6 +12,7 @@
 #include "bpf/frame.h"
 #include "bpf/known.h"
 #include "bpf/limits.h"
+#include "bpf/link.h"
 #include "bpf/lists.h"
 #include "bpf/maps.h"
 #include "bpf/rodata.h"
@@ -25,6 +26,9 @@ const volatile __u64 try_until_ns;	/* end of a trial, when monitor_after replace
 					 * 0: no trial */
 const volatile __u8 monitor_after;
 const volatile __u16 mtu = 1500;	/* of the device, when the program was loaded */
+const volatile __u8 bare;	/* 1: frames have no link header, see parse_bare() */
+const volatile __u64 link_cost = WEIR_TICKS_PER_S / 10000;	/* ticks that a frame of the link costs
+								 * the device, see link.h; 0: no limit */
 const volatile __u8 minute_shift = WEIR_MINUTE_SHIFT;	/* shorter in tests */
 const volatile __u8 answer_weight = 2;	/* see shortage.h; 0 in tests: no core is short of time */
 
@@ -39,7 +43,9 @@ static __always_inline int journey(struct xdp_md *ctx)
 
 	if (!find_env(&env))
 		return XDP_ABORTED;
-	reason = parse(ctx, &pkt);
+	reason = parse(ctx, &pkt, bare);
+	if (is_of_link(reason))
+		reason = check_link(ctx, &pkt, reason);
 	if (reason == WEIR_CONTINUE) {
 		hint = hint_of(&pkt, env.hints);
 		reason = check_lists(&pkt, hint);
@@ -47,7 +53,7 @@ static __always_inline int journey(struct xdp_md *ctx)
 	if (reason == WEIR_CONTINUE) {
 		rules = find_rules(&pkt, hint);
 		now_ns = coarse_ns(env.cpu);
-		reason = check_limits(&pkt, hint, &rules, now_ns, env.cpu);
+		reason = check_limits(ctx, &pkt, hint, &rules, now_ns, env.cpu);
 		if (is_learn_sample(&pkt, env.cpu))
 			learn_known(&pkt, is_within_limit(reason), now_ns);
 		if (is_within_limit(reason))

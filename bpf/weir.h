@@ -20,7 +20,7 @@
 #error "weir runs on little-endian machines only (x86-64, arm64)"
 #endif
 
-#define WEIR_ABI	4
+#define WEIR_ABI	5
 
 /*
  * Why a packet passed or was dropped: each packet is counted under exactly one reason. Append
@@ -56,7 +56,11 @@
 	R(DROP_COOKIES,     "cookie-limit",     DROP)           \
 	R(DROP_STRAY_ACK,   "stray-ack",        DROP)           \
 	R(DROP_FIRST_SYN,   "first-syn",        DROP)           \
-	R(DROP_NO_ANSWER,   "cookie-failed",    DROP)
+	R(DROP_NO_ANSWER,   "cookie-failed",    DROP)           \
+	R(DROP_VLAN,        "vlan-tags",        DROP)           \
+	R(DROP_ARP,         "arp-limit",        DROP)           \
+	R(DROP_NEIGHBOUR,   "neighbour-limit",  DROP)           \
+	R(DROP_NOT_IP,      "not-ip-limit",     DROP)
 
 enum weir_reason {
 #define R(id, name, action) WEIR_##id,
@@ -180,7 +184,8 @@ struct weir_entry {
 	__u8  origin;		/* enum weir_origin */
 	__u8  spare_known;	/* as asked for; 1: known sources pass, in a ban of a network */
 	__u8  strikes;		/* by the daemon: bans before this one */
-	__u8  pad[5];
+	__u8  prefixlen;	/* of its key: tells the families apart, see pure/address.h */
+	__u8  pad[4];
 };
 
 /* ---- scopes: inner LPM_TRIE of weir_prefix -> __u32 row in weir_policy.limit_of ---- */
@@ -452,6 +457,28 @@ struct weir_asked_line {
 	__u32 time[WEIR_ASKED_TIMES];	/* uptime in 2^30 ns; of any other time, no bit is set */
 };
 
+/*
+ * ---- links: ARRAY[WEIR_DEVICES]; see link.h ----
+ * The debt of each device for frames of its link: ARP, neighbour discovery, what is not IP.
+ */
+struct weir_link {
+	__u64 tat;		/* ticks */
+	__u64 pressed_ns;	/* when a frame was last dropped for want of room; 0: never */
+	__u64 pad[6];
+};
+
+/*
+ * ---- neighbours: ARRAY[WEIR_NEIGHBOUR_LINES]; see link.h ----
+ * The debt of each neighbour on a link, two cells as in the gate, and the neighbours that were seen
+ * in calm times: hardware address << 16 | known << 15 | minute when last seen, 0: free.
+ */
+#define WEIR_NEIGHBOUR_LINES	(1U << 13)
+#define WEIR_NEIGHBOUR_SLOTS	4
+struct weir_neighbours {
+	__u64 tat[WEIR_NEIGHBOUR_SLOTS];
+	__u64 key[WEIR_NEIGHBOUR_SLOTS];
+};
+
 /* ---- core_time: PERCPU_ARRAY[1]; what SYNs take of a core; see pure/core_time.h ---- */
 struct weir_core_time {
 	__u64 tat_ns;		/* until when the answers' part of the core's time is used up */
@@ -552,6 +579,8 @@ _Static_assert(sizeof(struct weir_budget_spec) == 104, "ABI: weir_budget_spec");
 _Static_assert(sizeof(struct weir_syn_rule) == 64, "ABI: weir_syn_rule");
 _Static_assert(sizeof(struct weir_budget_state) == 128, "ABI: weir_budget_state");
 _Static_assert(sizeof(struct weir_common) == 64, "ABI: weir_common");
+_Static_assert(sizeof(struct weir_link) == 64, "ABI: weir_link");
+_Static_assert(sizeof(struct weir_neighbours) == 64, "ABI: weir_neighbours");
 _Static_assert(sizeof(struct weir_core_time) == 48, "ABI: weir_core_time");
 _Static_assert(sizeof(struct weir_known_line) == 64, "ABI: weir_known_line");
 _Static_assert(sizeof(struct weir_filter_line) == 64, "ABI: weir_filter_line");

@@ -174,9 +174,17 @@ static __always_inline __u64 debt_rescale(__u64 debt, __u64 was, __u64 is)
 	return packets * is + ((is >> 10) + 1) * part;
 }
 
-/* Ticks that @bytes cost; byte_cost is fixed-point. @bytes up to 2^16. */
-static __always_inline __u64 byte_ticks(__u64 byte_cost, __u64 bytes)
+/*
+ * Ticks that a frame of @bytes costs; byte_cost is fixed-point. A frame may be longer than 64 KiB:
+ * in skb mode it may stand for many packets (GSO). Beyond BYTES_COUNTED it costs no more, so that
+ * the product fits in 64 bits at the least rate, 1 kbit/s.
+ */
+#define BYTES_COUNTED	0x1ffffU
+
+static __always_inline __u64 byte_ticks(__u64 byte_cost, __u32 bytes)
 {
+	if (bytes > BYTES_COUNTED)
+		bytes = BYTES_COUNTED;
 	return byte_cost * bytes >> WEIR_BYTE_COST_SHIFT;
 }
 

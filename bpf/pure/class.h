@@ -12,6 +12,7 @@
 #include <linux/in.h>
 #include <stddef.h>
 
+#include "bpf/pure/address.h"
 #include "bpf/pure/compiler.h"
 #include "bpf/pure/hash.h"
 #include "bpf/weir.h"
@@ -40,20 +41,22 @@ static __always_inline __u32 limit_index(const struct weir_policy *rules, __u32 
 }
 
 /* How many of the 128 bits of an address name the source that has one bucket. */
-static __always_inline __u32 source_bits(const struct weir_limit *limit, int ipv6)
+static __always_inline __u32 source_bits(const struct weir_limit *limit, __u64 hi, int ipv6)
 {
-	return ipv6 ? limit->v6_bits : 96U + limit->v4_bits;
+	if (!ipv6)
+		return MAPPED_BITS + limit->v4_bits;
+	return is_link_local(hi) ? 128 : limit->v6_bits;
 }
 
-/* The bucket of this address under this limit. */
+/* The bucket of this address under this limit; link-local addresses have one each. */
 static __always_inline struct weir_bucket_key bucket_key(const struct weir_limit *limit, __u64 hi,
 							 __u64 lo, int ipv6)
 {
 	struct weir_bucket_key key = { .hi = hi, .lo = lo, .serial = limit->serial };
 
-	if (ipv6)
+	if (ipv6 && !is_link_local(hi))
 		weir_mask(&key.hi, &key.lo, limit->v6_bits);
-	else if (limit->v4_bits < 32)
+	else if (!ipv6 && limit->v4_bits < 32)
 		key.lo &= ~(0xffffffffULL >> (limit->v4_bits & 31));
 	return key;
 }
@@ -62,7 +65,8 @@ static __always_inline struct weir_bucket_key bucket_key(const struct weir_limit
 
 static __always_inline int is_to(const struct weir_destination *to, __u64 hi, __u64 lo)
 {
-	return (hi & to->mask_hi) == to->hi && (lo & to->mask_lo) == to->lo;
+	return (hi & to->mask_hi) == to->hi && (lo & to->mask_lo) == to->lo &&
+	       is_mask_of_family(to->mask_lo, !is_mapped(hi, lo));
 }
 
 /* The row of budget_of for a destination; the longest prefix stands first. */
@@ -96,6 +100,8 @@ static __always_inline const struct weir_syn_rule *syn_rule(const struct weir_po
 		return NULL;
 	rule = &rules->syn_rule[index];
 	if ((to_hi & rule->mask_hi) != rule->hi || (to_lo & rule->mask_lo) != rule->lo)
+		return NULL;
+	if (rule->to.prefixlen && !is_of_family(rule->to.prefixlen, !is_mapped(to_hi, to_lo)))
 		return NULL;
 	return rule;
 }

@@ -14,6 +14,7 @@
 #ifndef WEIR_BPF_PURE_KNOWN_LINE_H
 #define WEIR_BPF_PURE_KNOWN_LINE_H
 
+#include "bpf/pure/address.h"
 #include "bpf/pure/compiler.h"
 #include "bpf/pure/hash.h"
 #include "bpf/weir.h"
@@ -24,6 +25,15 @@
 static __always_inline __u64 known_key(__u64 hi, __u64 lo)
 {
 	return hi ? hi : lo;
+}
+
+/*
+ * Whether the key is that of this source alone. Not so for link-local addresses, which share a
+ * /64, for ::/64, and for hosts without an address: these are never known.
+ */
+static __always_inline int has_known_key(__u64 hi, __u64 lo)
+{
+	return hi ? !is_link_local(hi) : is_mapped(hi, lo) && !is_unspecified(hi, lo);
 }
 
 /* Whether a key stands for an IPv4 address, or for a /64 of 0:ffff::/32, which is not in use. */

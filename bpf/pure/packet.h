@@ -6,6 +6,10 @@
  * counted as bytes on the wire and never read as a header. A packet with a header whose lengths or
  * version are wrong is dropped under the name of that layer. Checksums are not verified: the stack
  * does that, and a packet with a wrong one still counts against its source's limit.
+ *
+ * Linux takes off any number of VLAN tags with VID 0 before it looks for IP, so a frame with more
+ * tags than are read here is dropped: it could hide any packet. Linux does not take off tags of
+ * other types (0x9100), nor does it look behind them.
  */
 #ifndef WEIR_BPF_PURE_PACKET_H
 #define WEIR_BPF_PURE_PACKET_H
@@ -17,6 +21,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
+#include "bpf/pure/address.h"
 #include "bpf/pure/compiler.h"
 #include "bpf/weir.h"
 
@@ -73,7 +78,7 @@ struct packet {
 	__u16 ip_at, l4_at;	/* offsets of the headers in the frame; l4_at: 0 for a later
 				 * fragment */
 	__u8  tcp_flags;	/* TCP_*; 0 unless TCP */
-	__u8  pad;
+	__u8  partial;		/* 1: a first fragment that ends within its TCP options */
 };
 
 struct vlan_tag {
@@ -109,16 +114,24 @@ static __always_inline enum weir_reason later_fragment(struct packet *pkt)
 	return WEIR_CONTINUE;
 }
 
-/* @at: the TCP header; @len: bytes from there to the end of the IP packet. */
+/*
+ * @at: the TCP header; @len: bytes from there to the end of the IP packet. @whole: 0 for a first
+ * fragment, whose options may go on in the next one (RFC 1858 asks for ports and flags only).
+ */
 static __always_inline enum weir_reason parse_tcp(struct packet *pkt, void *at, void *end,
-						  __u32 len)
+						  __u32 len, int whole)
 {
 	const struct tcphdr *tcp = at;
 
 	if (len < sizeof(*tcp) || (void *)(tcp + 1) > end)
 		return WEIR_DROP_TCP;
-	if (tcp->doff * 4U < sizeof(*tcp) || tcp->doff * 4U > len)
+	if (tcp->doff * 4U < sizeof(*tcp))
 		return WEIR_DROP_TCP;
+	if (tcp->doff * 4U > len) {
+		if (whole)
+			return WEIR_DROP_TCP;
+		pkt->partial = 1;
+	}
 	pkt->dport = be16(tcp->dest);
 	pkt->tcp_flags = ((const __u8 *)at)[TCP_FLAGS_AT];
 	if (tcp->syn && !tcp->ack)
@@ -167,7 +180,7 @@ static __always_inline enum weir_reason parse_l4(struct packet *pkt, void *at, v
 {
 	switch (pkt->proto) {
 	case IPPROTO_TCP:
-		return parse_tcp(pkt, at, end, len);
+		return parse_tcp(pkt, at, end, len, whole);
 	case IPPROTO_UDP:
 		return parse_udp(pkt, at, end, len, whole);
 	case IPPROTO_ICMP:
@@ -283,6 +296,9 @@ static __always_inline enum weir_reason parse_ipv6(FRAME *frame, struct packet *
 	pkt->lo = (__u64)be32(ip->saddr.s6_addr32[2]) << 32 | be32(ip->saddr.s6_addr32[3]);
 	pkt->to_hi = (__u64)be32(ip->daddr.s6_addr32[0]) << 32 | be32(ip->daddr.s6_addr32[1]);
 	pkt->to_lo = (__u64)be32(ip->daddr.s6_addr32[2]) << 32 | be32(ip->daddr.s6_addr32[3]);
+	/* Such an address stands for IPv4 everywhere here. Linux refuses these sources, too. */
+	if (is_mapped(pkt->hi, pkt->lo) || is_mapped(pkt->to_hi, pkt->to_lo))
+		return WEIR_DROP_IPV6;
 	pkt->hop_limit = ip->hop_limit;
 	pkt->proto = ip->nexthdr;
 	if (is_extension(pkt->proto)) {
@@ -297,22 +313,25 @@ static __always_inline enum weir_reason parse_ipv6(FRAME *frame, struct packet *
 	return parse_l4(pkt, frame_data(frame) + rest.at, end, rest.len, rest.whole);
 }
 
-/* @pkt: zeroed. Returns WEIR_CONTINUE for an IP packet, with all fields set. */
-static __always_inline enum weir_reason parse(FRAME *frame, struct packet *pkt)
+static __always_inline int is_vlan(__be16 type)
+{
+	return type == be16(ETH_P_8021Q) || type == be16(ETH_P_8021AD);
+}
+
+static __always_inline enum weir_reason parse_ethernet(FRAME *frame, struct packet *pkt)
 {
 	const struct ethhdr *eth = frame_data(frame);
 	__u32 at = sizeof(*eth);
 	void *end = frame_end(frame);
 	__be16 type;
 
-	pkt->bytes = end - frame_data(frame);
 	if ((void *)(eth + 1) > end)
 		return WEIR_DROP_ETHERNET;
 	type = eth->h_proto;
 	for (int i = 0; i < VLAN_TAGS_MAX; i++) {
 		const struct vlan_tag *tag = frame_data(frame) + at;
 
-		if (type != be16(ETH_P_8021Q) && type != be16(ETH_P_8021AD))
+		if (!is_vlan(type))
 			break;
 		if ((void *)(tag + 1) > end)
 			return WEIR_DROP_ETHERNET;
@@ -328,9 +347,39 @@ static __always_inline enum weir_reason parse(FRAME *frame, struct packet *pkt)
 		return parse_ipv6(frame, pkt, at);
 	case ETH_P_ARP:
 		return WEIR_PASS_ARP;
+	case ETH_P_8021Q:
+	case ETH_P_8021AD:
+		return WEIR_DROP_VLAN;
 	default:
 		return WEIR_PASS_NOT_IP;
 	}
+}
+
+/* A frame of a device without link header (tun, WireGuard, PPP, tunnels) is an IP packet. */
+static __always_inline enum weir_reason parse_bare(FRAME *frame, struct packet *pkt)
+{
+	const __u8 *version = frame_data(frame);
+
+	if ((void *)(version + 1) > frame_end(frame))
+		return WEIR_PASS_NOT_IP;
+	switch (*version >> 4) {
+	case 4:
+		return parse_ipv4(pkt, frame_data(frame), frame_end(frame));
+	case 6:
+		return parse_ipv6(frame, pkt, 0);
+	default:
+		return WEIR_PASS_NOT_IP;
+	}
+}
+
+/*
+ * @pkt: zeroed. @bare: the frame has no link header. Returns WEIR_CONTINUE for an IP packet, with
+ * all fields set.
+ */
+static __always_inline enum weir_reason parse(FRAME *frame, struct packet *pkt, int bare)
+{
+	pkt->bytes = frame_end(frame) - frame_data(frame);
+	return bare ? parse_bare(frame, pkt) : parse_ethernet(frame, pkt);
 }
 
 #endif

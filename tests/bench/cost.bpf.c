@@ -88,7 +88,7 @@ int bench_plain(struct xdp_md *ctx)
 	__u64 now;
 
 	draw(ctx);
-	if (parse(ctx, &pkt) != WEIR_CONTINUE)
+	if (parse(ctx, &pkt, 0) != WEIR_CONTINUE)
 		return XDP_PASS;
 	key.hi = pkt.hi;
 	key.lo = pkt.lo;
@@ -122,7 +122,7 @@ int bench_trie(struct xdp_md *ctx)
 	} key = { .length = 32 };
 
 	draw(ctx);
-	if (parse(ctx, &pkt) != WEIR_CONTINUE)
+	if (parse(ctx, &pkt, 0) != WEIR_CONTINUE)
 		return XDP_PASS;
 	key.address = be32((__u32)pkt.lo);
 	return bpf_map_lookup_elem(&plain_trie, &key) ? XDP_DROP : XDP_PASS;

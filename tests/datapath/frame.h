@@ -4,7 +4,7 @@
  * udp:53 data:4". Each word appends a header; lengths are filled in when the
  * frame is whole, and words with an "=" then make them lie.
  *
- *	vlan qinq		tags 0x8100, 0x88a8
+ *	vlan qinq old		tags 0x8100, 0x88a8, 0x9100
  *	arp type:HEX		other ethertypes
  *	ip4[+OPTIONS] ip6	OPTIONS: bytes
  *	part:FIRST,MORE		fragment: offset in 8 bytes, more-fragments
@@ -179,6 +179,8 @@ static inline void append_word(struct frame_bytes *frame, const char *word)
 	}
 	if (IS("vlan") || IS("qinq"))
 		append_link(frame, *word == 'v' ? 0x8100 : 0x88a8, 4);
+	else if (IS("old"))
+		append_link(frame, 0x9100, 4);
 	else if (IS("arp"))
 		append_link(frame, 0x0806, 28);
 	else if (IS("type"))

@@ -70,6 +70,7 @@ static const char *const prefixes[] = {
 	"10.1.0.0/16", "10.1.1.0/24", "10.1.2.0/23", "10.1.0.4/32", "10.1.1.9/32", "10.1.2.14/32",
 	"10.1.3.0/25", "10.1.3.31/32", "2001:db8:7::/48", "2001:db8:7:3::/64", "2001:db8:7:5::/64",
 	"2001:db8:7:2::12/128", "2001:db8:7:4::/62", "2001:db8::/32",
+	"::/3", "::/80",	/* they enclose the addresses of IPv4, and hold none */
 };
 
 static void add_limits(struct settings *settings)
@@ -308,9 +309,21 @@ static void stir_core_time(void)
 		die("core_time", 0);
 }
 
+/* What frames of the link have used up of the device's part, and how long ago that was all. */
+static void stir_link(void)
+{
+	struct weir_link link = { .tat = (now_ns() + below(4) * 400 * MS) << WEIR_TICK_SHIFT,
+				  .pressed_ns = one_in(2) ? 0 : long_ago() };
+
+	put_element(MAP_links, 0, &link);
+}
+
 static void stir(bool cookies)
 {
 	const struct weir_policy *policy = program.settings.policy;
+
+	if (one_in(8))
+		stir_link();
 
 	for (uint32_t slot = 1; slot < WEIR_BUDGETS; slot++)
 		if (policy->budget_spec[slot].limit.used && one_in(3))
@@ -330,6 +343,9 @@ static const char *const transports[] = {
 	"tcp:80", "tcp:443", "tcp:1500", "syn:80", "syn:22", "udp:53", "udp:1000", "udp:80",
 	"icmp:8", "icmp6:128", "proto:47", "part:185,1 proto:17 data:8",
 	"part:185,0 proto:6 data:8",
+};
+static const char *const of_link[] = {
+	"arp", "vlan arp", "ip6 icmp6:135 data:16 hl=255", "type:88cc data:40", "type:8864 data:40",
 };
 static const char *const services[] = {
 	"syn:80", "syn:80", "syn:80", "tcp:80", "tcp:80", "synack:80", "syn:8000", "syn:8001",
@@ -354,7 +370,9 @@ static void put_addresses(void)
 	if (source.lo >> 24 == 0xffff0b && frame.v6)
 		source = (struct prefix){ 0x20010db900000000ULL | below(1U << 31), 1, 128 };
 	if (one_in(40) && !frame.v6)
-		source = prefix_v4(0xe0000001, 32);	/* no host's */
+		source = prefix_v4(one_in(2) ? 0xe0000001 : 0, 32);	/* no host's; not yet */
+	if (one_in(20) && frame.v6)	/* a neighbour; and one that the shortest prefixes hold */
+		source = (struct prefix){ one_in(2) ? 0xfe80ULL << 48 : 0, below(8), 128 };
 	put_address(frame.at + frame.ip + (frame.v6 ? 8 : 12), &source, frame.v6);
 	if (!frame.v6)
 		put32(frame.at + frame.ip + 16, PICK(to));
@@ -382,7 +400,9 @@ static void put_tcp(void)
 
 static void new_packet(bool cookies)
 {
-	if (one_in(5)) {
+	if (one_in(40)) {
+		snprintf(words, sizeof(words), "%s", PICK(of_link));
+	} else if (one_in(5)) {
 		snprintf(words, sizeof(words), "%s", PICK(parse_rows).words);
 	} else {
 		const char *end = cookies && !one_in(3) ? PICK(services) : PICK(transports);

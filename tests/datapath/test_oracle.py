@@ -8,6 +8,7 @@ frame that weir calls malformed must be so by tshark's figures too.
 The captures are $WEIR_DATA/pcap.tar.xz; without them the frames of packets.h remain.
 """
 import collections
+import ipaddress
 import os
 import pathlib
 import subprocess
@@ -21,7 +22,7 @@ CLASSIFY = ROOT / os.environ.get("BUILD", "build") / "tests/tools/classify"
 
 FIELDS = """frame.number frame.len frame.protocols eth.type vlan.etype vlan.len ieee8021ah.etype
 ip.version ip.hdr_len ip.len ip.src ip.proto ip.frag_offset ip.flags.mf
-ipv6.version ipv6.plen ipv6.src ipv6.nxt ipv6.hlim
+ipv6.version ipv6.plen ipv6.src ipv6.dst ipv6.nxt ipv6.hlim
 ipv6.hopopts.len_oct ipv6.dstopts.len_oct ipv6.routing.len_oct ah.length mip6.hlen
 ipv6.fraghdr.offset ipv6.fraghdr.more
 ipv6.hopopts.nxt ipv6.dstopts.nxt ipv6.routing.nxt ipv6.fraghdr.nxt ah.next_header
@@ -54,7 +55,7 @@ class Frame:
 
 
 Opinion = collections.namedtuple("Opinion", "verdict source what proto dport")
-NOT_IP = {"0x0806": "arp"}
+NOT_IP = {"0x0806": "arp", "0x8100": "vlan-tags", "0x88a8": "vlan-tags"}
 
 
 def is_set(value):
@@ -81,7 +82,7 @@ def layer4(frame, left, proto, whole, ipv6):
     dport, what = 0, "packet"
     if proto == 6:
         header = frame.number("tcp.hdr_len", default=0)
-        if left < 20 or header < 20 or header > left:
+        if left < 20 or header < 20 or (whole and header > left):
             bad = "bad-tcp"
         dport = frame.number("tcp.dstport", default=0)
         if is_set(frame.text("tcp.flags.syn")) and not is_set(frame.text("tcp.flags.ack")):
@@ -134,6 +135,8 @@ def ipv6(frame, left):
             frame.number("ipv6.plen", default=0) > left - 40:
         return Opinion("bad-ipv6", None, None, None, None)
     source, proto = frame.text("ipv6.src"), frame.number("ipv6.nxt")
+    if any(ipaddress.IPv6Address(frame.text(end)).ipv4_mapped for end in ("ipv6.src", "ipv6.dst")):
+        return Opinion("bad-ipv6", None, None, None, None)
     rest, whole, seen = frame.number("ipv6.plen"), True, collections.Counter()
     length = {"ipv6.hopopts": "ipv6.hopopts.len_oct", "ipv6.dstopts": "ipv6.dstopts.len_oct",
               "ipv6.routing": "ipv6.routing.len_oct"}

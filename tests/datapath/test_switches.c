@@ -93,6 +93,9 @@ static int add_switch(struct object *object, const char *name, __u32 offset, __u
 		tried->value[0] = 1280;
 		tried->value[1] = 65535;
 		tried->number = true;
+	} else if (size == 8 && !strcmp(name, "link_cost")) {
+		tried->value[1] = WEIR_TICKS_PER_S;
+		tried->number = true;
 	} else if (size == 8 && !strcmp(name, "try_until_ns")) {
 		tried->value[1] = ~0ULL >> 1;
 	} else if (size != 1 || *initial > 1) {

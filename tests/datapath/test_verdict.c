@@ -277,7 +277,7 @@ static enum weir_reason run_cut(const struct frame_bytes *bytes, uint32_t size)
 	enum weir_reason native, reason;
 
 	memcpy(exact, bytes->at, size);
-	native = parse(&frame, &pkt);
+	native = parse(&frame, &pkt, 0);
 	if (size >= ETH_HLEN) {
 		run_frame(weir_fd(skel), exact, size, 1);
 		counters = take_counters(&program);

@@ -19,7 +19,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static enum weir_reason parse_copy(const uint8_t *data, size_t size, size_t exact,
+static enum weir_reason parse_copy(const uint8_t *data, size_t size, size_t exact, int bare,
 				   struct packet *pkt)
 {
 	/* Where a driver puts it: the IP header behind Ethernet's 14 bytes is aligned. */
@@ -29,13 +29,13 @@ static enum weir_reason parse_copy(const uint8_t *data, size_t size, size_t exac
 
 	memset(pkt, 0, sizeof(*pkt));
 	memcpy(copy, data, size < exact ? size : exact);
-	reason = parse(&frame, pkt);
+	reason = parse(&frame, pkt, bare);
 	free(room);
 	return reason;
 }
 
 /* Bytes behind the IP packet must not matter: with other ones the answer is the same. */
-static void try_padded(const uint8_t *data, size_t size, enum weir_reason reason,
+static void try_padded(const uint8_t *data, size_t size, int bare, enum weir_reason reason,
 		       const struct packet *pkt)
 {
 	uint8_t *padded = malloc(size + 64);
@@ -44,30 +44,39 @@ static void try_padded(const uint8_t *data, size_t size, enum weir_reason reason
 	memcpy(padded, data, size);
 	for (int fill = 0; fill < 256; fill += 0x55) {
 		memset(padded + size, fill, 64);
-		WANT(parse_copy(padded, size + 64, size + 64, &again) == reason);
+		WANT(parse_copy(padded, size + 64, size + 64, bare, &again) == reason);
 		again.bytes = pkt->bytes;
 		WANT(!memcmp(&again, pkt, sizeof(again)));
 	}
 	free(padded);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void try_frame(const uint8_t *data, size_t size, int bare)
 {
 	enum weir_reason reason;
 	struct packet pkt;
 
-	if (size > 4096)
-		return 0;
-	reason = parse_copy(data, size, size, &pkt);
+	reason = parse_copy(data, size, size, bare, &pkt);
 	WANT(reason < WEIR_REASON_MAX);
 	WANT(pkt.bytes == size);
 	if (reason != WEIR_CONTINUE)
-		return 0;
-	WANT(pkt.ipv6 || (!pkt.hi && pkt.lo >> 32 == 0xffff));
+		return;
+	WANT(!pkt.ipv6 == is_mapped(pkt.hi, pkt.lo));
+	WANT(!pkt.ipv6 == is_mapped(pkt.to_hi, pkt.to_lo));
+	WANT(!pkt.partial || pkt.proto == IPPROTO_TCP);
 	WANT(pkt.what <= WEIR_FRAGMENT);
 	WANT(pkt.what != WEIR_SYN || pkt.proto == IPPROTO_TCP);
 	WANT(!pkt.dport ||
 	     (pkt.what != WEIR_FRAGMENT && (pkt.proto == IPPROTO_TCP || pkt.proto == IPPROTO_UDP)));
-	try_padded(data, size, reason, &pkt);
+	try_padded(data, size, bare, reason, &pkt);
+}
+
+/* The bytes as a frame of Ethernet, and as one of a device without link header. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size > 4096)
+		return 0;
+	try_frame(data, size, 0);
+	try_frame(data, size, 1);
 	return 0;
 }

@@ -59,14 +59,24 @@ static void load(void)
 	if (!job.skel)
 		die("cannot open the program", 0);
 	program_size(job.skel->obj, PROGRAM_BUCKETS);
+	job.skel->rodata->link_cost = 0;	/* here time goes faster than on the link */
 	if (weir_bpf__load(job.skel))
 		die("cannot load the program (root?)", 0);
 	program_take(&job.program, job.skel->obj);
 	set_limits();
 }
 
+/* A source without an address is named by the hardware address that its frame has. */
+static void name_by_hardware(const uint8_t *frame, struct weir_bucket_key *key)
+{
+	key->hi = HARDWARE_HI;
+	key->lo = 0;
+	for (int i = 0; i < ETH_ALEN; i++)
+		key->lo = key->lo << 8 | frame[ETH_ALEN + i];
+}
+
 /* Whether the program charged the bucket of this source and class, and no other. */
-static bool charged(const struct packet *pkt)
+static bool charged(const uint8_t *data, const struct packet *pkt)
 {
 	const struct weir_policy *policy = job.program.settings.policy;
 	struct packet_kind kind = { .proto = pkt->proto, .what = pkt->what, .dport = pkt->dport };
@@ -75,6 +85,8 @@ static bool charged(const struct packet *pkt)
 	struct weir_bucket bucket;
 	uint32_t limit = policy_lookup(policy, &source, &kind);
 
+	if (is_unspecified(pkt->hi, pkt->lo))
+		name_by_hardware(data, &key);
 	key.serial = policy->limit[limit].serial;
 	if (maps_read_bucket(&job.program.maps, &key, &bucket))
 		return false;
@@ -99,7 +111,7 @@ static bool program_agrees(const uint8_t *data, uint32_t size, const struct pack
 	if (reason != WEIR_CONTINUE)
 		return counters.reason[reason].packets == 1;
 	return counters.reason[WEIR_PASS_LIMIT].packets + counters.reason[WEIR_DROP_RATE].packets ==
-		       1 && charged(pkt);
+		       1 && charged(data, pkt);
 }
 
 static const char *name_of(const char *path)
@@ -114,7 +126,7 @@ static void classify_frame(const char *file, unsigned int index, uint8_t *data, 
 	static const char *const whats[] = { "packet", "syn", "fragment" };
 	struct frame frame = { data, data + size };
 	struct packet pkt = { 0 };
-	enum weir_reason reason = parse(&frame, &pkt);
+	enum weir_reason reason = parse(&frame, &pkt, 0);
 	bool ip = reason == WEIR_CONTINUE, run = size >= ETH_HLEN && size <= RUN_MAX;
 	struct prefix source = { pkt.hi, pkt.lo, 128 };
 	char text[PREFIX_STRLEN] = "-";

@@ -471,6 +471,29 @@ static void test_no_lost_charge(struct check *check)
 		   (unsigned long long)sum, low / (double)sum);
 }
 
+/* A frame costs in proportion to its length, far beyond 64 KiB, and never less than a shorter one. */
+static void test_byte_ticks(struct check *check)
+{
+	static const __u64 rates[] = { 1000, 1000000, 1000000000, 1000000000000 };
+	__u64 last = 0;
+
+	for (int i = 0; i < 4; i++) {
+		__u64 cost = (8 * WEIR_TICKS_PER_S << WEIR_BYTE_COST_SHIFT) / rates[i];
+
+		last = 0;
+		for (__u32 bytes = 0; bytes < 400000; bytes += 77) {
+			__u32 counted = bytes < BYTES_COUNTED ? bytes : BYTES_COUNTED;
+			__u64 ticks = byte_ticks(cost, bytes);
+			__u64 exact = (unsigned __int128)cost * counted >> WEIR_BYTE_COST_SHIFT;
+
+			CHECK(check, ticks == exact && ticks >= last, "%u bytes at %llu bit/s: %llu ticks",
+			      bytes, (unsigned long long)rates[i], (unsigned long long)ticks);
+			last = ticks;
+		}
+	}
+	check_done(check, "the cost of long frames", "up to 400,000 bytes, 4 rates");
+}
+
 int main(void)
 {
 	unsigned long long random = check_seed();
@@ -488,5 +511,6 @@ int main(void)
 	test_gate_spoofed(&check, &random);
 	test_race(&check);
 	test_no_lost_charge(&check);
+	test_byte_ticks(&check);
 	return check_exit(&check);
 }

@@ -4,6 +4,7 @@
 
 #include "tests/unit/check.h"
 #include "user/model/error.h"
+#include "bpf/pure/address.h"
 #include "user/model/judge.h"
 
 #define S	1000000000ULL
@@ -351,6 +352,43 @@ static void test_networks(struct check *check)
 		   "8 sources; spared for an allow entry, 16 known ones, the host itself");
 }
 
+/* Neighbours share fe80::/64, and each of them is a source of its own: there is no network. */
+static void test_neighbours(struct check *check)
+{
+	struct bench bench;
+	uint64_t counted = 100;
+	size_t sources = 0, networks = 0;
+
+	bench_open(&bench);
+	for (uint64_t w = 0; w < 12; w++) {
+		struct prefix nameless = { HARDWARE_HI, 0x020000000001, 128 };
+
+		counted += 10000;
+		begin(&bench);
+		for (uint32_t i = 1; i <= 20; i++) {
+			struct prefix source = { 0xfe80ULL << 48, i, 128 };
+
+			see(&bench, &source, counted / 10, counted);
+		}
+		see(&bench, &nameless, counted / 10, counted);
+		judge_network(bench.judge, &(struct judge_network){
+			.line = 7, .prefix = { 0xfe80ULL << 48, 0, 48 }, .dropped = w * 6000,
+			.share_pps = 500 });
+		judge_end(bench.judge, &bench.world, &bench.said);
+		for (size_t i = 0; i < bench.said.count; i++) {
+			const struct prefix *prefix = &bench.said.at[i].prefix;
+
+			sources += prefix->length == 128;
+			networks += prefix->length < 128;
+			CHECK(check, prefix->hi != HARDWARE_HI, "a host without an address is banned");
+		}
+	}
+	CHECK(check, sources && !networks, "%zu decisions about neighbours, %zu about their network",
+	      sources, networks);
+	bench_close(&bench);
+	check_done(check, "neighbours are judged one by one", "%zu decisions", sources);
+}
+
 static size_t turn_away(struct bench *bench, const char *prefix, uint64_t dropped, uint64_t share)
 {
 	begin(bench);
@@ -496,6 +534,7 @@ int main(void)
 	test_restart(&check);
 	test_judge_only(&check);
 	test_networks(&check);
+	test_neighbours(&check);
 	test_turned_away(&check);
 	test_network_share(&check);
 	test_many(&check);

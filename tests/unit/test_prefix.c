@@ -221,6 +221,24 @@ static void test_covers(struct check *check)
 	check_done(check, "covering, compared bit by bit", "%d pairs, %d covered", rounds, covered);
 }
 
+/* ::/0 to ::ffff:0:0/95 enclose ::ffff:0:0/96, and cover nothing of IPv4. */
+static void test_families(struct check *check)
+{
+	struct prefix v4 = prefix_v4(0xcb007100, 24), every = prefix_v4(0, 0), ip6 = { 0, 1, 128 };
+
+	for (int length = 0; length < 96; length++) {
+		struct prefix outer = { 0, 0xffffULL << 32, length };
+
+		prefix_mask(&outer);
+		CHECK(check, prefix_encloses(&outer, &v4) && !prefix_covers(&outer, &v4) &&
+			     !prefix_covers(&outer, &every), "length %d covers IPv4", length);
+		CHECK(check, prefix_covers(&outer, &outer), "length %d covers not itself", length);
+		CHECK(check, length > 80 || prefix_covers(&outer, &ip6), "length %d: ::1", length);
+	}
+	CHECK(check, prefix_covers(&every, &v4) && !prefix_covers(&every, &ip6), "0.0.0.0/0");
+	check_done(check, "a prefix of IPv6 covers nothing of IPv4", "96 lengths");
+}
+
 static int naive_cmp(const void *a, const void *b)
 {
 	return prefix_cmp(a, b);
@@ -546,6 +564,7 @@ int main(void)
 	test_pieces(&check);
 	test_round_trips(&check);
 	test_covers(&check);
+	test_families(&check);
 	test_sort(&check);
 	test_merge(&check);
 	test_merge_edges(&check);

@@ -34,7 +34,7 @@ static void check_frame(struct check *check, const struct prefix *source, const 
 	uint32_t size = probe_frame(bytes, source, to, kind);
 	struct frame frame = { bytes, bytes + size };
 	struct packet pkt = { 0 };
-	enum weir_reason reason = parse(&frame, &pkt);
+	enum weir_reason reason = parse(&frame, &pkt, 0);
 	uint16_t sum;
 
 	if (ipv6 && proto == IPPROTO_ICMP)

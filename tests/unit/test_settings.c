@@ -68,6 +68,9 @@ static void test_random(struct check *check)
 			struct weir_entry value = { .until_ns = r >> 8 & 3,
 						    .spare_known = r >> 16 & 1 };
 
+			if (r >> 24 & 1)	/* prefixes of IPv6 that enclose these, or lie near */
+				prefix = (struct prefix){ 0, prefix.lo ^ (r >> 25 & 1ULL) << 48,
+							  60 + (r >> 32) % 36 };
 			prefix_mask(&prefix);
 			entries_put(&e, &prefix, &value);
 		}
@@ -110,8 +113,13 @@ static void test_inside(struct check *check)
 	CHECK(check, entries_inside(&e, &e.at[0].prefix) == &e.at[0], "itself");
 	CHECK(check, !entries_inside(&e, &narrow), "a wider one is not inside");
 	CHECK(check, !entries_inside(&e, &beside), "beside");
+	/* ::/0 holds no address of IPv4, though the entry of IPv4 stands first. */
+	prefix_parse("::/0", &wide, NULL, err);
+	CHECK(check, entries_inside(&e, &wide) == &e.at[1], "an entry of IPv4 inside ::/0");
+	prefix_parse("::/8", &wide, NULL, err);
+	CHECK(check, !entries_inside(&e, &wide), "an entry of IPv4 inside ::/8");
 	free(e.at);
-	check_done(check, "entries inside a prefix", "4 cases");
+	check_done(check, "entries inside a prefix", "6 cases");
 }
 
 struct walk {

@@ -91,19 +91,27 @@ static int make_room(struct entries *entries)
 	return 0;
 }
 
+static struct entry entry_for(const struct prefix *prefix, const struct weir_entry *value)
+{
+	struct entry entry = { .prefix = *prefix, .value = *value };
+
+	entry.value.prefixlen = prefix->length;
+	return entry;
+}
+
 int entries_put(struct entries *entries, const struct prefix *prefix,
 		const struct weir_entry *value)
 {
 	size_t i = lower_bound(entries, prefix);
 
 	if (i < entries->count && !prefix_cmp(&entries->at[i].prefix, prefix)) {
-		entries->at[i].value = *value;
+		entries->at[i] = entry_for(prefix, value);
 		return 0;
 	}
 	if (make_room(entries))
 		return -ENOMEM;
 	memmove(&entries->at[i + 1], &entries->at[i], (entries->count - i) * sizeof(*entries->at));
-	entries->at[i] = (struct entry){ .prefix = *prefix, .value = *value };
+	entries->at[i] = entry_for(prefix, value);
 	entries->count++;
 	return 1;
 }
@@ -113,7 +121,7 @@ int entries_append(struct entries *entries, const struct prefix *prefix,
 {
 	if (make_room(entries))
 		return -ENOMEM;
-	entries->at[entries->count++] = (struct entry){ .prefix = *prefix, .value = *value };
+	entries->at[entries->count++] = entry_for(prefix, value);
 	return 0;
 }
 
@@ -143,10 +151,12 @@ int entries_remove(struct entries *entries, const struct prefix *prefix)
 
 const struct entry *entries_inside(const struct entries *entries, const struct prefix *prefix)
 {
-	size_t i = lower_bound(entries, prefix);
-
-	return i < entries->count && prefix_covers(prefix, &entries->at[i].prefix) ?
-		       &entries->at[i] : NULL;
+	/* Entries of IPv4 stand among those that a prefix of IPv6 encloses. */
+	for (size_t i = lower_bound(entries, prefix);
+	     i < entries->count && prefix_encloses(prefix, &entries->at[i].prefix); i++)
+		if (prefix_covers(prefix, &entries->at[i].prefix))
+			return &entries->at[i];
+	return NULL;
 }
 
 static bool ended(const struct weir_entry *value, uint64_t now_ns)
@@ -179,8 +189,10 @@ static uint64_t later_end(uint64_t a, uint64_t b)
 }
 
 /*
- * In sorted order an entry comes after all entries that cover it. The stack holds those that
- * cover the present one, the longest on top; each already has the effective values of all below.
+ * In sorted order an entry comes after all entries that enclose it. The stack holds those that
+ * enclose the present one, the longest on top; each already has the effective values of all below
+ * that are of its family. IPv4 lies within some prefixes of IPv6, never the other way round, so the
+ * top is of the entry's family, or none below is.
  */
 void entries_resolve(struct entries *entries)
 {
@@ -190,11 +202,11 @@ void entries_resolve(struct entries *entries)
 	for (size_t i = 0; i < entries->count; i++) {
 		struct entry *entry = &entries->at[i];
 
-		while (depth && !prefix_covers(&covering[depth - 1]->prefix, &entry->prefix))
+		while (depth && !prefix_encloses(&covering[depth - 1]->prefix, &entry->prefix))
 			depth--;
 		entry->value.effective_ns = entry->value.until_ns;
 		entry->value.effective_spare = entry->value.spare_known;
-		if (depth) {
+		if (depth && prefix_covers(&covering[depth - 1]->prefix, &entry->prefix)) {
 			const struct weir_entry *outer = &covering[depth - 1]->value;
 
 			entry->value.effective_ns = later_end(entry->value.until_ns,

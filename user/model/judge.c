@@ -57,6 +57,8 @@ struct prefix judge_network_of(const struct prefix *source)
 	struct prefix network = *source;
 	uint8_t length = prefix_is_v4(source) ? 96 + 24 : 48;
 
+	if (is_link_local(source->hi))	/* neighbours have no network of their own */
+		return network;
 	if (network.length > length)
 		network.length = length;
 	prefix_mask(&network);
@@ -114,6 +116,8 @@ int judge_source(struct judge *judge, const struct judge_source *source)
 	struct watched_source *now;
 
 	if (!source->dropped || judge->watched.count >= SOURCES_MOST)
+		return 0;
+	if (source->key.hi == HARDWARE_HI)	/* it has no address that could be banned */
 		return 0;
 	now = hash_table_put(&judge->watched, &key);
 	if (!now)
@@ -178,6 +182,8 @@ int judge_network(struct judge *judge, const struct judge_network *network)
 	watched->prefix = network->prefix;
 	watched->dropped = network->dropped;
 	pps = per_second(judge, dropped);
+	if (is_link_local(network->prefix.hi))
+		return 0;
 	if (!network_exceeds(judge, pps, network->share_pps)) {
 		watched->windows = 0;
 		watched->packets = 0;

@@ -87,7 +87,7 @@ struct prefix limit_source(const struct weir_limit *limit, const struct prefix *
 	struct prefix source = { .hi = address->hi, .lo = address->lo, .length = 128 };
 
 	if (limit->serial)
-		source.length = source_bits(limit, !prefix_is_v4(&source));
+		source.length = source_bits(limit, source.hi, !prefix_is_v4(&source));
 	prefix_mask(&source);
 	return source;
 }

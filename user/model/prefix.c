@@ -42,11 +42,16 @@ bool prefix_mask(struct prefix *prefix)
 	return host_bits;
 }
 
-bool prefix_covers(const struct prefix *outer, const struct prefix *inner)
+bool prefix_encloses(const struct prefix *outer, const struct prefix *inner)
 {
 	return outer->length <= inner->length &&
 	       !((outer->hi ^ inner->hi) & leading(outer->length)) &&
 	       !((outer->lo ^ inner->lo) & leading(outer->length - 64));
+}
+
+bool prefix_covers(const struct prefix *outer, const struct prefix *inner)
+{
+	return prefix_encloses(outer, inner) && prefix_is_v4(outer) == prefix_is_v4(inner);
 }
 
 int prefix_cmp(const struct prefix *a, const struct prefix *b)

@@ -60,9 +60,13 @@ static inline struct prefix prefix_netmask(uint8_t length)
 	return mask;
 }
 
+/* Whether the bits of @outer are the first bits of @inner, whatever the families. */
+bool prefix_encloses(const struct prefix *outer, const struct prefix *inner);
+
 /*
- * Whether every address of @inner is in @outer. The addresses are compared as 128-bit numbers,
- * as the tries do: ::/0 covers IPv4 here. A default limit, with source ::/0, needs that.
+ * Whether every address of @inner is in @outer. A prefix of IPv6 holds no address of IPv4, though
+ * some, such as ::/0, enclose ::ffff:0:0/96: the data path keeps the families apart as well
+ * (pure/address.h).
  */
 bool prefix_covers(const struct prefix *outer, const struct prefix *inner);
 

@@ -143,6 +143,8 @@ static struct weir_bpf *open_program(const struct maps *maps, uint32_t slot,
 	skel->rodata->try_until_ns = device->try_until_ns;
 	skel->rodata->monitor_after = device->fallback != WEIR_BACK_TO_ENFORCING;
 	skel->rodata->mtu = mtu_of(device);
+	skel->rodata->bare = device->bare;
+	skel->rodata->link_cost = device->link_pps ? WEIR_TICKS_PER_S / device->link_pps : 0;
 	return skel;
 }
 

@@ -11,7 +11,8 @@ bool is_host_entry(const struct prefix *prefix)
 {
 	if (prefix_is_v4(prefix))
 		return prefix->length == 128;
-	return prefix->length == 64 && !known_key_is_v4(prefix->hi);
+	return prefix->length == 64 && has_known_key(prefix->hi, 0) &&
+	       !known_key_is_v4(prefix->hi);
 }
 
 /* ---- what the bits are to be ---- */
@@ -28,9 +29,6 @@ static void set_bits(struct weir_hints *hints, const struct prefix *prefix, uint
 			hints->v4[first + i] |= bit;
 		return;
 	}
-	if (prefix->length == 0)
-		for (uint64_t i = 0; i < 65536; i++)
-			hints->v4[i] |= bit;
 	first = prefix->hi >> 32;
 	count = prefix->length >= 32 ? 1 : 1ULL << (32 - prefix->length);
 	if (count >= 65536) {

@@ -57,6 +57,8 @@ bool known_has(const struct known *known, const struct prefix *address)
 	const struct weir_filter_line *filter = &known->filter[filter_index(hash)];
 	int score = score_at(known, key, known->minute);
 
+	if (!has_known_key(address->hi, address->lo))
+		return false;
 	if (!filter_has(filter, hash, known->minute) &&
 	    !filter_has(filter, hash, known->minute - KNOWN_BEFORE))
 		return false;
@@ -69,6 +71,8 @@ bool known_add(struct known *known, const struct prefix *address)
 {
 	uint64_t key = known_key(address->hi, address->lo), hash = known_hash(key, known->seed);
 
+	if (!has_known_key(address->hi, address->lo))
+		return false;
 	if (known_note(line_of(known, key, known->minute), key, known->minute, WEIR_KNOWN_SCORE,
 		       1) < 0)
 		return false;
