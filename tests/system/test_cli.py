@@ -21,6 +21,10 @@ WRONG = {
         ("attach dev near0 dev lo", "dev"), ("attach dev near0 mode", "mode"),
         ("attach dev near0 mode fast", "fast"), ("attach dev near0 mode native mode skb", "mode"),
         ("attach dev near0 monitor monitor", "monitor"), ("attach dev near0 mode ''", "mode"),
+        ("attach dev near0 link", "link"), ("attach dev near0 link fast", "fast"),
+        ("attach dev near0 link 1mbit", "1mbit"), ("attach dev near0 link 100/min", "100/min"),
+        ("attach dev near0 link 0pps", "0pps"), ("attach dev near0 link 101mpps", "101mpps"),
+        ("attach dev near0 link off link off", "link"),
     ],
     "detach": [
         ("detach", "dev"), ("detach dev", "dev"), ("detach near0", "near0"),

@@ -38,7 +38,7 @@ def table():
 
 def alone_or_named(words):
     """The literal words of a grammar."""
-    text = re.sub(r"\bproto \S+|\bformat \S+|\bmode \S+", lambda m: m[0].split()[0],
+    text = re.sub(r"\bproto \S+|\bformat \S+|\bmode \S+|\blink \S+", lambda m: m[0].split()[0],
                   " ".join(words))
     return set(re.findall(r"(?<![\w.|-])[a-z][a-z-]*(?![\w.])", text)) | \
         set(re.findall(r"(?<=[|])[a-z][a-z-]*(?=[\]|])", text))
@@ -75,6 +75,7 @@ def test_completion_of_values(lab):
     for words, wanted in (("attach dev", {"lo"}), ("attach dev lo mode", {"native", "skb", "auto"}),
                           ("limit set proto", {"tcp", "udp", "icmp", "any"}),
                           ("list load x file", {"README.md"}), ("restore", {"Makefile", "check"}),
+                          ("attach dev lo link", {"off"}),
                           ("list load x format", {"auto", "plain", "nft"})):
         got = complete(*words.split(), "")
         check(wanted <= got, f"{words}: the values are offered", " ".join(sorted(wanted)))

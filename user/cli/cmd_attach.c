@@ -9,6 +9,7 @@
 #include "user/cli/output.h"
 #include "user/cli/ssh_guard.h"
 #include "user/host/clock.h"
+#include "user/host/link.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
@@ -20,8 +21,11 @@
 #include "user/state/side_settings.h"
 #include "user/state/tables.h"
 #include "user/state/try.h"
+#include "user/state/unread.h"
 
 #define TRY_MAX_NS	(24 * 3600 * NS_PER_S)
+#define LOOK_NS		(200 * NS_PER_MS)	/* at the traffic, after attaching */
+#define LOOK_PACKETS	20
 
 static uint32_t free_slot(const struct maps *maps)
 {
@@ -35,9 +39,14 @@ static uint32_t free_slot(const struct maps *maps)
 
 /* ---- attach ---- */
 
+/* What the neighbours on a link may send a second beside IP; see bpf/link.h. */
+#define LINK_PPS	10000
+#define LINK_PPS_MAX	100000000
+
 struct attach_words {
 	const char *name;
 	enum attach_mode mode;
+	uint32_t link_pps;	/* 0: no limit */
 	bool monitor, force;
 	uint64_t try_ns;	/* 0: for good */
 };
@@ -56,6 +65,20 @@ static int set_mode(void *into, const char *value, char *err)
 	return fail(err, EINVAL, "mode \"%.40s\": native, skb or auto", value);
 }
 
+static int set_link(void *into, const char *value, char *err)
+{
+	struct attach_words *w = into;
+	struct rate rate = { 0 };
+
+	if (strcmp(value, "off") && parse_rate(value, &rate, err))
+		return -EINVAL;
+	if (rate.bits_per_s || rate.per_s > 1 || rate.packets > LINK_PPS_MAX)
+		return fail(err, EINVAL, "link \"%.40s\": packets a second such as 10kpps, at most "
+			    "100mpps, or off", value);
+	w->link_pps = rate.packets;
+	return 0;
+}
+
 static int set_try(void *into, const char *value, char *err)
 {
 	struct attach_words *w = into;
@@ -70,6 +93,7 @@ static int parse_attach(struct words words, struct attach_words *w, char *err)
 	static const struct word table[] = {
 		WORD_TEXT("dev", "an interface", struct attach_words, name),
 		{ "mode", "native, skb or auto", set_mode },
+		{ "link", "packets a second such as 10kpps, or off", set_link },
 		WORD_FLAG("monitor", struct attach_words, monitor),
 		{ "try", "a time such as 60s", set_try },
 		WORD_FLAG("force", struct attach_words, force),
@@ -77,7 +101,7 @@ static int parse_attach(struct words words, struct attach_words *w, char *err)
 	};
 	int rc;
 
-	*w = (struct attach_words){ .mode = ATTACH_AUTO };
+	*w = (struct attach_words){ .mode = ATTACH_AUTO, .link_pps = LINK_PPS };
 	rc = take_words(&words, table, w, err);
 	if (rc)
 		return rc;
@@ -109,6 +133,25 @@ static void report_attached(const struct call *call, const struct maps *maps,
 		remark(call, "no limits are set: traffic is counted and passes; "
 		       "`weir limit set rate 1000pps` limits each source");
 	settings_free(&settings);
+}
+
+/*
+ * After a short look: a device whose traffic weir cannot read is attached, and filters nothing. On
+ * a device that weir was on before, the counters say so at once.
+ */
+static void report_unread(const struct call *call, const struct maps *maps, uint32_t slot,
+			  const struct weir_device *device)
+{
+	const struct timespec look = { .tv_nsec = LOOK_NS };
+	struct weir_counters counters;
+	unsigned int percent;
+
+	nanosleep(&look, NULL);
+	if (maps_read_counters(maps, slot, &counters) ||
+	    !is_mostly_unread(&counters, LOOK_PACKETS, &percent))
+		return;
+	remark(call, "%s: %u%% of its packets are not IP to weir: " UNREAD_REMEDY, device->name,
+	       percent);
 }
 
 /* Sets the state that the try of @device goes back to; false: that is the state it tries. */
@@ -154,15 +197,19 @@ static enum outcome attach(const struct call *call, struct maps *maps, const str
 	uint32_t slot = device_find(maps, w->name, &old);
 	bool fresh = slot == WEIR_DEVICES || old.ifindex != ifindex;
 	struct attach_result result;
+	enum link_kind kind;
 	char err[ERR_LEN];
 
+	if (link_read(w->name, &kind, err))
+		return failed(call, "%s", err);
 	if (slot == WEIR_DEVICES)
 		slot = free_slot(maps);
 	if (slot == WEIR_DEVICES)
 		return failed(call, "weir is attached to %d interfaces already, which is the maximum",
 			      WEIR_DEVICES);
 	device = (struct weir_device){ .ifindex = ifindex, .netns = own_netns(),
-				       .monitor = w->monitor,
+				       .monitor = w->monitor, .bare = kind == LINK_BARE,
+				       .link_pps = w->link_pps,
 				       .try_until_ns = w->try_ns ? now_ns() + w->try_ns : 0,
 				       .attached_unix_s = fresh ? (uint64_t)time(NULL) :
 								  old.attached_unix_s };
@@ -188,6 +235,10 @@ static enum outcome attach(const struct call *call, struct maps *maps, const str
 		return failed(call, "%s: cannot record the device; detached again", w->name);
 	}
 	report_attached(call, maps, &device, &result);
+	if (kind == LINK_LOOPBACK)
+		remark(call, "%s: what it limits is this host's own traffic to itself; attach to the "
+		       "interfaces that packets arrive on", w->name);
+	report_unread(call, maps, slot, &device);
 	return w->try_ns ? begin_try(call, maps, slot, &device, w) : DONE;
 }
 

@@ -46,7 +46,9 @@ static int describe_interface(struct capture *capture, uint32_t slot)
 	if (capture->interface[slot] != NOT_YET)
 		return 0;
 	snprintf(text, sizeof(text), "packets as weir judged them on %s", name);
-	rc = pcapng_interface(capture->file, name, text, WEIR_SNAP);
+	rc = pcapng_interface(capture->file, capture->watch.bare[slot] ? PCAPNG_RAW_IP :
+									 PCAPNG_ETHERNET,
+			      name, text, WEIR_SNAP);
 	if (!rc)
 		capture->interface[slot] = capture->interfaces++;
 	return rc;

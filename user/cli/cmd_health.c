@@ -4,7 +4,10 @@
 #include "user/state/device.h"
 #include "user/model/error.h"
 #include "user/state/snapshot.h"
+#include "user/state/unread.h"
 #include "user/model/table.h"
+
+#define UNREAD_LEAST	1000	/* packets of a device that are enough to judge by */
 
 /* ---- JSON ---- */
 
@@ -14,11 +17,14 @@ static json_t *devices_json(const struct snapshot *snapshot)
 
 	for (size_t i = 0; i < snapshot->device_count; i++) {
 		const struct weir_device *device = &snapshot->devices[i].device;
+		unsigned int percent;
 
-		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:b}", "dev", device->name,
-						      "mode", device_mode(device), "monitor",
-						      device->monitor, "attached",
-						      snapshot->devices[i].attached));
+		is_mostly_unread(&snapshot->devices[i].counters, 0, &percent);
+		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:b, s:i}", "dev",
+						      device->name, "mode", device_mode(device),
+						      "monitor", device->monitor, "attached",
+						      snapshot->devices[i].attached,
+						      "not_ip_percent", percent));
 	}
 	return list;
 }
@@ -89,6 +95,23 @@ static void print_tables(const struct snapshot *snapshot)
 	}
 }
 
+static void print_devices(const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->device_count; i++) {
+		const struct snapshot_device *each = &snapshot->devices[i];
+		char text[512];
+		unsigned int percent;
+
+		printf("%s: %s\n", each->device.name,
+		       each->attached ? "attached" : "NOT attached any more");
+		if (!is_mostly_unread(&each->counters, UNREAD_LEAST, &percent))
+			continue;
+		snprintf(text, sizeof(text), "%s: %u%% of its packets are not IP to weir: "
+			 UNREAD_REMEDY, each->device.name, percent);
+		print_wrapped(stdout, text, 0, 0);
+	}
+}
+
 static void print_health(const struct snapshot *snapshot)
 {
 	char line[ERR_LEN + 16];
@@ -97,9 +120,7 @@ static void print_health(const struct snapshot *snapshot)
 		snprintf(line, sizeof(line), "ALARM: %s", snapshot->alarm);
 		print_wrapped(stdout, line, 0, 4);
 	}
-	for (size_t i = 0; i < snapshot->device_count; i++)
-		printf("%s: %s\n", snapshot->devices[i].device.name,
-		       snapshot->devices[i].attached ? "attached" : "NOT attached any more");
+	print_devices(snapshot);
 	if (!snapshot->device_count)
 		printf("attached to no interface\n");
 	print_tables(snapshot);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bpf/pure/known_line.h"
 #include "user/cli/output.h"
 #include "user/model/error.h"
 #include "user/model/listfile.h"
@@ -162,6 +163,7 @@ static int check_prefixes(const struct prefixes *set, char *err)
 
 struct imported {
 	size_t added, full;	/* full: sources for which the table has no room */
+	size_t shared;		/* sources without a key of their own, see has_known_key() */
 };
 
 /* Makes every source in the prefix known. Cannot fail but for room: the table is mapped. */
@@ -177,7 +179,9 @@ static void add_prefix(struct known *known, const struct prefix *prefix, struct 
 			each.lo = prefix->lo + i;
 		else
 			each.hi = prefix->hi + i;
-		if (known_add(known, &each))
+		if (!has_known_key(each.hi, each.lo))
+			imported->shared++;
+		else if (known_add(known, &each))
 			imported->added++;
 		else
 			imported->full++;
@@ -230,6 +234,9 @@ enum outcome cmd_known_import(const struct call *call)
 	if (imported.full)
 		remark(call, "%zu sources found no room: their lines of the table are full of known "
 		       "sources", imported.full);
+	if (imported.shared)
+		remark(call, "%zu link-local or unspecified sources are left out: all hosts of a link "
+		       "have these in common", imported.shared);
 	return DONE;
 }
 

@@ -51,7 +51,9 @@ static json_t *try_status(const struct weir_device *device)
 
 static json_t *device_status(const struct maps *maps, const struct weir_device *device)
 {
-	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:i, s:I, s:o}", "dev", device->name, "mode",
+	return json_pack("{s:s, s:s, s:I, s:s, s:b, s:b, s:b, s:i, s:I, s:o}", "dev",
+			 device->name, "frames", device->bare ? "ip" : "ethernet", "link_pps",
+			 (json_int_t)device->link_pps, "mode",
 			 device_mode(device), "monitor", device->monitor, "attached",
 			 device_is_attached(maps, device), "dispatcher", device->dispatcher,
 			 "prog_id", device->prog_id, "since",

@@ -24,7 +24,7 @@ static const struct {
  * test of the man page use it.
  */
 static const struct command commands[] = {
-	{ "attach", NULL, "dev IF [mode native|skb|auto] [monitor] [try 60s] [force]",
+	{ "attach", NULL, "dev IF [mode native|skb|auto] [link R|off] [monitor] [try 60s] [force]",
 	  "attach weir to an interface, or replace its program there without a gap",
 	  .run = cmd_attach },
 	{ "confirm", NULL, "[dev IF]",

@@ -119,8 +119,10 @@ static void read_devices(struct watch *watch)
 {
 	struct weir_device device;
 
-	for (uint32_t slot = 0; device_next(&watch->maps, &slot, &device); slot++)
+	for (uint32_t slot = 0; device_next(&watch->maps, &slot, &device); slot++) {
 		memcpy(watch->device[slot], device.name, sizeof(device.name));
+		watch->bare[slot] = device.bare;
+	}
 	watch->unix_offset_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
 }
 

@@ -44,6 +44,7 @@ struct watch {
 	struct maps maps;
 	struct listener *listener;
 	char device[WEIR_DEVICES][16];	/* name by slot; "": the slot is free */
+	bool bare[WEIR_DEVICES];	/* by slot: frames begin with IP */
 	uint64_t unix_offset_ns;	/* CLOCK_REALTIME minus CLOCK_MONOTONIC */
 	uint64_t end_ns;		/* 0: never */
 	bool attached;			/* to any interface */

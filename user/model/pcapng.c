@@ -19,7 +19,6 @@ enum option {
 };
 
 #define BYTE_ORDER_MAGIC	0x1A2B3C4DU
-#define LINK_ETHERNET		1
 #define UNIT_NS			9	/* 10^-9 s */
 #define FLAGS_INBOUND		1
 #define VERDICT_XDP		2
@@ -104,13 +103,14 @@ int pcapng_section(FILE *to, const char *program, const char *comment)
 	return finish(&block, to);
 }
 
-int pcapng_interface(FILE *to, const char *name, const char *description, uint32_t snap)
+int pcapng_interface(FILE *to, enum pcapng_link link, const char *name, const char *description,
+		     uint32_t snap)
 {
 	uint8_t unit = UNIT_NS;
 	struct block block;
 
 	begin(&block, BLOCK_INTERFACE);
-	put16(&block, LINK_ETHERNET);
+	put16(&block, link);
 	put16(&block, 0);
 	put32(&block, snap);
 	put_text(&block, INTERFACE_NAME, name);

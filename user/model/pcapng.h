@@ -12,16 +12,20 @@
 #define PCAPNG_CAPTURED_MAX	2048	/* bytes of a packet */
 #define PCAPNG_TEXT_MAX		512	/* bytes of a text; longer ones are cut */
 
+/* LINKTYPE_* of tcpdump: what packets begin with. */
+enum pcapng_link { PCAPNG_ETHERNET = 1, PCAPNG_RAW_IP = 101 };
+
 /*
  * All return 0, or -errno when the stream fails. Numbers are written in the byte order of this
- * host, as the format allows. Packets are Ethernet frames, times are in nanoseconds.
+ * host, as the format allows. Times are in nanoseconds.
  */
 int pcapng_section(FILE *to, const char *program, const char *comment);
 /*
  * Interfaces are numbered from 0 in the order in which they are written. @snap: the most bytes
  * that are kept of a packet.
  */
-int pcapng_interface(FILE *to, const char *name, const char *description, uint32_t snap);
+int pcapng_interface(FILE *to, enum pcapng_link link, const char *name, const char *description,
+		     uint32_t snap);
 
 struct pcapng_packet {
 	uint32_t interface;	/* its number */
