@@ -69,11 +69,21 @@ struct weir_judgement {
  * by the tool only; the data path sees the block set made of all of them.
  */
 #define WEIR_LIST_MAGIC	0x7473696cU	/* "list" */
+/* The checks that the word `force` overrules; weir_list.force has their bits. */
+enum weir_guard {
+	WEIR_GUARD_ALL = 1,		/* all of them, as a bare `force` means it */
+	WEIR_GUARD_OWN = 2,		/* addresses of this host */
+	WEIR_GUARD_ALLOW = 4,		/* allow entries that contradict */
+	WEIR_GUARD_SIZE = 8,		/* a tenfold change of a list */
+	WEIR_GUARD_COVERAGE = 16,	/* too much of the Internet */
+	WEIR_GUARD_BLOCK = 32,		/* block entries that contradict */
+	WEIR_GUARD_SSH = 64,		/* live SSH sessions; of one command, never stored */
+};
 struct weir_list {
 	__u32 magic;
 	__u16 format;		/* enum list_format, as it was asked for */
 	__u8  skip_bad;		/* 1: lines that are no prefix were to be left out */
-	__u8  force;		/* 1: it was loaded past the guards */
+	__u8  force;		/* enum weir_guard: the guards that it was loaded past */
 	__u64 v4_count, v6_count;
 	__u64 generation;	/* of this list: 1, 2, ... */
 	__u64 set_generation;	/* of the first block set that has it */

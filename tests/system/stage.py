@@ -345,10 +345,10 @@ class Stage:
         self.up()
         self.watched = self.near_dev
 
-    def weir(self, *words, expect=0, namespace=None):
+    def weir(self, *words, expect=0, namespace=None, **options):
         if "detach" in words:
             self.watched = None
-        return (namespace or self.near).run(WEIR, *words, expect=expect)
+        return (namespace or self.near).run(WEIR, *words, expect=expect, **options)
 
     def read(self, *words):
         """A read command's JSON."""

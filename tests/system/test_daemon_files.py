@@ -75,6 +75,34 @@ def test_list_without_its_file(lab):
           daemon.says("list named: 1"))
 
 
+def test_guards_of_lists(lab):
+    """The daemon overrules for a list what the settings file or the operator overruled."""
+    prepare(lab)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-lists-"))
+    wide = "".join(f"{first}.0.0.0/8\n" for first in range(11, 31))
+    for name in ("refused", "named", "hand"):
+        (folder / name).write_text(wide)
+    lab.weir("list", "load", "hand", "file", folder / "hand", "force", "coverage", "size")
+    daemon = Daemon(lab, lists={
+        "settle": "1s",
+        "load": f"[{{name: named, file: {folder}/named, force: [coverage]}}, "
+                f"{{name: refused, file: {folder}/refused}}]"})
+    check(wait_for(lambda: daemon.says("<6>list named: 20"), 5), "force: [coverage] loads it",
+          daemon.says("list named"))
+    check(wait_for(lambda: daemon.says("<3>list refused is EMPTY.*force coverage"), 5),
+          "without it, it is refused", daemon.says("list refused"))
+    (folder / "hand").write_text(wide + "31.0.0.0/8\n127.0.0.0/8\n")
+    check(wait_for(lambda: daemon.says("<6>list hand: 21"), 8) and
+          daemon.says("list hand: 1 prefixes .*left out.*127.0.0.0/8"),
+          "what was forced by hand stays overruled", daemon.says("list hand"))
+    (folder / "hand").write_text("11.0.0.0/24\n")
+    check(wait_for(lambda: daemon.says("list hand stays as it was: .*force size"), 8),
+          "but the size is that of one load", daemon.says("list hand stays"))
+    said = lab.read("daemon", "check", "config", daemon.settings)["lists"]["load"]
+    check([each["force"] for each in said] == [["coverage"], []], "daemon check shows it",
+          [each["force"] for each in said])
+
+
 def test_settings_file(lab):
     prepare(lab)
     daemon = Daemon(lab)

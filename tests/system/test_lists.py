@@ -78,8 +78,8 @@ def check_says(what, done, status, *words):
           f"{done}{'; lacks ' if missing else ''}{' and '.join(map(str, missing))}")
 
 
-def ask(lab, *words):
-    return lab.weir(*words, expect=None)
+def ask(lab, *words, **options):
+    return lab.weir(*words, expect=None, **options)
 
 
 def shape(value):
@@ -320,31 +320,125 @@ def test_allow_wins(lab):
 def test_guards(lab):
     lab.use_ipv6()
     lab.attach()
-    lab.weir("allow", "add", "198.51.100.7", "2001:db8:9::/48")
-    refused = (("0.0.0.0/0", "every address"), ("::/0", "every address"), (NEAR4, "address of this host"),
-               ("192.0.2.0/24", f"covers {NEAR4}"), (NEAR6, "address of this host"),
-               ("2001:db8::/64", f"covers {NEAR6}"), ("198.51.100.7", "allow list"),
-               ("198.51.100.0/24", "198.51.100.7/32"), ("2001:db8:8::/46", "2001:db8:9::/48"))
+    lab.weir("allow", "add", "198.51.100.7", "2001:db8:9::/48", "203.0.112.0/24")
+    refused = (("0.0.0.0/0", "every address", "coverage"), ("::/0", "every address", "coverage"),
+               ("8.0.0.0/7", "shorter than /8", "coverage"),
+               ("2a00::/15", "shorter than /16", "coverage"),
+               (NEAR4, "address of this host", "own"), (NEAR6, "address of this host", "own"),
+               ("192.0.2.0/24", f"covers {NEAR4}", "own"),
+               ("2001:db8::/64", f"covers {NEAR6}", "own"))
+    contradict = (("198.51.100.7", "allow list"), ("198.51.100.0/24", "198.51.100.7/32"),
+                  ("2001:db8:8::/46", "2001:db8:9::/48"), ("203.0.112.7", "lies in 203.0.112.0/24"))
     with tempfile.TemporaryDirectory() as folder:
-        for prefix, why in refused:
+        for prefix, why, word in (*refused, *((*row, "allow") for row in contradict)):
             check_says(f"block add {prefix} wants force",
-                       ask(lab, "block", "add", "203.0.113.7", prefix), 1, prefix, why, "force")
+                       ask(lab, "block", "add", "203.0.113.7", prefix), 1, prefix, why,
+                       "force", word)
+        for prefix, why, word in refused:
             file = write(folder, "list", f"203.0.113.7\n{prefix}\n")
             check_says(f"a list with {prefix} wants force",
-                       ask(lab, "list", "load", "a", "file", file), 1, prefix, why, "force")
+                       ask(lab, "list", "load", "a", "file", file), 1, prefix, why, "force", word)
         check(not entries(lab, "block") and not lab.read("list", "show")["lists"],
               "what was refused is not set", "no entries, no lists")
         check_fate(lab, FAR4, "no-limit", "nor in force")
         for prefix in ("192.0.2.128/25", "198.51.100.8", "2001:db8:8::/48", "127.0.0.0/8"):
             check_says(f"block add {prefix} does not", ask(lab, "block", "add", prefix), 0)
         file = write(folder, "list", "192.0.2.0/24\n198.51.100.0/24\n")
-        check_says("a list with force", ask(lab, "list", "load", "a", "file", file, "force"), 0)
+        check_says("the wrong guard", ask(lab, "list", "load", "a", "file", file, "force", "size"),
+                   1, "own")
+        check_says("a list with force", ask(lab, "list", "load", "a", "file", file, "force"), 0,
+                   "1 allow entries lie in it", "198.51.100.7/32")
         check_fate(lab, FAR4, "blocklist", "a list with force is in force")
         use_sources(lab, "198.51.100.7")
         check_fate(lab, "198.51.100.7", "allow", "and allow wins")
+        saved = lab.weir("save").out
+        check(f'list load a file "{file}" force own\n' in saved,
+              "of a bare force, save keeps the guards that objected", saved.splitlines()[-1])
         lab.weir("list", "del", "a")
         check_says("block add with force", ask(lab, "block", "add", "0.0.0.0/0", "::/0", "force"), 0)
         check_fate(lab, FAR4, "block", "block add with force is in force")
+    for words in (("block", "add", "203.0.113.7", "own"), ("block", "add", "203.0.113.7", "force",
+                  "size"), ("allow", "add", "203.0.113.7", "force", "own")):
+        check_says(" ".join(words), ask(lab, *words), 2, "usage")
+
+
+def nearly_everything():
+    """Prefixes of /8 and longer that cover all of IPv4 but the addresses of far and near."""
+    hole, left = ipaddress.ip_network("192.0.2.0/30"), []
+    for first in range(1, 224):
+        net = ipaddress.ip_network(f"{first}.0.0.0/8")
+        left += net.address_exclude(hole) if hole.subnet_of(net) else [net]
+    return "".join(f"{net}\n" for net in left)
+
+
+def test_guard_of_coverage(lab):
+    """A list that blocks the Internet by many prefixes, none of which is conspicuous."""
+    lab.attach()
+    use_sources(lab, "8.8.8.8")
+    with tempfile.TemporaryDirectory() as folder:
+        file = write(folder, "list", nearly_everything())
+        done = ask(lab, "list", "load", "a", "file", file)
+        check_says("a list of nearly everything", done, 1, "99.", "of the IPv4 Internet",
+                   "force coverage")
+        check_fate(lab, "8.8.8.8", "no-limit", "it is not in force")
+        for words in (("force", "own"), ("force", "size", "allow")):
+            check_says(f"with {' '.join(words)}",
+                       ask(lab, "list", "load", "a", "file", file, *words), 1, "coverage")
+        check_says("with force coverage",
+                   ask(lab, "list", "load", "a", "file", file, "force", "coverage"), 0)
+        check_fate(lab, "8.8.8.8", "blocklist", "it is in force")
+        saved = lab.weir("save")
+        check("force coverage\n" in saved.out, "save names the guard", saved.out.splitlines()[-1])
+        lab.weir("list", "del", "a")
+        check_says("restore reads it", lab.weir("restore", "-", text_in=saved.out), 0)
+        check_fate(lab, "8.8.8.8", "blocklist", "it is in force again")
+
+
+def test_special_ranges_are_left_out(lab):
+    """Lists of bogons name private networks; this host may be in one of them."""
+    lab.attach()
+    lab.near.run("ip", "address", "add", "10.1.2.1/24", "dev", lab.near_dev)
+    use_sources(lab, "10.1.2.3", "172.16.0.9", "192.168.7.7", "8.8.8.8")
+    with tempfile.TemporaryDirectory() as folder:
+        bogons = ("0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+                  "224.0.0.0/3")
+        file = write(folder, "list", "".join(f"{net}\n" for net in (*bogons, "10.1.2.0/24", "192.168.7.7", "8.8.8.0/24")))
+        check_says("a list with private networks", ask(lab, "list", "load", "a", "file", file), 0,
+                   "list a: 3 prefixes", "6 prefixes of private", "left out", "10.0.0.0/8",
+                   "force own")
+        for source, reason in (("10.1.2.3", "no-limit"), ("172.16.0.9", "blocklist"),
+                               ("192.168.7.7", "blocklist"), ("8.8.8.8", "blocklist")):
+            check_fate(lab, source, reason, "left out" if reason == "no-limit" else "the rest is not")
+        check_same_as_plain(lab, "diff leaves them out as well", "a", file)
+        check_says("the same again", ask(lab, "list", "load", "a", "file", file), 0, "unchanged")
+        check_says("with force own",
+                   ask(lab, "list", "load", "a", "file", file, "force", "own"), 0, "9 prefixes")
+        check_fate(lab, "10.1.2.3", "blocklist", "force own keeps them")
+
+
+def test_guards_of_allow(lab):
+    lab.attach()
+    use_sources(lab, "8.8.8.8")
+    lab.weir("block", "add", "8.8.8.8", "198.51.100.7")
+    for words, why, word in ((("::/0",), "every address", "coverage"),
+                             (("0.0.0.0/0",), "every address", "coverage"),
+                             (("0.0.0.0/1", "128.0.0.0/1"), "shorter than /8", "coverage"),
+                             ([f"{first}.0.0.0/8" for first in (11, 12, 13, 20)], "IPv4 Internet",
+                              "coverage"),
+                             (("8.8.8.0/24",), "block entry 8.8.8.8/32", "block")):
+        check_says(f"allow add {' '.join(words)}", ask(lab, "allow", "add", *words), 1, why,
+                   "force", word)
+        check_fate(lab, "8.8.8.8", "block", "it is not in force")
+    for words in (("8.8.8.0/24", "force", "block"), ("0.0.0.0/0", "force"),
+                  ("198.51.100.7",), ("10.0.0.0/8",)):
+        check_says(f"allow add {' '.join(words)}", ask(lab, "allow", "add", *words), 0)
+    check_fate(lab, "8.8.8.8", "allow", "what was forced is in force")
+    check_says("allow add of a blocked source says so", ask(lab, "allow", "add", "198.51.100.7"), 0,
+               "198.51.100.7/32 is a block entry as well")
+    saved = lab.weir("save").out
+    lab.weir("allow", "flush")
+    check_says("what save writes is restored", ask(lab, "restore", "-", text_in=saved), 0)
+    check_fate(lab, "8.8.8.8", "allow", "it is in force again")
 
 
 # ---- lists ----
@@ -600,6 +694,11 @@ def test_real_lists(lab):
     check_says("skip-bad and force", done, 0, "1 lines hold no prefix and were skipped")
     check_fate(lab, FAR4, "blocklist", "then it is")
     lab.weir("list", "del", "master")
+    lab.near.run("ip", "address", "del", f"{NEAR4}/24", "dev", lab.near_dev)
+    done = ask(lab, "list", "load", "master", "file", master, "skip-bad")
+    check_says("a host of the Internet loads it without force", done, 0, "left out", "0.0.0.0/8")
+    lab.weir("list", "del", "master")
+    lab.near.run("ip", "address", "add", f"{NEAR4}/24", "dev", lab.near_dev)
     for name in ("edrop.txt", "drop_ipv6.txt"):
         file = folder / name
         lab.weir("list", "load", "spamhaus", "file", file, "force")

@@ -5,6 +5,7 @@
 
 #include "tests/unit/check.h"
 #include "user/model/config.h"
+#include "user/model/guard.h"
 #include "user/model/error.h"
 
 #define COUNT(array)	(sizeof(array) / sizeof(*(array)))
@@ -52,7 +53,8 @@ static void test_values(struct check *check)
 		"  - name: drop\n"
 		"    file: /srv/drop.txt\n"
 		"    every: 6h\n"
-		"  - {name: mine, file: '/srv/my list', skip_bad: yes, format: ipset}\n"
+		"  - {name: mine, file: '/srv/my list', skip_bad: yes, format: ipset,\n"
+		"     force: [own, coverage]}\n"
 		"state:\n"
 		"  known: \"\"\n"
 		"log: {drops: off}\n"
@@ -67,7 +69,8 @@ static void test_values(struct check *check)
 	CHECK(check, !c.watch && c.list_count == 2 && !strcmp(c.lists[0].name, "drop") &&
 	      c.lists[0].every_ns == 6 * 3600 * S && !c.lists[0].skip_bad &&
 	      !strcmp(c.lists[0].format, "auto") && c.lists[1].skip_bad &&
-	      !strcmp(c.lists[1].file, "/srv/my list") && !c.lists[1].every_ns, "lists");
+	      !strcmp(c.lists[1].file, "/srv/my list") && !c.lists[1].every_ns && !c.lists[0].force &&
+	      c.lists[1].force == (WEIR_GUARD_OWN | WEIR_GUARD_COVERAGE), "lists");
 	CHECK(check, !c.known_file[0] && c.settings_file[0] && !c.log_drops_ns && !c.http_port, "off");
 	CHECK(check, !strcmp(c.http_address, "::1") && !strcmp(c.http_socket, "/run/weir/http") &&
 	      !strcmp(c.http_socket_group, "adm"), "http");
@@ -111,6 +114,9 @@ static void test_refused(struct check *check)
 		{ "lists:\n  load:\n  - {name: a, file: a}\n", "f:3:", "absolute" },
 		{ "lists:\n  load:\n  - {name: a, file: /a}\n  - {name: a, file: /b}\n", "f:4:",
 		  "twice" },
+		{ "lists:\n  load:\n  - name: a\n    file: /a\n    force: [own, block]\n",
+		  "f:5:", "\"block\"" },
+		{ "lists:\n  load:\n  - {name: a, file: /a, force: own}\n", "f:3:", "" },
 		{ "window: 1s\n\tmode: judge\n", "f:", "tab" },
 		{ "window: 1s\n---\nfoo: 1\n", "f:", "document" },
 		{ "window: &x 1s\nundo: *x\n", "f:2:", "" },

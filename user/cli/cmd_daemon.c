@@ -11,6 +11,7 @@
 #include "user/host/clock.h"
 #include "user/host/log.h"
 #include "user/model/error.h"
+#include "user/model/guard.h"
 #include "user/model/parse.h"
 #include "user/model/table.h"
 #include "user/model/units.h"
@@ -53,6 +54,18 @@ enum outcome cmd_daemon(const struct call *call)
 	return daemon_run(&options, err) ? failed(call, "%s", err) : DONE;
 }
 
+static json_t *guards_json(uint8_t force)
+{
+	char text[GUARD_TEXT], *rest = text, *word;
+	json_t *array = json_array();
+
+	guard_format(force, text);
+	while ((word = strsep(&rest, " ")))
+		if (*word && strcmp(word, "force"))
+			json_array_append_new(array, json_string(word));
+	return array;
+}
+
 static json_t *value_json(const struct config_key *key, const void *base)
 {
 	const void *at = (const char *)base + key->offset;
@@ -65,6 +78,8 @@ static json_t *value_json(const struct config_key *key, const void *base)
 		return json_integer(*(const uint64_t *)at / NS_PER_S);
 	case CONFIG_FLAG:
 		return json_boolean(*(const bool *)at);
+	case CONFIG_GUARDS:
+		return guards_json(*(const uint8_t *)at);
 	default:
 		config_format(key, base, text, sizeof(text));
 		return json_string(strcmp(text, "\"\"") ? text : "");

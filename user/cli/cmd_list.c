@@ -14,6 +14,7 @@
 #include "user/model/table.h"
 #include "user/model/text.h"
 #include "user/model/units.h"
+#include "user/state/list_guard.h"
 #include "user/state/list_keep.h"
 #include "user/state/list_load.h"
 #include "user/state/lists.h"
@@ -50,6 +51,8 @@ static void show_progress(void *ctx, size_t done, size_t total)
 static void report_load(const struct call *call, const struct list_change *change,
 			const struct list_report *report, double seconds)
 {
+	char note[ERR_LEN];
+
 	remark(call, "list %s: %zu prefixes (%zu IPv4, %zu IPv6) from %s, format %s, in %.2f s",
 	       change->name, prefixes_count(&change->set), change->set.v4_count,
 	       change->set.v6_count, change->file, list_format_name(report->format), seconds);
@@ -62,6 +65,8 @@ static void report_load(const struct call *call, const struct list_change *chang
 		remark(call, "list %s: %zu entries had bits set beyond their length, the first in line "
 		       "%zu; the bits were cleared", change->name, report->host_bits,
 		       report->host_bits_line);
+	for (size_t i = 0; guard_note(&change->notes, i, note); i++)
+		remark(call, "list %s: %s", change->name, note);
 	if (report->declared && report->declared != report->entries)
 		remark(call, "list %s: the file declares %zu entries, but has %zu",
 		       change->name, report->declared, report->entries);
@@ -87,7 +92,7 @@ static int put_in_force(struct maps *maps, struct list_change *change, char *err
 		return rc;
 	rc = plan_list_load(change, &settings, err);
 	settings_free(&settings);
-	if (rc > 0 && !change->force)
+	if (rc > 0 && !(change->force & (WEIR_GUARD_ALL | WEIR_GUARD_SSH)))
 		rc = ssh_guard_list(maps, change->name, &change->set, err) ? : 1;
 	return rc > 0 ? apply_list_change(maps, change, err) ? : 1 : rc;
 }
@@ -145,7 +150,7 @@ static int guard_rollback(const struct maps *maps, const char *name, char *err)
 static enum outcome change_list(const struct call *call, bool rollback)
 {
 	static const struct word rollback_words[] = {
-		WORD_FLAG("force", struct list_change, force), { 0 },
+		WORD_BIT("force", struct list_change, force, WEIR_GUARD_ALL), { 0 },
 	};
 	static const struct word del_words[] = { { 0 } };
 	struct list_change change = { .what = rollback ? LIST_ROLLBACK : LIST_DEL };
@@ -321,6 +326,8 @@ enum outcome cmd_list_diff(const struct call *call)
 		return usage(call, "%s", err);
 	if (change.file[0]) {
 		rc = list_read_file(&change, NULL, &report, err);
+		if (!rc)
+			rc = list_leave_out(&change, err);
 		if (!rc)
 			rc = list_read_set(change.name, "current", &from, err);
 		to = change.set;

@@ -102,12 +102,14 @@ static int save_lists(char *err)
 	int rc = lists_read(&infos, &count, err);
 
 	for (size_t i = 0; i < count; i++) {
+		char force[GUARD_TEXT];
+
 		printf("list load %s file ", infos[i].name);
 		print_quoted(infos[i].current.file);
 		if (infos[i].current.format != LIST_AUTO)
 			printf(" format %s", list_format_name(infos[i].current.format));
 		printf("%s%s\n", infos[i].current.skip_bad ? " skip-bad" : "",
-		       infos[i].current.force ? " force" : "");
+		       guard_format(infos[i].current.force, force));
 	}
 	free(infos);
 	return rc;
@@ -221,7 +223,7 @@ static int run_line(struct script *script, char **line, char *err)
 	const struct command *command = find_command(&words, err);
 	struct edit edit = { .settings = &script->settings, .own = &script->own,
 			     .now_ns = script->now_ns, .now_unix_s = script->now_unix_s,
-			     .set_sysctls = script->set_sysctls };
+			     .set_sysctls = script->set_sysctls, .unguarded = true };
 	enum outcome outcome;
 
 	if (!command)

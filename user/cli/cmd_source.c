@@ -28,7 +28,7 @@ struct source_words {
 	bool ssh;			/* the peers of SSH sessions, too */
 	uint64_t ttl_ns;		/* 0: for good */
 	char comment[WEIR_COMMENT];
-	bool force;
+	uint8_t force;			/* enum weir_guard */
 };
 
 static int set_comment(void *into, const char *text, char *err)
@@ -57,21 +57,20 @@ static int add_prefix(void *into, const char *value, char *err)
 	return prefixes_add(&w->prefixes, &prefix) ? fail(err, ENOMEM, "out of memory") : 0;
 }
 
+#define FORCE_WORD	WORD_BIT("force", struct source_words, force, WEIR_GUARD_ALL)
 #define COMMENT_WORD	{ "comment", "a text", set_comment }
-#define FORCE_WORD	WORD_FLAG("force", struct source_words, force)
 #define PREFIX_WORDS	{ "", NULL, add_prefix, .often = true }
 
 static const struct word block_words[] = {
 	WORD_DURATION("ttl", "a duration such as 10m", struct source_words, ttl_ns),
-	FORCE_WORD,
+	GUARD_WORDS_BLOCK(struct source_words, force),
 	COMMENT_WORD,
 	PREFIX_WORDS,
 	{ 0 },
 };
-/* There is nothing to overrule for an allow entry: `force` is accepted and has no effect. */
 static const struct word allow_words[] = {
 	WORD_FLAG("ssh", struct source_words, ssh),
-	FORCE_WORD,
+	GUARD_WORDS_ALLOW(struct source_words, force),
 	COMMENT_WORD,
 	PREFIX_WORDS,
 	{ 0 },
@@ -88,6 +87,8 @@ static int parse_sources(struct words *words, const struct word *table, struct s
 
 	*w = (struct source_words){ 0 };
 	rc = take_words(words, table, w, err);
+	if (!rc)
+		rc = guard_words(&w->force, err);
 	if (!rc && !prefixes_count(&w->prefixes) && !w->ssh)
 		rc = fail(err, EINVAL, "a prefix is needed, such as 198.51.100.7 or 2001:db8::/32");
 	if (rc)
@@ -115,9 +116,29 @@ static int add_ssh(const struct edit *edit, struct source_words *w, char *err)
 	return 0;
 }
 
+/* The guards of all entries together, once those of the command are among them. */
+static int guard_all(struct guard *guard, const struct entries *entries, bool block,
+		     const struct span *before, struct prefixes *added, char *err)
+{
+	struct span alone = { 0 }, after;
+
+	if (prefixes_sort(added, NULL))
+		return fail(err, ENOMEM, "out of memory");
+	for (size_t i = 0; i < prefixes_count(added); i++) {
+		struct prefix prefix = prefixes_at(added, i);
+
+		span_add(&alone, &prefix);
+	}
+	span_of_entries(entries, &after);
+	guard_span(guard, block ? "block" : "allow", before, &alone, &after);
+	return guard_verdict(guard, err);
+}
+
 static enum outcome add_sources(struct edit *edit, struct entries *entries, bool block)
 {
 	struct source_words w;
+	struct guard guard = { 0 };
+	struct span before;
 	size_t added = 0, count;
 	int rc = parse_sources(&edit->words, block ? block_words : allow_words, &w, edit->err);
 
@@ -125,7 +146,9 @@ static enum outcome add_sources(struct edit *edit, struct entries *entries, bool
 		return outcome_of_value(rc);
 	if (w.ssh)
 		rc = add_ssh(edit, &w, edit->err);
-	edit->force = w.force;
+	edit->force = w.force & (WEIR_GUARD_ALL | WEIR_GUARD_SSH);
+	guard.passed = edit->unguarded && !block ? WEIR_GUARD_ALL : w.force;
+	span_of_entries(entries, &before);
 	count = prefixes_count(&w.prefixes);
 	for (size_t i = 0; i < count && rc >= 0; i++) {
 		struct prefix prefix = prefixes_at(&w.prefixes, i);
@@ -133,21 +156,24 @@ static enum outcome add_sources(struct edit *edit, struct entries *entries, bool
 					    .added_unix_s = edit->now_unix_s };
 
 		snprintf(value.comment, sizeof(value.comment), "%s", w.comment);
-		if (block && !w.force)
-			rc = guard_prefix(&prefix, edit->settings, edit->own, edit->err);
-		if (!rc)
-			rc = entries_put(entries, &prefix, &value);
+		if (block)
+			guard_block(&guard, &prefix, edit->settings, edit->own);
+		else
+			guard_allow(&guard, &prefix, edit->settings);
+		rc = entries_put(entries, &prefix, &value);
 		if (rc == -ENOMEM)
 			fail(edit->err, ENOMEM, "out of memory");
 		added += rc > 0;
 		rc = rc < 0 ? rc : 0;
 	}
+	if (!rc)
+		rc = guard_all(&guard, entries, block, &before, &w.prefixes, edit->err);
 	prefixes_free(&w.prefixes);
 	if (rc < 0)
 		return FAILED;
 	edit->changed = true;
-	snprintf(edit->said, sizeof(edit->said), "%zu added, %zu there already and updated", added,
-		 count - added);
+	snprintf(edit->said, sizeof(edit->said), "%zu added, %zu there already and updated%s%.180s",
+		 added, count - added, *guard.remark ? "; " : "", guard.remark);
 	return DONE;
 }
 

@@ -41,6 +41,8 @@ struct edit {
 	bool set_sysctls;	/* ask for cookie_sysctls_set(); set already: an earlier line did */
 	bool changed;
 	bool force;		/* even if it cuts off an SSH session */
+	bool unguarded;		/* allow entries of a saved file, which older versions wrote without
+				 * `force` */
 	char said[ERR_LEN];	/* printed when the edit succeeds */
 	char err[ERR_LEN];
 };

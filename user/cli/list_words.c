@@ -43,7 +43,7 @@ int parse_list_name(struct words *words, struct list_change *change, char *err)
 #define FILE_WORD	{ "file", "a path", set_file }
 
 static const struct word load_words[] = {
-	WORD_FLAG("force", struct list_change, force),
+	GUARD_WORDS_LIST(struct list_change, force),
 	WORD_FLAG("skip-bad", struct list_change, skip_bad),
 	{ "format", FORMATS, set_format },
 	FILE_WORD,
@@ -63,6 +63,8 @@ int parse_list_load(struct words *words, struct list_change *change, char *err)
 	rc = parse_list_name(words, change, err);
 	if (!rc)
 		rc = take_words(words, load_words, change, err);
+	if (!rc)
+		rc = guard_words(&change->force, err);
 	if (!rc && !change->file[0])
 		rc = fail(err, EINVAL, "list load needs file F");
 	return rc;

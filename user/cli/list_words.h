@@ -8,7 +8,7 @@
 
 /* All read words into @change: 0, or -EINVAL with @err. */
 int parse_list_name(struct words *words, struct list_change *change, char *err);
-/* NAME file F [format ...] [skip-bad] [force], all words. */
+/* NAME file F [format ...] [skip-bad] [force [GUARD...]], all words. */
 int parse_list_load(struct words *words, struct list_change *change, char *err);
 /* NAME [file F [format ...]], all words. */
 int parse_list_diff(struct words *words, struct list_change *change, char *err);

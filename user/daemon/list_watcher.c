@@ -38,6 +38,7 @@ struct watched_file {
 	char path[CONFIG_TEXT];
 	enum list_format format;
 	bool skip_bad, wanted;
+	uint8_t force;			/* enum weir_guard */
 	struct stamp stamp;		/* when it was last looked at */
 	uint64_t due_ns;		/* when it is to be loaded; 0: it has not changed */
 	uint64_t rest_ns;		/* until then it is not read again */
@@ -163,6 +164,7 @@ static void want_configured(struct list_watcher *watcher, const struct config_li
 		return;
 	list_format_find(list->format, &file->format);
 	file->skip_bad = list->skip_bad;
+	file->force = list->force;
 	if (file->every_ns != list->every_ns)
 		file->next_ns = list->every_ns ? now_ns() + list->every_ns : 0;
 	file->every_ns = list->every_ns;
@@ -178,6 +180,8 @@ static void want_loaded(struct list_watcher *watcher, const struct list_info *in
 	want_file(watcher, info->name, info->current.file, info->current.loaded_unix_s);
 	file->format = info->current.format;
 	file->skip_bad = info->current.skip_bad;
+	/* The operator let this list be what it is, not the next change of its size. */
+	file->force = info->current.force & ~(WEIR_GUARD_SIZE | WEIR_GUARD_ALL);
 }
 
 /* Those that were loaded while the folder could not be written, or by an older version. */
@@ -266,9 +270,9 @@ static int load_under_lock(struct maps *maps, struct list_change *change, int re
 static void load(const struct watched_file *file)
 {
 	struct list_change change = { .what = LIST_LOAD, .format = file->format,
-				      .skip_bad = file->skip_bad };
+				      .skip_bad = file->skip_bad, .force = file->force };
 	struct list_report report = { 0 };
-	char why[ERR_LEN] = "", err[ERR_LEN];
+	char why[ERR_LEN] = "", err[ERR_LEN], note[ERR_LEN];
 	struct maps maps;
 	int rc, read_rc;
 
@@ -290,6 +294,8 @@ static void load(const struct watched_file *file)
 	else if (rc > 0 && !change.instead)
 		log_line(LOG_INFO, "list %s: %zu prefixes from %s", file->name,
 			 prefixes_count(&change.set), file->path);
+	for (size_t i = 0; rc > 0 && !change.instead && guard_note(&change.notes, i, note); i++)
+		log_line(LOG_INFO, "list %s: %s", file->name, note);
 	prefixes_free(&change.set);
 }
 

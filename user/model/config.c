@@ -11,6 +11,7 @@
 #include "user/model/config.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
+#include "user/model/guard.h"
 #include "user/model/listfile.h"
 #include "user/model/parse.h"
 #include "user/model/prefix.h"
@@ -76,6 +77,8 @@ const struct config_key config_keys[] = {
 	  "auto, plain, ipsum, ndjson, ipset or nft" },
 	{ "lists.load", "skip_bad", CONFIG_FLAG, OF_LIST(skip_bad), 0, 0, "no",
 	  "whether lines that are not a prefix are left out, instead of refusing the file" },
+	{ "lists.load", "force", CONFIG_GUARDS, OF_LIST(force), 0, 0, "[]",
+	  "the guards to overrule: own, allow, size, coverage" },
 	{ "lists.load", "every", CONFIG_DURATION, OF_LIST(every_ns), 0, YEAR_S, "off",
 	  "how often it is read again, for files on NFS: the kernel does not report their changes" },
 
@@ -103,6 +106,7 @@ const struct config_key config_keys[] = {
 
 #define KEYS		((sizeof(config_keys) / sizeof(*config_keys)) - 1)
 #define SECTIONS_MOST	8
+#define GUARDS_MOST	16	/* words of a `force` */
 
 /* ---- values ---- */
 
@@ -188,6 +192,19 @@ static int set_format(const char *text, char *value, char *err)
 	return fail(err, EINVAL, "%s: auto, plain, ipsum, ndjson, ipset or nft", quoted);
 }
 
+/* Adds the guard that one item of the sequence names. */
+static int set_guard(const char *text, uint8_t *guards, char *err)
+{
+	uint8_t bit = guard_find(text);
+	char quoted[PREFIX_QUOTE];
+
+	*guards |= bit;
+	if (bit)
+		return 0;
+	prefix_quote(text, strlen(text), quoted);
+	return fail(err, EINVAL, "%s: own, allow, size or coverage", quoted);
+}
+
 static int set_value(const struct config_key *key, const char *text, void *base, char *err)
 {
 	void *at = (char *)base + key->offset;
@@ -212,6 +229,8 @@ static int set_value(const struct config_key *key, const char *text, void *base,
 						    set_string(text, at, WEIR_NAME_LEN, err);
 	case CONFIG_LIST_FORMAT:
 		return set_format(text, at, err);
+	case CONFIG_GUARDS:
+		return strcmp(text, "[]") ? set_guard(text, at, err) : 0;
 	}
 	return fail(err, EINVAL, "unknown kind");
 }
@@ -219,7 +238,7 @@ static int set_value(const struct config_key *key, const char *text, void *base,
 void config_format(const struct config_key *key, const void *base, char *text, size_t size)
 {
 	const void *at = (const char *)base + key->offset;
-	char duration[FORMAT_LEN] = "off";
+	char duration[FORMAT_LEN] = "off", guards[GUARD_TEXT];
 
 	switch (key->kind) {
 	case CONFIG_NUMBER:
@@ -235,6 +254,12 @@ void config_format(const struct config_key *key, const void *base, char *text, s
 		break;
 	case CONFIG_MODE:
 		snprintf(text, size, "%s", *(const bool *)at ? "enforce" : "judge");
+		break;
+	case CONFIG_GUARDS:
+		guard_format(*(const uint8_t *)at, guards);
+		snprintf(text, size, "[%s]", *guards ? guards + strlen(" force ") : "");
+		for (char *blank = text; (blank = strchr(blank, ' ')); blank++)
+			*blank = ',';
 		break;
 	default:
 		snprintf(text, size, "%s", *(const char *)at ? (const char *)at : "\"\"");
@@ -353,6 +378,8 @@ static size_t line_of_key(struct document *document, const struct config_key *ke
 /* libcyaml fills these with the text of each value, by the index of its key in config_keys. */
 struct raw_list {
 	char *text[KEYS];
+	char **guards;		/* the only key with a sequence */
+	uint32_t guard_count;
 };
 
 struct raw_section {
@@ -367,7 +394,7 @@ struct raw {
 };
 
 struct schema {
-	cyaml_schema_value_t top, list;
+	cyaml_schema_value_t top, list, guard;
 	cyaml_schema_field_t fields[KEYS + SECTIONS_MOST + 1];
 	cyaml_schema_field_t section_fields[SECTIONS_MOST][KEYS + 2];
 	cyaml_schema_field_t list_fields[KEYS + 1];
@@ -379,6 +406,16 @@ static void add_field(cyaml_schema_field_t *fields, const cyaml_schema_field_t *
 	while (fields->key)
 		fields++;
 	*fields = *field;
+}
+
+static void add_guards(struct schema *schema, const char *name)
+{
+	add_field(schema->list_fields, &(cyaml_schema_field_t){
+		.key = name, .data_offset = offsetof(struct raw_list, guards),
+		.count_offset = offsetof(struct raw_list, guard_count), .count_size = 4,
+		.value = { .type = CYAML_SEQUENCE, .data_size = sizeof(char *),
+			   .flags = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+			   .sequence = { .entry = &schema->guard, .min = 0, .max = GUARDS_MOST } } });
 }
 
 static void add_text(cyaml_schema_field_t *fields, size_t index, size_t offset)
@@ -422,6 +459,8 @@ static void make_schema(struct schema *schema)
 		.list = { .type = CYAML_MAPPING, .flags = CYAML_FLAG_DEFAULT,
 			  .data_size = sizeof(struct raw_list),
 			  .mapping = { .fields = schema->list_fields } },
+		.guard = { .type = CYAML_STRING, .data_size = 1, .flags = CYAML_FLAG_POINTER,
+			   .string = { .min = 0, .max = CONFIG_TEXT } },
 	};
 	for (size_t i = 0; i < KEYS; i++) {
 		const char *name = config_keys[i].section;
@@ -429,6 +468,8 @@ static void make_schema(struct schema *schema)
 
 		if (!*name) {
 			add_text(schema->fields, i, 0);
+		} else if (config_keys[i].kind == CONFIG_GUARDS) {
+			add_guards(schema, config_keys[i].name);
 		} else if (!strcmp(name, "lists.load")) {
 			add_text(schema->list_fields, i, 0);
 		} else {
@@ -511,6 +552,21 @@ static int set_given(const char *name, struct document *document, char *const te
 	return 0;
 }
 
+static int set_guards(const char *name, struct document *document, const struct raw_list *raw,
+		      size_t index, struct config_list *list, char *err)
+{
+	const struct config_key *key = config_keys;
+	char why[ERR_LEN];
+
+	while (key->kind != CONFIG_GUARDS)
+		key++;
+	for (uint32_t i = 0; i < raw->guard_count; i++)
+		if (set_value(key, raw->guards[i], list, why))
+			return fail(err, EINVAL, "%.80s:%zu: %s: %.120s", name,
+				    line_of_key(document, key, index), key->name, why);
+	return 0;
+}
+
 static int set_lists(const char *name, struct document *document, const struct raw_section *raw,
 		     struct config *config, char *err)
 {
@@ -520,7 +576,8 @@ static int set_lists(const char *name, struct document *document, const struct r
 
 		*list = (struct config_list){ 0 };
 		set_defaults(config, list);
-		if (set_given(name, document, raw->load[i].text, i, list, err))
+		if (set_given(name, document, raw->load[i].text, i, list, err) ||
+		    set_guards(name, document, &raw->load[i], i, list, err))
 			return -EINVAL;
 		while (key->offset != OF_LIST(file) || strcmp(key->section, "lists.load"))
 			key++;

@@ -7,7 +7,7 @@
 
 #define CONFIG_FILE	"/etc/weir/weir.yaml"
 #define CONFIG_TEXT	256		/* of a path, NUL included */
-#define CONFIG_LISTS	64
+#define CONFIG_LISTS	256
 
 /* A list that the daemon loads at its start and when the file changes. */
 struct config_list {
@@ -16,6 +16,7 @@ struct config_list {
 	char format[16];
 	uint64_t every_ns;		/* 0: it is read again only when the file changes */
 	bool skip_bad;
+	uint8_t force;			/* enum weir_guard: the guards that are overruled */
 };
 
 struct config {
@@ -44,6 +45,7 @@ enum config_kind {
 	CONFIG_SOCKET,			/* char[CONFIG_TEXT], the path of a Unix socket, or "" */
 	CONFIG_LIST_NAME,		/* char[WEIR_NAME_LEN] */
 	CONFIG_LIST_FORMAT,		/* char[16] */
+	CONFIG_GUARDS,			/* `[own, coverage]`, uint8_t of enum weir_guard */
 };
 
 /* The table by which keys are read, printed, documented and tested. */

@@ -56,6 +56,9 @@ static int set_word(const struct word *row, void *into, const char *value, char 
 	case WORD_FLAG:
 		*(bool *)at = true;
 		return 0;
+	case WORD_BIT:
+		*(uint8_t *)at |= row->most;
+		return 0;
 	case WORD_TEXT:
 		*(const char **)at = value;
 		return 0;

@@ -16,6 +16,7 @@ struct words {
 enum word_kind {
 	WORD_PARSED,		/* calls set() */
 	WORD_FLAG,		/* bool: true, since the word stands there */
+	WORD_BIT,		/* uint8_t: sets the bits of most */
 	WORD_TEXT,		/* const char *: the value itself */
 	WORD_NUMBER,		/* uint64_t, from least to most */
 	WORD_DURATION,		/* uint64_t, `10m` in nanoseconds */
@@ -35,6 +36,8 @@ struct word {
 
 #define WORD_FLAG(name_, type, member) \
 	{ .name = (name_), .kind = WORD_FLAG, .offset = offsetof(type, member) }
+#define WORD_BIT(name_, type, member, bit_) \
+	{ .name = (name_), .kind = WORD_BIT, .offset = offsetof(type, member), .most = (bit_) }
 #define WORD_TEXT(name_, value_, type, member) \
 	{ .name = (name_), .value = (value_), .kind = WORD_TEXT, .offset = offsetof(type, member) }
 #define WORD_NUMBER(name_, type, member, least_, most_) \

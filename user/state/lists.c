@@ -120,7 +120,7 @@ int lists_read_union(struct prefixes *all, char *err)
 static int prepare_load(const struct list_change *change, uint64_t set_generation)
 {
 	struct weir_list head = { .format = change->format, .skip_bad = change->skip_bad,
-				  .force = change->force, .set_generation = set_generation,
+				  .force = change->kept, .set_generation = set_generation,
 				  .loaded_unix_s = change->instead ? change->since_unix_s :
 								     (uint64_t)time(NULL) };
 	struct weir_list current, previous;

@@ -10,6 +10,7 @@
 #ifndef WEIR_STATE_LISTS_H
 #define WEIR_STATE_LISTS_H
 
+#include "user/model/guard.h"
 #include "user/model/listfile.h"
 #include "user/state/list_maps.h"
 #include "user/state/maps.h"
@@ -25,10 +26,12 @@ struct list_change {
 	char file[sizeof(((struct weir_list *)0)->file)];
 	enum list_format format;	/* as it was asked for */
 	bool skip_bad;			/* leave out lines that are no prefix */
-	bool force;			/* past the guards */
+	uint8_t force;			/* enum weir_guard: the guards that are overruled */
+	uint8_t kept;			/* those of them that stay overruled for this list */
 	bool instead;			/* its file cannot be used: @set is something else, */
 	uint64_t since_unix_s;		/* which is that old; 0: @set is empty for that reason */
 	struct prefixes set;		/* LIST_LOAD: what the file holds */
+	struct guard_notes notes;	/* LIST_LOAD: what the guards have to remark */
 };
 
 /* Sorted by name; the caller frees *@infos. */
