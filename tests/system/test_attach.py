@@ -385,6 +385,92 @@ def test_two_namespaces(lab):
           f"{', '.join(devices)}, program {lab.prog_id()}")
 
 
+KERNEL_SAYS = "Cannot attach when an upper device already has a program"
+
+
+def make_stack(lab, kind):
+    """Makes a device above another one. Returns upper and lower; None: this kernel cannot."""
+    if kind == "macvlan":
+        words = ("link", "near0", "name", "mv0", "type", "macvlan")
+    elif kind == "vlan":
+        words = ("link", "near0", "name", "mv0", "type", "vlan", "id", "7")
+    else:
+        words = ("name", "mv0", "type", kind)
+    if lab.near.run("ip", "link", "add", *words, expect=None).status:
+        skip(f"weir below and upon a {kind}", "this kernel has no such devices")
+        return None
+    if kind == "bridge":
+        lab.near.run("ip", "link", "set", "near0", "master", "mv0")
+    lab.near.run("ip", "link", "set", "mv0", "up")
+    return "mv0", "near0"
+
+
+def test_devices_upon_each_other(lab):
+    """A second weir directly above or below is refused, so that the first one stays movable."""
+    lab.up()
+    for kind in ("macvlan", "vlan", "bridge"):
+        devices = make_stack(lab, kind)
+        if not devices:
+            continue
+        upper, lower = devices
+        for first, second in ((lower, upper), (upper, lower)):
+            lab.weir("attach", "dev", first)
+            check_refused(f"{kind}: {second} after {first}",
+                          lab.weir("attach", "dev", second, expect=None), second, f"weir is on {first}",
+                          f"weir detach dev {first} keep")
+            done = lab.weir("attach", "dev", first, expect=None)
+            check(done.status == 0 and "without a gap" in done.err, f"{kind}: {first} is swapped", done)
+            done = lab.weir("detach", "dev", first, expect=None)
+            check(done.status == 0, f"{kind}: {first} is detached", done)
+            check_no_pins(kind)
+        lab.near.run("ip", "link", "del", upper)
+
+
+def test_bridge_made_later(lab):
+    """Two interfaces with weir become a bridge and its port. The kernel says what is in the way."""
+    lab.up()
+    devices = make_stack(lab, "bridge")
+    if not devices:
+        return
+    upper, lower = devices
+    lab.near.run("ip", "link", "set", lower, "nomaster")
+    lab.weir("attach", "dev", lower)
+    lab.weir("attach", "dev", upper)
+    lab.near.run("ip", "link", "set", lower, "master", upper)
+    for words in (("attach", "dev", lower), ("detach", "dev", lower)):
+        check_refused(f"{words[0]} of the lower one", lab.weir(*words, expect=None), lower,
+                      KERNEL_SAYS, f"weir is on {upper}", f"weir detach dev {upper} keep")
+    done = lab.weir("detach", "all", expect=None)
+    check(done.status == 0 and lab.prog_id() is None, "detach all, from the top down", done)
+    check_no_pins("detach all")
+
+    lab.near.run("ip", "link", "set", lower, "nomaster")
+    lab.weir("attach", "dev", upper)
+    lab.weir("attach", "dev", lower, "try", "2s")
+    lab.near.run("ip", "link", "set", lower, "master", upper)
+    time.sleep(3)
+    demand(lab.prog_id(), "the try ended, though the kernel refuses to detach")
+    lab.weir("detach", "dev", upper, "keep")
+    check(lab.prog_id() is None, "a try that could not end ends when the upper one is gone",
+          lab.read("show", "status")["devices"])
+
+
+def test_program_above(lab):
+    """A program of others on the upper device: the kernel's own words are the message."""
+    lab.up()
+    devices = make_stack(lab, "macvlan")
+    if not devices:
+        return
+    upper, lower = devices
+    lab.near.run("ip", "link", "set", "dev", upper, "xdpgeneric", "obj",
+                 BUILD / "tests/system/stranger.bpf.o", "sec", "xdp")
+    for mode in ("auto", "native", "skb"):
+        check_refused(f"attach below it, mode {mode}",
+                      lab.weir("attach", "dev", lower, "mode", mode, expect=None), lower,
+                      KERNEL_SAYS)
+    check_no_pins("refused")
+
+
 def test_many_commands_at_once(lab):
     """Writers take turns: each sees what the others have set."""
     lab.attach()

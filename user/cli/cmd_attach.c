@@ -19,6 +19,7 @@
 #include "user/state/device.h"
 #include "user/state/session.h"
 #include "user/state/side_settings.h"
+#include "user/state/stack.h"
 #include "user/state/tables.h"
 #include "user/state/try.h"
 #include "user/state/unread.h"
@@ -217,6 +218,8 @@ static enum outcome attach(const struct call *call, struct maps *maps, const str
 	if (w->try_ns && !choose_fallback(&device, &old, fresh))
 		return failed(call, "%s: weir is attached and %s already, so there is nothing to try",
 			      w->name, w->monitor ? "in monitor mode" : "enforcing");
+	if (fresh && stack_check(maps, ifindex, w->name, err))
+		return failed(call, "%s", err);
 	if (fresh && maps_clear_counters(maps, slot))
 		return failed(call, "cannot clear the counters of slot %u", slot);
 	if (begins_to_drop(w, &old, fresh)) {
@@ -349,10 +352,12 @@ static enum outcome detach_slot(const struct call *call, const struct maps *maps
 static enum outcome detach_all(const struct call *call, const struct maps *maps)
 {
 	enum outcome outcome = DONE;
+	uint32_t slots[WEIR_DEVICES], count = stack_from_top(maps, slots);
 	struct weir_device device;
 
-	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++)
-		if (detach_slot(call, maps, slot, &device) != DONE)
+	for (uint32_t i = 0; i < count; i++)
+		if (device_read(maps, slots[i], &device) &&
+		    detach_slot(call, maps, slots[i], &device) != DONE)
 			outcome = FAILED;
 	return outcome;
 }
@@ -411,6 +416,8 @@ enum outcome cmd_detach(const struct call *call)
 		slot = device_find(&maps, w.name, &device);
 		outcome = slot == WEIR_DEVICES ? failed(call, "%s: weir is not attached", w.name) :
 						 detach_slot(call, &maps, slot, &device);
+		/* The device was in the way of those below it. */
+		try_settle(&maps);
 	}
 	if (outcome == DONE && !w.keep && !devices_in_use(&maps))
 		outcome = forget_settings(call);

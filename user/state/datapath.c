@@ -16,7 +16,9 @@
 #include "user/model/error.h"
 #include "user/model/text.h"
 #include "user/state/datapath.h"
+#include "user/state/kernel_words.h"
 #include "user/state/programs.h"
+#include "user/state/stack.h"
 
 /*
  * Under a dispatcher, programs with a low number run first. A packet that weir passes goes on
@@ -45,14 +47,16 @@ static int print_log(const char *format, va_list args)
 
 	if (length < 0)
 		return 0;
-	text_print_lines(stderr, text);
+	kernel_words_note(text);
+	if (verbose_logs)
+		text_print_lines(stderr, text);
 	free(text);
 	return length;
 }
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
-	return verbose_logs && level != LIBBPF_DEBUG ? print_log(format, args) : 0;
+	return level != LIBBPF_DEBUG ? print_log(format, args) : 0;
 }
 
 static int print_libxdp(enum libxdp_print_level level, const char *format, va_list args)
@@ -186,8 +190,24 @@ static const char *mode_name(enum xdp_attach_mode mode)
 	return mode == XDP_MODE_SKB ? "skb" : "native";
 }
 
+/*
+ * A netlink request was refused: the error, the kernel's words, and, where weir is on a device above,
+ * that one.
+ */
+static int fail_link(const struct maps *maps, const struct weir_device *device, const char *what,
+		     int rc, char *err)
+{
+	char above[16];
+
+	if (stack_above(maps, device->ifindex, above))
+		return fail(err, -rc, "%s: %s: %s%s; weir is on %s above it: `weir detach dev %s "
+			    "keep` first", device->name, what, strerror(-rc), kernel_words(), above,
+			    above);
+	return fail(err, -rc, "%s: %s: %s%s", device->name, what, strerror(-rc), kernel_words());
+}
+
 /* Exchanges our lone program for a new one in one step: no packet goes unfiltered. */
-static int swap_lone(struct weir_bpf *skel, struct weir_device *device,
+static int swap_lone(const struct maps *maps, struct weir_bpf *skel, struct weir_device *device,
 		     const struct programs *found, char *err)
 {
 	LIBBPF_OPTS(bpf_xdp_attach_opts, opts);
@@ -205,8 +225,8 @@ static int swap_lone(struct weir_bpf *skel, struct weir_device *device,
 	if (opts.old_prog_fd >= 0)
 		close(opts.old_prog_fd);
 	if (rc)
-		return fail(err, -rc, "%s: cannot swap the program: %s; the old one goes on",
-			    device->name, strerror(-rc));
+		return fail_link(maps, device, "the old program goes on, as the kernel refuses the new "
+				 "one", rc, err);
 	device->prog_id = program_id_of(bpf_program__fd(skel->progs.weir_ingress));
 	device->mode = found->mode == XDP_MODE_SKB ? WEIR_MODE_SKB : WEIR_MODE_NATIVE;
 	device->dispatcher = 0;
@@ -246,9 +266,12 @@ static int refuse_stranger(const struct weir_device *device, const struct progra
 
 static int explain(const struct weir_device *device, enum xdp_attach_mode mode, int rc, char *err)
 {
-	char why[128];
+	char why[256];
+	size_t length;
 
 	libxdp_strerror(rc, why, sizeof(why));
+	length = strlen(why);
+	snprintf(why + length, sizeof(why) - length, "%s", kernel_words());
 	if (rc == -EPERM)
 		return fail(err, EPERM, "%s: not permitted (weir needs root)", device->name);
 	if (mode == XDP_MODE_NATIVE && mtu_of(device) > PAGE_MTU)
@@ -256,8 +279,8 @@ static int explain(const struct weir_device *device, enum xdp_attach_mode mode, 
 			    "frame takes more than one page, which drivers refuse: `ip link set dev "
 			    "%s mtu %d` (on a veth that of its peer too), or attach with mode skb",
 			    device->name, why, mtu_of(device), device->name, PAGE_MTU);
-	return fail(err, -rc, "%s: cannot attach in %s mode: %s (-v shows more)", device->name,
-		    mode_name(mode), why);
+	return fail(err, -rc, "%s: cannot attach in %s mode: %.180s%s", device->name, mode_name(mode),
+		    why, *kernel_words() ? "" : " (-v shows more)");
 }
 
 /* Opens the object anew for each mode, as a load that failed leaves it unusable. */
@@ -290,7 +313,7 @@ static int attach_anew(struct maps *maps, uint32_t slot, struct weir_device *dev
 		first = found->mode;
 	rc = attach_in_mode(maps, slot, device, first, err);
 	if (rc && mode == ATTACH_AUTO && first == XDP_MODE_NATIVE && rc != -EPERM &&
-	    rc != -ENODEV && rc != -EBUSY) {
+	    rc != -ENODEV && rc != -EBUSY && rc != -EEXIST) {
 		snprintf(result->why, sizeof(result->why), "%s", err);
 		rc = attach_in_mode(maps, slot, device, XDP_MODE_SKB, err);
 		result->fell_back = !rc;
@@ -308,6 +331,7 @@ int datapath_attach(struct maps *maps, uint32_t slot, struct weir_device *device
 	int rc;
 
 	*result = (struct attach_result){ 0 };
+	kernel_words_clear();
 	rc = look_at(maps, device, &found, err);
 	if (rc)
 		return rc;
@@ -325,7 +349,7 @@ int datapath_attach(struct maps *maps, uint32_t slot, struct weir_device *device
 	skel = open_program(maps, slot, device, err);
 	if (!skel)
 		return -EIO;
-	rc = swap_lone(skel, device, &found, err);
+	rc = swap_lone(maps, skel, device, &found, err);
 	weir_bpf__destroy(skel);
 	return rc;
 }
@@ -352,11 +376,12 @@ int datapath_detach(const struct maps *maps, const struct weir_device *device, c
 	struct programs found;
 	int rc = look_at(maps, device, &found, err);
 
+	kernel_words_clear();
 	if (rc)
 		return rc;
 	if (!found.ours)
 		return 0;
 	rc = found.lone ? detach_lone(device, &found) :
 			  programs_leave_dispatcher(device->ifindex, found.ours, found.mode);
-	return rc ? fail(err, -rc, "%s: cannot detach: %s", device->name, strerror(-rc)) : 1;
+	return rc ? fail_link(maps, device, "cannot detach", rc, err) : 1;
 }

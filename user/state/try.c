@@ -10,6 +10,7 @@
 
 #include "user/state/datapath.h"
 #include "user/state/device.h"
+#include "user/state/stack.h"
 #include "user/model/error.h"
 #include "user/model/units.h"
 #include "user/state/try.h"
@@ -97,12 +98,14 @@ int try_go_back(struct maps *maps, uint32_t slot, struct weir_device *device, ch
 
 void try_settle(struct maps *maps)
 {
+	uint32_t slots[WEIR_DEVICES], count = stack_from_top(maps, slots);
 	struct weir_device device;
 	char err[ERR_LEN];
 
-	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++)
-		if (device.netns == own_netns() && try_is_over(&device))
-			try_go_back(maps, slot, &device, err);
+	for (uint32_t i = 0; i < count; i++)
+		if (device_read(maps, slots[i], &device) && device.netns == own_netns() &&
+		    try_is_over(&device))
+			try_go_back(maps, slots[i], &device, err);
 }
 
 /* ---- the process that waits ---- */
