@@ -643,19 +643,27 @@ def test_block_test_over_lists(lab):
 
 def test_many_lists(lab):
     """As many lists as there may be, and then one more."""
-    most = 256
+    most = 4096
     with tempfile.TemporaryDirectory() as folder:
         for n in range(most + 1):
             write(folder, f"{n}", f"10.{n // 256}.{n % 256}.0/24\n")
         words = "".join(f"list load list-{n} file {folder}/{n}\n" for n in range(most))
+        started = time.monotonic()
         lab.weir("restore", write(folder, "all", words))
+        seconds = time.monotonic() - started
+        count = len(lab.read("list", "show")["lists"])
+        check(count == most, f"{most} small lists are restored", f"{count} in {seconds:.2f} s")
+        started = time.monotonic()
+        done = ask(lab, "list", "load", "list-7", "file", f"{folder}/{most}")
+        check(done.status == 0, "one of them is loaded anew",
+              f"in {time.monotonic() - started:.2f} s; {done}")
         done = ask(lab, "list", "load", "one-more", "file", f"{folder}/{most}")
         count = len(lab.read("list", "show")["lists"])
         check(done.status == 1 and count == most, "one list too many is refused",
               f"{count} lists; {done}")
         for n in (0, most - 1):
-            check_says(f"list {n} of {most} is in force", ask(lab, "block", "test", f"10.0.{n}.7"),
-                       0, "list list-")
+            check_says(f"list {n} of {most} is in force",
+                       ask(lab, "block", "test", f"10.{n // 256}.{n % 256}.7"), 0, "list list-")
 
 
 # ---- real lists ----

@@ -24,6 +24,7 @@
 #include "user/state/side_settings.h"
 
 #define REFRESH_NS	(5 * NS_PER_S)	/* how soon a list loaded by hand is watched */
+#define REFRESH_PART	50		/* with thousands of lists later: at most a 50th of the time */
 #define FILES_MOST	LISTS_MAX
 #define BUSY_PART	20		/* reading one file takes at most this part of the time */
 #define CHANGES		(IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ATTRIB)
@@ -320,13 +321,14 @@ static void load_if_due(struct watched_file *file, const struct config *config, 
 
 void list_watcher_look(struct list_watcher *watcher, const struct config *config)
 {
-	uint64_t now = now_ns();
+	uint64_t now = now_ns(), took;
 	bool due = now >= watcher->refresh_ns;
 
 	if (due || watcher->changed) {
 		if (due) {
 			refresh(watcher, config);
-			watcher->refresh_ns = now + REFRESH_NS;
+			took = REFRESH_PART * (now_ns() - now);
+			watcher->refresh_ns = now + (took > REFRESH_NS ? took : REFRESH_NS);
 		}
 		note_changes(watcher, config);
 		watcher->changed = false;

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -21,22 +22,40 @@ static void list_path(char path[PATH_LEN], const char *name, const char *which)
 	snprintf(path, PATH_LEN, LISTS_DIR "/%s%s%s", name, which ? "/" : "", which ? which : "");
 }
 
-int list_names(char names[LIST_NAMES_MAX][WEIR_NAME_LEN], size_t *count, char *err)
+static int add_name(const char *name, list_name **names, size_t *count)
+{
+	list_name *more = *names;
+
+	if (!(*count & (*count - 1)))	/* the room is a power of two */
+		more = reallocarray(*names, *count ? 2 * *count : 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	*names = more;
+	strcpy(more[(*count)++], name);
+	return 0;
+}
+
+int list_names(list_name **names, size_t *count, char *err)
 {
 	DIR *dir = opendir(LISTS_DIR);
 	struct dirent *each;
+	int rc = 0;
 
+	*names = NULL;
 	*count = 0;
 	if (!dir)
 		return errno == ENOENT ? 0 : fail(err, errno, "cannot open " LISTS_DIR ": %s",
 						  strerror(errno));
-	while ((each = readdir(dir)) && *count < LIST_NAMES_MAX) {
-		if (each->d_name[0] == '.' || strlen(each->d_name) >= WEIR_NAME_LEN)
-			continue;
-		strcpy(names[(*count)++], each->d_name);
-	}
+	while (!rc && (each = readdir(dir)))
+		if (each->d_name[0] != '.' && strlen(each->d_name) < WEIR_NAME_LEN)
+			rc = add_name(each->d_name, names, count);
 	closedir(dir);
-	return 0;
+	if (!rc)
+		return 0;
+	free(*names);
+	*names = NULL;
+	*count = 0;
+	return fail(err, ENOMEM, "cannot read the names of the lists: out of memory");
 }
 
 const char *list_strerror(int rc)

@@ -17,11 +17,15 @@
 #include "bpf/tool.h"
 #include "user/model/prefixes.h"
 
-#define LISTS_MAX	256
-#define LIST_NAMES_MAX	(2 * LISTS_MAX)	/* while all lists give way to others */
+#define LISTS_MAX	4096
 
-/* The names of all lists, in no order, those included that are only prepared. */
-int list_names(char names[LIST_NAMES_MAX][WEIR_NAME_LEN], size_t *count, char *err);
+typedef char list_name[WEIR_NAME_LEN];
+
+/*
+ * The names of all lists, in no order, those included that are only prepared. The caller frees
+ * *@names.
+ */
+int list_names(list_name **names, size_t *count, char *err);
 
 int list_head(const char *name, const char *which, struct weir_list *head);
 /* The pin that holds the generation in force: "current", or "next" while it is renamed. */

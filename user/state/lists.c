@@ -33,7 +33,7 @@ static int read_info(const char *name, struct list_info *info)
  * A folder without a list in force is one that is only prepared, or not of a list. Any other
  * list that cannot be read is an error: left out, it would be left out of the block set, too.
  */
-static int read_infos(char names[LIST_NAMES_MAX][WEIR_NAME_LEN], size_t found,
+static int read_infos(list_name *names, size_t found,
 		      struct list_info *infos, size_t *count, char *err)
 {
 	for (size_t i = 0; i < found; i++) {
@@ -49,18 +49,18 @@ static int read_infos(char names[LIST_NAMES_MAX][WEIR_NAME_LEN], size_t found,
 
 int lists_read(struct list_info **infos, size_t *count, char *err)
 {
-	char names[LIST_NAMES_MAX][WEIR_NAME_LEN];
+	list_name *names;
 	size_t found;
-	int rc = list_names(names, &found, err);
+	int rc = list_names(&names, &found, err);
 
 	*count = 0;
 	*infos = NULL;
 	if (rc)
 		return rc;
 	*infos = calloc(found + 1, sizeof(**infos));
-	if (!*infos)
-		return fail(err, ENOMEM, "cannot read the lists: out of memory");
-	rc = read_infos(names, found, *infos, count, err);
+	rc = *infos ? read_infos(names, found, *infos, count, err) :
+		      fail(err, ENOMEM, "cannot read the lists: out of memory");
+	free(names);
 	if (rc) {
 		free(*infos);
 		*infos = NULL;
@@ -221,10 +221,10 @@ int lists_publish(const struct maps *maps, int set_fd, char *err)
 
 int lists_recover(const struct maps *maps, char *err)
 {
-	char names[LIST_NAMES_MAX][WEIR_NAME_LEN];
+	list_name *names;
 	uint64_t in_force, prepared_for;
 	size_t count;
-	int rc = list_names(names, &count, err);
+	int rc = list_names(&names, &count, err);
 
 	if (!rc && count)
 		rc = read_generation(maps, &in_force, err);
@@ -236,6 +236,7 @@ int lists_recover(const struct maps *maps, char *err)
 			fail(err, -rc, "cannot complete or take back the last change of list %s: "
 			     "%s", names[i], list_strerror(rc));
 	}
+	free(names);
 	return rc;
 }
 
