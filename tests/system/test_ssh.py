@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A command that would cut off a live SSH session asks for `force` and names the session. The
 sessions are real: Debian's sshd behind weir, ssh on the other side of the link."""
+import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -15,6 +17,26 @@ from terminal import ENTER, Terminal
 SSHD = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
 OTHER = "192.0.2.77"        # of no session
 RULES = "198.51.100.0/24"
+
+
+class Sessions:
+    """What sshd and ssh have left running in the namespaces of a test: it ends with the test."""
+
+    def __init__(self, lab):
+        self.namespaces = lab.near.name, lab.far.name
+
+    def poll(self):
+        return None
+
+    def kill(self):
+        for name in self.namespaces:
+            for pid in map(int, run("ip", "netns", "pids", name).out.split()):
+                with contextlib.suppress(OSError):
+                    if pathlib.Path(f"/proc/{pid}/comm").read_text().startswith("ssh"):
+                        os.kill(pid, signal.SIGKILL)
+
+    def wait(self):
+        return 0
 
 
 class Ssh:
@@ -33,6 +55,7 @@ class Ssh:
         lab.children.append(subprocess.Popen(
             lab.near.command(SSHD, "-D", "-e", "-f", self.folder / "sshd_config"),
             stderr=open(self.folder / "log", "w", encoding="utf-8"), stdin=subprocess.DEVNULL))
+        lab.children.append(Sessions(lab))
 
     def words(self, address):
         return ["ssh", "-F", "none", "-p", self.port, "-i", self.folder / "user", "-o",
