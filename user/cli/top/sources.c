@@ -8,12 +8,13 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
-#include "bpf/pure/hash.h"
 #include "user/cli/top/top.h"
 #include "user/host/clock.h"
 #include "user/model/policy.h"
+#include "user/model/tallies.h"
 #include "user/model/units.h"
 #include "user/state/networks.h"
 #include "user/state/tables.h"
@@ -22,8 +23,6 @@
 #define SEARCH_SHARE	50		/* a search takes at most 1/50 of the time */
 #define MEMORY_MIN	(1U << 16)
 #define MEMORY_MAX	(1U << 22)
-#define TALLY_MAX	8192		/* a power of two; SLICES seconds have fewer samples */
-#define SLICES		4		/* seconds over which samples are averaged */
 #define SAMPLES_MIN	3		/* with fewer of one source the estimate is useless */
 #define RECENT_NS	(10 * NS_PER_S)
 
@@ -41,14 +40,6 @@ struct remembered {
 	uint32_t tag, passed, dropped;
 };
 
-struct tally {
-	uint64_t hi, lo;
-	uint8_t reason;
-	struct packet_kind kind;	/* of the last sample */
-	uint32_t samples[SLICES];
-	uint64_t weight[SLICES], total;
-};
-
 struct seen_network {
 	uint64_t key, dropped;
 };
@@ -63,11 +54,8 @@ struct top_sources {
 	uint32_t memory_size;			/* a power of two */
 	uint64_t buckets, next_search_ns;
 
-	struct tally tally[TALLY_MAX];
-	size_t tallies;
-	uint16_t index[2 * TALLY_MAX];		/* 1 + index of a tally, 0: free; open addressing */
-	uint32_t slice;
-	uint64_t slice_ns[SLICES];		/* start of each slice */
+	struct tallies tallies;
+	struct hash_seed seed;
 
 	struct seen_network *network;		/* WEIR_NETWORKS of them */
 	uint64_t networks_ns;
@@ -80,12 +68,13 @@ struct top_sources *top_sources_new(void)
 	if (!sources)
 		return NULL;
 	sources->network = calloc(WEIR_NETWORKS, sizeof(*sources->network));
-	if (!sources->network) {
+	if (!sources->network ||
+	    getrandom(&sources->seed, sizeof(sources->seed), 0) != sizeof(sources->seed)) {
+		free(sources->network);
 		free(sources);
 		return NULL;
 	}
-	for (int i = 0; i < SLICES; i++)
-		sources->slice_ns[i] = now_ns();
+	tallies_init(&sources->tallies, &sources->seed, now_ns());
 	return sources;
 }
 
@@ -93,6 +82,7 @@ void top_sources_free(struct top_sources *sources)
 {
 	if (!sources)
 		return;
+	tallies_free(&sources->tallies);
 	free(sources->memory);
 	free(sources->network);
 	free(sources);
@@ -119,16 +109,12 @@ static int by_key(const void *a, const void *b)
 	return memcmp(&x->key, &y->key, sizeof(x->key));
 }
 
-static uint64_t hash_of(const struct weir_bucket_key *key)
-{
-	return weir_mix(key->hi ^ weir_mix(key->lo ^ (uint64_t)key->serial << 32));
-}
-
 /* One drop since the last search counts more than any number of packets that passed. */
 static uint64_t score_of(struct top_sources *sources, const struct weir_bucket_key *key,
 			 const struct weir_bucket *bucket)
 {
-	uint64_t hash = hash_of(key);
+	struct hash_key place = { key->hi, key->lo, key->serial };
+	uint64_t hash = hash_of_key(&sources->seed, &place);
 	struct remembered *cell = &sources->memory[hash & (sources->memory_size - 1)];
 	uint32_t tag = hash >> 32, dropped = bucket->dropped, passed = bucket->passed;
 
@@ -274,19 +260,6 @@ static void add_candidate(const struct candidate *candidate, const struct weir_p
 
 /* ---- samples ---- */
 
-static uint16_t *find_tally(struct top_sources *sources, uint64_t hi, uint64_t lo, uint8_t reason)
-{
-	uint32_t at = weir_mix(hi ^ weir_mix(lo ^ (uint64_t)reason << 56)) & (2 * TALLY_MAX - 1);
-
-	for (;; at = (at + 1) & (2 * TALLY_MAX - 1)) {
-		uint16_t *index = &sources->index[at];
-		const struct tally *tally = &sources->tally[*index ? *index - 1 : 0];
-
-		if (!*index || (tally->hi == hi && tally->lo == lo && tally->reason == reason))
-			return index;
-	}
-}
-
 static bool has_bucket(enum weir_reason reason)
 {
 	return reason == WEIR_DROP_RATE || reason == WEIR_DROP_CONTENDED;
@@ -297,71 +270,12 @@ void top_note_packet(struct top_sources *sources, const struct weir_event *event
 {
 	uint64_t hi = event->hi;
 	uint64_t lo = event->hi && !has_bucket(event->reason) ? 0 : event->lo;
-	struct tally *tally;
-	uint16_t *index;
-
-	if (!hi && !lo)
-		return;
-	index = find_tally(sources, hi, lo, event->reason);
-	if (!*index) {
-		if (sources->tallies == TALLY_MAX)
-			return;
-		sources->tally[sources->tallies++] = (struct tally){ .hi = hi, .lo = lo,
-								     .reason = event->reason };
-		*index = sources->tallies;
-	}
-	tally = &sources->tally[*index - 1];
-	tally->kind = (struct packet_kind){
+	struct packet_kind kind = {
 		.proto = event->proto == IPPROTO_ICMPV6 ? IPPROTO_ICMP : event->proto,
 		.what = event->what, .dport = event->dport };
-	tally->samples[sources->slice]++;
-	tally->weight[sources->slice] += event->weight;
-	tally->total += event->weight;
-}
 
-static uint32_t samples_of(const struct tally *tally)
-{
-	uint32_t sum = 0;
-
-	for (int i = 0; i < SLICES; i++)
-		sum += tally->samples[i];
-	return sum;
-}
-
-static uint64_t weight_of(const struct tally *tally)
-{
-	uint64_t sum = 0;
-
-	for (int i = 0; i < SLICES; i++)
-		sum += tally->weight[i];
-	return sum;
-}
-
-/* Drops the oldest slice, and the tallies that have no samples in the others. */
-static void next_slice(struct top_sources *sources)
-{
-	size_t kept = 0;
-
-	sources->slice = (sources->slice + 1) % SLICES;
-	sources->slice_ns[sources->slice] = now_ns();
-	memset(sources->index, 0, sizeof(sources->index));
-	for (size_t i = 0; i < sources->tallies; i++) {
-		struct tally *tally = &sources->tally[kept];
-
-		*tally = sources->tally[i];
-		tally->samples[sources->slice] = 0;
-		tally->weight[sources->slice] = 0;
-		if (!samples_of(tally))
-			continue;
-		kept++;
-		*find_tally(sources, tally->hi, tally->lo, tally->reason) = kept;
-	}
-	sources->tallies = kept;
-}
-
-static double tally_seconds(const struct top_sources *sources)
-{
-	return (now_ns() - sources->slice_ns[(sources->slice + 1) % SLICES]) / (double)NS_PER_S;
+	if (hi || lo)
+		tallies_note(&sources->tallies, hi, lo, event->reason, &kind, event->weight);
 }
 
 static int row_by_drops(const void *a, const void *b)
@@ -385,12 +299,12 @@ static void add_row(struct top_rows *rows, const struct top_row *row)
 
 static void add_tallies(const struct top_sources *sources, struct top_rows *rows)
 {
-	double seconds = tally_seconds(sources);
+	double seconds = tallies_seconds(&sources->tallies, now_ns());
 
-	for (size_t i = 0; i < sources->tallies; i++) {
-		const struct tally *tally = &sources->tally[i];
-		uint32_t samples = samples_of(tally);
-		uint64_t weight = weight_of(tally);
+	for (size_t i = 0; i < sources->tallies.count; i++) {
+		const struct tally *tally = &sources->tallies.at[i];
+		uint32_t samples = tally_samples(tally);
+		uint64_t weight = tally_weight(tally);
 		struct top_row row = { .prefix = { tally->hi, tally->lo, tally->hi ? 64 : 128 },
 				       .reason = tally->reason, .sampled = weight != samples,
 				       .dropped_pps = weight / seconds, .dropped = tally->total };
@@ -432,10 +346,10 @@ static void take_told(struct top_sources *sources, const struct maps *maps,
 static void find_by_samples(struct top_sources *sources, const struct maps *maps,
 			    const struct weir_policy *policy)
 {
-	for (size_t i = 0; i < sources->tallies; i++)
-		if (has_bucket(sources->tally[i].reason) &&
-		    samples_of(&sources->tally[i]) >= SAMPLES_MIN)
-			take_told(sources, maps, policy, &sources->tally[i]);
+	for (size_t i = 0; i < sources->tallies.count; i++)
+		if (has_bucket(sources->tallies.at[i].reason) &&
+		    tally_samples(&sources->tallies.at[i]) >= SAMPLES_MIN)
+			take_told(sources, maps, policy, &sources->tallies.at[i]);
 }
 
 void top_read_sources(struct top_sources *sources, const struct maps *maps,
@@ -448,7 +362,7 @@ void top_read_sources(struct top_sources *sources, const struct maps *maps,
 	for (size_t i = 0; i < sources->candidates; i++)
 		add_candidate(&sources->candidate[i], policy, rows);
 	add_tallies(sources, rows);
-	next_slice(sources);
+	tallies_next_slice(&sources->tallies, now_ns());
 }
 
 /* ---- networks ---- */
@@ -459,15 +373,15 @@ static enum weir_reason reason_of(const struct top_sources *sources, const struc
 	uint64_t weight[WEIR_REASON_MAX] = { 0 };
 	enum weir_reason most = WEIR_DROP_SHED;
 
-	for (size_t i = 0; i < sources->tallies; i++) {
-		const struct tally *tally = &sources->tally[i];
+	for (size_t i = 0; i < sources->tallies.count; i++) {
+		const struct tally *tally = &sources->tallies.at[i];
 		struct prefix source = { tally->hi, tally->lo, 128 };
 
 		if (tally->reason != WEIR_DROP_SHED && tally->reason != WEIR_DROP_SHARE)
 			continue;
 		if (!prefix_covers(network, &source))
 			continue;
-		weight[tally->reason] += weight_of(tally);
+		weight[tally->reason] += tally_weight(tally);
 		if (weight[tally->reason] > weight[most])
 			most = tally->reason;
 	}
