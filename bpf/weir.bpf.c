@@ -44,11 +44,11 @@ static __always_inline int journey(struct xdp_md *ctx)
 	if (!find_env(&env))
 		return XDP_ABORTED;
 	reason = parse(ctx, &pkt, bare);
-	if (is_of_link(reason))
-		reason = check_link(ctx, &pkt, reason);
 	if (reason == WEIR_CONTINUE) {
 		hint = hint_of(&pkt, env.hints);
 		reason = check_lists(&pkt, hint);
+	} else if (is_of_link(reason)) {
+		reason = check_link(ctx, &pkt, reason);
 	}
 	if (reason == WEIR_CONTINUE) {
 		rules = find_rules(&pkt, hint);
