@@ -103,7 +103,8 @@ static void drop_what_is_too_much(int folder, struct kept_file *files, size_t co
 	uint64_t bytes = 0;
 	size_t kept = 0;
 
-	qsort(files, count, sizeof(*files), newest_first);
+	if (count)	/* else @files is NULL, which qsort() must not be given */
+		qsort(files, count, sizeof(*files), newest_first);
 	for (size_t i = 0; i < count; i++) {
 		bool aside = files[i].name[0] == '.';
 
@@ -144,6 +145,8 @@ static void tidy(int folder)
 	free(files);
 	if (dir)
 		closedir(dir);
+	else if (again >= 0)
+		close(again);
 }
 
 /* ---- writing ---- */

@@ -89,7 +89,7 @@ static int view_map(struct view *view, size_t words)
 	view->size = words * sizeof(uint64_t);
 	at = mmap(NULL, view->size, PROT_READ | PROT_WRITE, MAP_SHARED, view->fd, 0);
 	if (at == MAP_FAILED)
-		return -errno;
+		return neg_errno();
 	view->head = at;
 	view->words = (uint64_t *)at + HEAD_WORDS;
 	return 0;
@@ -116,7 +116,7 @@ static int view_open(struct view *view, const char *name, const char *which)
 	list_path(path, name, which);
 	*view = (struct view){ .fd = bpf_obj_get(path) };
 	if (view->fd < 0)
-		return -errno;
+		return neg_errno();
 	rc = view_check_map(view, &words);
 	if (!rc)
 		rc = view_map(view, words);
@@ -139,7 +139,7 @@ static int view_create(struct view *view, const struct weir_list *head, const st
 	view->fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "weir_list", sizeof(__u32), sizeof(uint64_t),
 				  words, &opts);
 	if (view->fd < 0)
-		return -errno;
+		return neg_errno();
 	rc = view_map(view, words);
 	if (rc) {
 		view_close(view);
