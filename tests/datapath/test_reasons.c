@@ -214,6 +214,14 @@ static void beat_ahead(void)
 	put_beats(this_beat() + 5);
 }
 
+/* The device's room for frames of its link is used up. */
+static void no_link(void)
+{
+	struct weir_link link = { .tat = (now_ns() + 10000 * MS) << WEIR_TICK_SHIFT };
+
+	put_element(MAP_links, 0, &link);
+}
+
 static void lose_all_swaps(void)
 {
 	skel->data->first_lost = 0;
@@ -243,8 +251,10 @@ static void put_back(void)
 {
 	struct weir_common idle = { 0 };
 	struct weir_gate_line line = { 0 };
+	struct weir_link link = { 0 };
 
 	put_element(MAP_common, 0, &idle);
+	put_element(MAP_links, 0, &link);
 	for (uint32_t i = 0; i < WEIR_GATE_LINES; i++)
 		put_element(MAP_gate, i, &line);
 	if (put_core_time(&program.maps, (struct weir_core_time){ .cost_ns = 1000 }))
@@ -303,6 +313,11 @@ static const struct row rows[] = {
 	{ WEIR_PASS_ARP, "ARP", "arp", 0 },
 	{ WEIR_PASS_NEIGHBOUR, "neighbour discovery", "ip6 icmp6:135 data:16 hl=255", 0 },
 	{ WEIR_PASS_NOT_IP, "LLDP", "type:88cc data:40", 0 },
+	{ WEIR_DROP_VLAN, "more tags than are read", "qinq vlan vlan ip4 syn:80", SOURCE },
+	{ WEIR_DROP_ARP, "no room for frames of the link", "arp", 0, no_link },
+	{ WEIR_DROP_NEIGHBOUR, "the same", "ip6 icmp6:135 data:16 hl=255", 0, no_link },
+	{ WEIR_DROP_NOT_IP, "the same", "type:88cc data:40", 0, no_link },
+	{ WEIR_PASS_NOT_IP, "a carrier in spite of it", "type:8864 data:40", 0, no_link },
 	{ WEIR_DROP_ETHERNET, "a tag cut off", "data:4", 0, .change = cut_tag },
 	{ WEIR_DROP_IPV4, "version", "ip4 udp:53 ver=5", SOURCE },
 	{ WEIR_DROP_IPV4, "length", "ip4 udp:53 len=29", SOURCE },
@@ -408,6 +423,7 @@ static void load(void)
 	if (!buckets || bpf_map__set_type(buckets, BPF_MAP_TYPE_HASH))
 		die("the table of buckets", 0);
 	program_size(skel->obj, BUCKETS);
+	skel->rodata->link_cost = WEIR_TICKS_PER_S / 10000;
 	if (test_reasons_bpf__load(skel))
 		die("cannot load the program", 0);
 	program_take(&program, skel->obj);
