@@ -30,6 +30,8 @@
 #define TCP_OPTION_WSCALE	3
 #define TCP_OPTION_SACK		4
 #define TCP_OPTION_TIMESTAMPS	8
+#define TCP_OPTION_MD5		19	/* RFC 2385 */
+#define TCP_OPTION_AO		29	/* RFC 5925 */
 #define TCP_MSS_LEN		4	/* bytes, kind and length included */
 #define TCP_WSCALE_LEN		3
 #define TCP_SACK_LEN		2
@@ -67,6 +69,7 @@
 struct syn_options {
 	__u8  time[4];		/* network order */
 	__u8  timestamps, sack, wscale;	/* 1: offered */
+	__u8  discarded;	/* 1: an option for which the stack discards a SYN */
 	__u8  shift;		/* of the window */
 };
 
@@ -160,16 +163,18 @@ __noinline int read_option(struct syn_headers *headers, struct syn_options *opti
 {
 	__u8 kind, size;
 
-	if (!headers || !options || len > TCP_HEADER_MAX || at + 1 >= len)
+	if (!headers || !options || len > TCP_HEADER_MAX || at >= len)
 		return 0;
 	kind = option_byte(headers, at);
 	if (kind == TCP_OPTION_END)
 		return 0;
 	if (kind == TCP_OPTION_NOP)
 		return at + 1;
-	size = option_byte(headers, at + 1);
-	if (size < 2 || at + size > len)
+	size = at + 1 < len ? option_byte(headers, at + 1) : 0;
+	if (size < 2 || at + size > len) {
+		options->discarded = 1;
 		return 0;
+	}
 	if (kind == TCP_OPTION_WSCALE && size == TCP_WSCALE_LEN) {
 		options->wscale = 1;
 		options->shift = option_byte(headers, at + 2);
@@ -179,17 +184,21 @@ __noinline int read_option(struct syn_headers *headers, struct syn_options *opti
 		options->timestamps = 1;
 		for (int n = 0; n < 4; n++)
 			options->time[n] = option_byte(headers, at + 2 + n);
+	} else if (kind == TCP_OPTION_MD5 || kind == TCP_OPTION_AO) {
+		options->discarded = 1;
 	}
 	return at + size;
 }
 
-static __always_inline void read_options(struct syn_headers *headers, __u32 len,
-					 struct syn_options *options)
+/* Returns 0 if all were read, else where the next one is. */
+static __always_inline __u32 read_options(struct syn_headers *headers, __u32 len,
+					  struct syn_options *options)
 {
 	__u32 at = sizeof(headers->tcp);
 
 	for (int i = 0; i < TCP_OPTIONS_READ && at; i++)
 		at = read_option(headers, options, at, len);
+	return at;
 }
 
 /* ---- writing the answer ---- */

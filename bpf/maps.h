@@ -155,12 +155,12 @@ struct {
 
 /* ---- SYN cookies ---- */
 
-/* When a SYN was last let through to each service that cookies protect. */
+/* How many SYNs were let through to each service that cookies protect, as a TAT. */
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, WEIR_BEATS);
-	__type(key, __u32);
-	__type(value, __u32);
+	__type(key, struct weir_service);
+	__type(value, __u64);
 } beats SEC(".maps");
 
 /* SYNs that were dropped in the last seconds because a core had no time to answer them. */

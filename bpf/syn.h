@@ -39,8 +39,14 @@
 #include "bpf/rodata.h"
 #include "bpf/shortage.h"
 
-#define BEAT_SHIFT	30	/* a beat is 2^30 ns */
-#define BEATS_MAX	8	/* without any SYN for the listener; the kernel allows 120 s */
+/*
+ * Ticks that a heartbeat costs its service, and all services together. The burst of both exceeds a
+ * tick of the coarse clock.
+ */
+#define BEAT_COST	WEIR_TICKS_PER_S
+#define BEATS_COST	(WEIR_TICKS_PER_S / 8000)
+#define BEAT_BURST	(WEIR_TICKS_PER_S / 64)
+#define BEAT_PATIENCE	(8 * WEIR_TICKS_PER_S)	/* without any; the kernel allows 120 s */
 
 /* Serials that no limit has: see weir_policy.next_serial. */
 #define ANSWER_SERIAL	0xffffffffU
@@ -57,8 +63,9 @@
 /* ---- the heartbeat ---- */
 
 /*
- * Whether the stack will accept this SYN: no IP options, no payload, all checksums right, or only
- * the pseudo-header's sum in TCP's, as in a packet from this very host.
+ * Whether the IP header and the checksums let the stack accept this SYN: no IP options, no payload,
+ * no fragment, which the stack would keep and wait for the rest, all checksums right, or only the
+ * pseudo-header's sum in TCP's, as in a packet from this very host.
  */
 static __always_inline int sums_are_right(const struct packet *pkt, struct syn_headers *headers,
 					  __u32 len)
@@ -67,6 +74,7 @@ static __always_inline int sums_are_right(const struct packet *pkt, struct syn_h
 		if (headers->v6.nexthdr != IPPROTO_TCP || be16(headers->v6.payload_len) != len)
 			return 0;
 	} else if (headers->v4.ihl != sizeof(headers->v4) / 4 ||
+		   be16(headers->v4.frag_off) & (IPV4_MORE | IPV4_OFFSET) ||
 		   be16(headers->v4.tot_len) != sizeof(headers->v4) + len ||
 		   fold(ipv4_sum(headers))) {
 		return 0;
@@ -76,23 +84,65 @@ static __always_inline int sums_are_right(const struct packet *pkt, struct syn_h
 }
 
 /*
- * Whether this SYN goes to the listener, so that it goes on accepting cookies: one in each beat
- * that the stack will accept, or, if none came for BEATS_MAX, any.
+ * Global. Whether the stack will accept this SYN, as far as its bytes say. It discards a SYN that
+ * is signed (TCP-MD5, TCP-AO) if the listener has no keys, and from Linux 6.7 on one with an option
+ * of a wrong length. A SYN with more options than are read does not count as accepted.
  */
-static __always_inline int heartbeat_due(const struct packet *pkt, struct syn_headers *headers,
-					 __u32 len, __u64 now_ns)
+__noinline int stack_accepts(struct packet *pkt)
 {
-	__u32 index = weir_mix(pkt->to_hi ^ pkt->to_lo * 3 ^ pkt->dport) & (WEIR_BEATS - 1);
-	__u32 *beat = bpf_map_lookup_elem(&beats, &index), now = now_ns >> BEAT_SHIFT, was;
+	struct syn_headers *headers = scratch_headers();
+	struct syn_options options = {};
+	__u32 len;
 
-	if (!beat)
-		return 1;
-	was = *beat;
-	if (was == now)
+	if (!pkt || !headers)
 		return 0;
-	if (was && now - was < BEATS_MAX && !sums_are_right(pkt, headers, len))
+	len = headers->tcp.doff * 4;
+	if (len < sizeof(headers->tcp) || len > TCP_HEADER_MAX ||
+	    !sums_are_right(pkt, headers, len))
 		return 0;
-	return weir_swap(beat, was, now) == was;
+	return !read_options(headers, len, &options) && !options.discarded;
+}
+
+/* Charges @cost to the TAT, if that has room. Returns 1 if it had. */
+static __always_inline int charge_beat(__u64 *tat, __u64 now, __u64 cost)
+{
+	__u64 was = weir_read(tat), base = was > now ? was : now;
+
+	return base - now <= BEAT_BURST && weir_swap(tat, was, base + cost) == was;
+}
+
+/* The TAT of the packet's service; a new one owes nothing. */
+static __always_inline __u64 *find_beat(const struct packet *pkt)
+{
+	struct weir_service service = { .to_hi = pkt->to_hi, .to_lo = pkt->to_lo,
+					.port = pkt->dport };
+	__u64 *tat = bpf_map_lookup_elem(&beats, &service), none = 0;
+
+	if (tat)
+		return tat;
+	/* If another CPU was faster, its entry is used. */
+	bpf_map_update_elem(&beats, &service, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&beats, &service);
+}
+
+/*
+ * Global. Whether this SYN goes to the listener, so that it goes on accepting cookies. What the
+ * stack discards for its bytes goes through only if nothing else did for BEAT_PATIENCE.
+ */
+__noinline int heartbeat_due(struct packet *pkt, __u64 now_ns, __u64 cost)
+{
+	struct weir_common *all = common_state();
+	__u64 now = now_ns << WEIR_TICK_SHIFT;
+	__u64 *tat;
+
+	if (!pkt || !all)
+		return 0;
+	tat = find_beat(pkt);
+	if (!tat || weir_read(tat) > now + BEAT_BURST)
+		return 0;
+	if (weir_read(tat) + BEAT_PATIENCE > now && !stack_accepts(pkt))
+		return 0;
+	return charge_beat(&all->beats_tat, now, BEATS_COST) && charge_beat(tat, now, cost);
 }
 
 /* ---- how many answers ---- */
@@ -296,10 +346,18 @@ static __always_inline int is_pressed(__u32 index, __u64 now_ns)
 	return state && is_pressed_for_syn(state, now_ns);
 }
 
+/* Heartbeats take at most half of the budget of the service's SYNs. @index: of that, 0: none. */
+static __always_inline __u64 beat_cost(const struct weir_policy *rules, __u32 index)
+{
+	__u64 half = 2 * rules->budget[index & (WEIR_BUDGETS - 1)].cost;
+
+	return index && half > BEAT_COST ? half : BEAT_COST;
+}
+
 /* A SYN that there is time for. It is answered only if it would reach a listening socket. */
-static __always_inline enum weir_reason answer_or_not(struct xdp_md *ctx, const struct packet *pkt,
+static __always_inline enum weir_reason answer_or_not(struct xdp_md *ctx, struct packet *pkt,
 						      struct weir_policy *rules, __u32 index,
-						      __u64 now_ns)
+						      int always, __u64 now_ns)
 {
 	struct syn_headers *headers = scratch_headers();
 	__u32 len = headers ? load_headers(ctx, pkt, headers) : 0;
@@ -310,9 +368,9 @@ static __always_inline enum weir_reason answer_or_not(struct xdp_md *ctx, const 
 		return WEIR_CONTINUE;
 	if (!is_between_hosts(ctx, pkt))
 		return WEIR_DROP_COOKIES;
-	if (heartbeat_due(pkt, headers, len, now_ns))
+	if (heartbeat_due(pkt, now_ns, beat_cost(rules, index)))
 		return WEIR_PASS_NEWCOMER;
-	if (index && spend_scraps(pkt, rules, index, now_ns))
+	if (!always && index && spend_scraps(pkt, rules, index, now_ns))
 		return WEIR_PASS_NEWCOMER;
 	return answer_allowed(pkt, rules->seed, now_ns) ? WEIR_TX_COOKIE : WEIR_DROP_COOKIES;
 }
@@ -343,7 +401,7 @@ __noinline int check_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u
 	case SYN_TO_STACK:
 		return WEIR_CONTINUE;
 	default:
-		return answer_or_not(ctx, pkt, rules, rule->always ? 0 : index, now_ns);
+		return answer_or_not(ctx, pkt, rules, index, rule->always, now_ns);
 	}
 }
 

@@ -380,7 +380,8 @@ struct weir_common {
 	__u64 pressed_ns;	/* when any budget last dropped a packet, coarse clock */
 	__u64 answers_tat;	/* ticks; SYNs answered with cookies, see syn.h */
 	__u64 strays_tat;	/* ticks; ACKs that belong to no connection */
-	__u64 pad[5];
+	__u64 beats_tat;	/* ticks; SYNs that went through as heartbeats, of all services */
+	__u64 pad[4];
 };
 
 /*
@@ -438,11 +439,16 @@ struct weir_network {
 };
 
 /*
- * ---- beats: ARRAY[WEIR_BEATS] of __u32 ----
- * When a SYN was last let through to a service that cookies protect, in 2^30 ns, by a hash of the
- * service's address and port.
+ * ---- beats: LRU_HASH, WEIR_BEATS entries; see syn.h ----
+ * A service that cookies protect, and a TAT of the SYNs that go through to its listener, in ticks.
+ * The whole address and port are the key: no service shares the heartbeat of another one.
  */
 #define WEIR_BEATS	(1U << 12)
+struct weir_service {
+	__u64 to_hi, to_lo;
+	__u32 port;
+	__u32 pad;
+};
 
 /*
  * ---- asked: ARRAY[WEIR_ASKED_LINES]; see pure/asked.h ----
@@ -581,6 +587,7 @@ _Static_assert(sizeof(struct weir_budget_state) == 128, "ABI: weir_budget_state"
 _Static_assert(sizeof(struct weir_common) == 64, "ABI: weir_common");
 _Static_assert(sizeof(struct weir_link) == 64, "ABI: weir_link");
 _Static_assert(sizeof(struct weir_neighbours) == 64, "ABI: weir_neighbours");
+_Static_assert(sizeof(struct weir_service) == 24, "ABI: weir_service");
 _Static_assert(sizeof(struct weir_core_time) == 48, "ABI: weir_core_time");
 _Static_assert(sizeof(struct weir_known_line) == 64, "ABI: weir_known_line");
 _Static_assert(sizeof(struct weir_filter_line) == 64, "ABI: weir_filter_line");

@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <pthread.h>
 
+#include "bpf/pure/hash.h"
 #include "bpf/weir.skel.h"
 #include "tests/datapath/core_time.h"
 #include "tests/datapath/frame.h"
@@ -178,13 +179,14 @@ static void forget(void)
 	known_close(&known);
 }
 
-/* The heart beats at the first SYN to a service. */
+/* The heart beats at the first SYN to a service, and at one that the stack accepts. */
 static void warm_up(const char *words)
 {
 	struct question first = { .words = words };
 	struct frame_bytes frame;
 
 	ask(&frame, &first, 250);
+	set_sums(&frame);
 	reason_of(&frame);
 }
 
@@ -490,13 +492,16 @@ static void test_known_rate(void)
 
 /* ---- the heart ---- */
 
-static uint32_t beats_in(double seconds, const char *words, bool right, uint32_t *asked)
+#define MD5	19, 18, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
+#define AO	29, 16, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+
+/* With right sums, or with wrong ones, as ask() leaves them. */
+static uint32_t beats_in(double seconds, const struct question *syn, bool right, uint32_t *asked)
 {
-	struct question syn = { .words = words };
 	struct frame_bytes frame;
 	uint32_t beats = 0;
 
-	ask(&frame, &syn, 203);
+	ask(&frame, syn, 203);
 	if (right)
 		set_sums(&frame);
 	*asked = 0;
@@ -505,34 +510,86 @@ static uint32_t beats_in(double seconds, const char *words, bool right, uint32_t
 	return beats;
 }
 
-/* The beat of this second is spent: 3.3 s more have three or four of 2^30 ns. */
-static void wait_for_beat(const char *words)
-{
-	struct question syn = { .words = words };
-	struct frame_bytes frame;
-	double end = check_seconds() + 3;
-
-	ask(&frame, &syn, 203);
-	set_sums(&frame);
-	while (reason_of(&frame) != WEIR_PASS_NEWCOMER && check_seconds() < end)
-		;
-}
-
 static void test_heart(void)
 {
+	static const struct question usual = { .words = "ip4 syn:80 data:20", .options = LINUX };
 	uint32_t right, wrong, asked, asked_wrong, longer, asked_longer;
 
 	forget();
-	wait_for_beat("ip4 syn:80");
-	right = beats_in(3.3, "ip4 syn:80", true, &asked);
+	warm_up("ip4 syn:80");
+	right = beats_in(3.3, &usual, true, &asked);
 	CHECK(&check, right >= 2 && right <= 4, "%u of %u right ones", right, asked);
-	wrong = beats_in(2.2, "ip4 syn:80", false, &asked_wrong);
+	wrong = beats_in(2.2, &usual, false, &asked_wrong);
 	CHECK(&check, !wrong, "%u of %u wrong ones", wrong, asked_wrong);
-	longer = beats_in(8.0, "ip4 syn:80", false, &asked_longer);
+	longer = beats_in(8.0, &usual, false, &asked_longer);
 	CHECK(&check, longer == 1, "%u of %u wrong ones", longer, asked_longer);
 	check_done(&check, "SYNs that reach the listener", "with right sums %u in 3.3 s; with wrong ones "
 		   "%u in the first 2.2 s, %u in 8 s more, of %u", right, wrong, longer,
 		   asked + asked_wrong + asked_longer);
+}
+
+/* Right sums, but the stack discards them: none goes to the listener instead of one that it takes. */
+static void test_discarded(void)
+{
+	static const struct question rows[] = {
+		{ "first fragment", "ip4 part:0,1 syn:80 data:20", LINUX },
+		{ "TCP-MD5", "ip4 syn:80 data:20", { MD5, NOP, NOP }, 20 },
+		{ "TCP-MD5 behind others", "ip4 syn:80 data:40", { MSS, SACK, TIME, NOP, SHIFT(10), MD5, NOP,
+		  NOP }, 40 },
+		{ "TCP-MD5, IPv6", "ip6 syn:80 data:20", { NOP, NOP, MD5 }, 20 },
+		{ "TCP-MD5 behind 20 others", "ip4 syn:80 data:40",
+		  { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, MD5 }, 40 },
+		{ "TCP-AO", "ip4 syn:80 data:16", { AO }, 16 },
+		{ "TCP-AO, IPv6", "ip6 syn:80 data:16", { AO }, 16 },
+		{ "an option of no length", "ip4 syn:80 data:8", { MSS, 8, 0, 3, 3 }, 8 },
+		{ "an option beyond the end", "ip4 syn:80 data:8", { MSS, NOP, NOP, 8, 10 }, 8 },
+		{ "an option without a length", "ip4 syn:80 data:8", { MSS, NOP, NOP, NOP, 8 }, 8 },
+	};
+	uint32_t count = sizeof(rows) / sizeof(*rows), asked = 0;
+
+	forget();
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t beats, times;
+
+		warm_up(strstr(rows[i].words, "ip6") ? "ip6 syn:80" : "ip4 syn:80");
+		beats = beats_in(1.2, &rows[i], true, &times);
+		CHECK(&check, !beats, "%s: %u of %u", rows[i].what, beats, times);
+		asked += times;
+	}
+	check_done(&check, "SYNs that the stack discards do not go to the listener",
+		   "%u of %u kinds", asked, count);
+}
+
+/* The cell of a service in a table that is indexed by an unkeyed hash. */
+static uint32_t unkeyed_cell(uint32_t to, uint16_t port)
+{
+	return weir_mix((0xffff00000000ULL | to) * 3 ^ port) & 4095;
+}
+
+/* A flood of right SYNs to one service takes nothing from the other one. */
+static void test_two_services(void)
+{
+	static const struct question first = { .words = "ip4 syn:80 data:20", .options = LINUX },
+				     second = { .words = "ip4 syn:8000 data:20", .options = LINUX };
+	struct frame_bytes flood, client;
+	uint32_t to = 0xc6330000, served = 0, turns = 6;
+
+	while (unkeyed_cell(to, 80) != unkeyed_cell(0xc6336401, 8000))
+		to++;
+	forget();
+	ask(&flood, &first, 206);
+	put32(flood.at + flood.ip + 16, to);
+	set_sums(&flood);
+	ask(&client, &second, 207);
+	set_sums(&client);
+	for (uint32_t i = 0; i < turns; i++) {
+		for (double end = check_seconds() + 1.1; check_seconds() < end;)
+			reason_of(&flood);
+		served += reason_of(&client) == WEIR_PASS_NEWCOMER;
+	}
+	CHECK(&check, served == turns, "%u of %u", served, turns);
+	check_done(&check, "a flood of SYNs to another service takes no heartbeat",
+		   "%u of %u reached the listener", served, turns);
 }
 
 /* ---- when a core is short of time ---- */
@@ -754,6 +811,8 @@ int main(void)
 	test_rates();
 	test_known_rate();
 	test_heart();
+	test_discarded();
+	test_two_services();
 	test_shortage();
 	test_failed_answers();
 	test_sides();
