@@ -14,5 +14,9 @@ extern const volatile __u8 bare;
 extern const volatile __u64 link_cost;
 extern const volatile __u8 minute_shift;
 extern const volatile __u8 answer_weight;
+extern const volatile __u32 clock_fresh;
+extern const volatile __u16 clock_stamp_at;
+extern const volatile __u16 clock_group_at;
+extern const volatile __u16 clock_group_stamp_at;
 
 #endif

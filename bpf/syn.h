@@ -6,7 +6,8 @@
  *
  * The cookies are the kernel's own (bpf_tcp_raw_gen_syncookie_*), so the listener accepts them, as
  * long as it sent one itself in the last two minutes. That needs net.ipv4.tcp_syncookies = 2 and a
- * SYN that reaches the listener now and then: the heartbeat.
+ * SYN that reaches the listener now and then: the heartbeat. While the listener's last cookie is
+ * fresh (listener.h), none goes through; then many do, until it is fresh again.
  *
  * An answer is never longer than its SYN, padding aside, so there is nothing to amplify. A source
  * gets at most 50 answers a second (2,000 once it is known: it may be a network behind one
@@ -28,6 +29,7 @@
 #include "bpf/frame.h"
 #include "bpf/known.h"
 #include "bpf/limits.h"
+#include "bpf/listener.h"
 #include "bpf/lists.h"
 #include "bpf/maps.h"
 #include "bpf/pure/bucket.h"
@@ -43,7 +45,8 @@
  * Ticks that a heartbeat costs its service, and all services together. The burst of both exceeds a
  * tick of the coarse clock.
  */
-#define BEAT_COST	WEIR_TICKS_PER_S
+#define BEAT_COST	(WEIR_TICKS_PER_S / 4000)
+#define BLIND_BEAT_COST	(WEIR_TICKS_PER_S / 50)	/* where its need cannot be read */
 #define BEATS_COST	(WEIR_TICKS_PER_S / 8000)
 #define BEAT_BURST	(WEIR_TICKS_PER_S / 64)
 #define BEAT_PATIENCE	(8 * WEIR_TICKS_PER_S)	/* without any; the kernel allows 120 s */
@@ -126,8 +129,11 @@ static __always_inline __u64 *find_beat(const struct packet *pkt)
 }
 
 /*
- * Global. Whether this SYN goes to the listener, so that it goes on accepting cookies. What the
- * stack discards for its bytes goes through only if nothing else did for BEAT_PATIENCE.
+ * Global. Whether this SYN goes to the listener, so that it goes on accepting cookies. Nothing
+ * says which SYN the stack takes: it also discards those from its own addresses, from sources that
+ * it has no route to, and by its firewall's rules. So many go through and not one: a flood of such
+ * SYNs then takes its part of them and no more. What the stack discards for its bytes goes through
+ * only if nothing else did for BEAT_PATIENCE.
  */
 __noinline int heartbeat_due(struct packet *pkt, __u64 now_ns, __u64 cost)
 {
@@ -240,8 +246,12 @@ static __always_inline int stray_ack_allowed(const struct packet *pkt, __u64 see
 
 /* ---- segments without SYN ---- */
 
-/* Global. The state of the socket that this packet would reach, a BPF_TCP_*; 0: none. */
-__noinline int socket_state(struct xdp_md *ctx, __u32 ipv6)
+/* What socket_state() returns. */
+#define SOCKET_STATE		0xff	/* a BPF_TCP_*; 0: none */
+#define SOCKET_CLOCK_SHIFT	8	/* of a listener's enum weir_clock */
+
+/* Global. The state of the socket that this packet would reach, and for a SYN a listener's clock. */
+__noinline int socket_state(struct xdp_md *ctx, __u32 ipv6, __u32 is_syn)
 {
 	struct syn_headers *headers = scratch_headers();
 	struct bpf_sock_tuple tuple = {};
@@ -265,7 +275,9 @@ __noinline int socket_state(struct xdp_md *ctx, __u32 ipv6)
 	}
 	if (!sock)
 		return 0;
-	state = sock->state;
+	state = sock->state & SOCKET_STATE;
+	if (is_syn && state == BPF_TCP_LISTEN)
+		state |= listener_clock(sock) << SOCKET_CLOCK_SHIFT;
 	bpf_sk_release(sock);
 	return state;
 }
@@ -310,7 +322,7 @@ __noinline int check_ack(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u
 	if (!pkt || !headers)
 		return WEIR_CONTINUE;
 	if (load_headers(ctx, pkt, headers)) {
-		state = socket_state(ctx, pkt->ipv6);
+		state = socket_state(ctx, pkt->ipv6, 0);
 		if (state && state != BPF_TCP_LISTEN)
 			return WEIR_CONTINUE;
 		if (state && pkt->tcp_flags & TCP_ACK && is_cookie(pkt, headers)) {
@@ -347,11 +359,12 @@ static __always_inline int is_pressed(__u32 index, __u64 now_ns)
 }
 
 /* Heartbeats take at most half of the budget of the service's SYNs. @index: of that, 0: none. */
-static __always_inline __u64 beat_cost(const struct weir_policy *rules, __u32 index)
+static __always_inline __u64 beat_cost(const struct weir_policy *rules, __u32 index, int clock)
 {
+	__u64 cost = clock == WEIR_CLOCK_STALE ? BEAT_COST : BLIND_BEAT_COST;
 	__u64 half = 2 * rules->budget[index & (WEIR_BUDGETS - 1)].cost;
 
-	return index && half > BEAT_COST ? half : BEAT_COST;
+	return index && half > cost ? half : cost;
 }
 
 /* A SYN that there is time for. It is answered only if it would reach a listening socket. */
@@ -361,14 +374,18 @@ static __always_inline enum weir_reason answer_or_not(struct xdp_md *ctx, struct
 {
 	struct syn_headers *headers = scratch_headers();
 	__u32 len = headers ? load_headers(ctx, pkt, headers) : 0;
+	int found, clock;
 
 	if (len < sizeof(headers->tcp) || len > TCP_HEADER_MAX || pkt->tcp_flags & TCP_FIN)
 		return WEIR_DROP_TCP;
-	if (socket_state(ctx, pkt->ipv6) != BPF_TCP_LISTEN)
+	found = socket_state(ctx, pkt->ipv6, 1);
+	if ((found & SOCKET_STATE) != BPF_TCP_LISTEN)
 		return WEIR_CONTINUE;
 	if (!is_between_hosts(ctx, pkt))
 		return WEIR_DROP_COOKIES;
-	if (heartbeat_due(pkt, now_ns, beat_cost(rules, index)))
+	clock = found >> SOCKET_CLOCK_SHIFT;
+	if (clock != WEIR_CLOCK_FRESH &&
+	    heartbeat_due(pkt, now_ns, beat_cost(rules, index, clock)))
 		return WEIR_PASS_NEWCOMER;
 	if (!always && index && spend_scraps(pkt, rules, index, now_ns))
 		return WEIR_PASS_NEWCOMER;

@@ -444,6 +444,9 @@ struct weir_network {
  * The whole address and port are the key: no service shares the heartbeat of another one.
  */
 #define WEIR_BEATS	(1U << 12)
+/* What the program knows of the time of a listener's last cookie; see listener.h. */
+enum weir_clock { WEIR_CLOCK_NONE, WEIR_CLOCK_FRESH, WEIR_CLOCK_STALE };
+
 struct weir_service {
 	__u64 to_hi, to_lo;
 	__u32 port;

@@ -32,6 +32,7 @@
 #include "user/model/parse.h"
 #include "user/model/policy.h"
 #include "user/model/syn_rules.h"
+#include "user/state/cookie_clock.h"
 #include "user/model/units.h"
 #include "user/state/block_set.h"
 #include "user/state/hints.h"
@@ -547,6 +548,20 @@ static void write_json(const char *path, const char *about, int rounds, json_t *
 	json_decref(root);
 }
 
+/* As attach sets them, but no core is short of time, and no listener's cookie is ever old. */
+static void set_constants(struct cost_bpf *skel)
+{
+	struct cookie_clock clock;
+
+	skel->rodata->answer_weight = 0;
+	if (!cookie_clock_read(&clock))
+		return;
+	skel->rodata->clock_fresh = UINT32_MAX;
+	skel->rodata->clock_stamp_at = clock.stamp_at;
+	skel->rodata->clock_group_at = clock.group_at;
+	skel->rodata->clock_group_stamp_at = clock.group_stamp_at;
+}
+
 int main(int argc, char **argv)
 {
 	const char *only = NULL, *path = NULL, *about = NULL;
@@ -577,7 +592,7 @@ int main(int argc, char **argv)
 	}
 	skel = cost_bpf__open();
 	if (skel)
-		skel->rodata->answer_weight = 0;
+		set_constants(skel);
 	if (!skel || cost_bpf__load(skel))
 		die("cannot load the programs (root?)", 0);
 	find_maps(&maps, skel);

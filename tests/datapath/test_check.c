@@ -21,6 +21,7 @@
 #include "user/model/reasons.h"
 #include "user/model/syn_rules.h"
 #include "user/state/block_set.h"
+#include "user/state/cookie_clock.h"
 #include "user/state/hints.h"
 #include "user/state/known.h"
 #include "user/state/verdict.h"
@@ -51,6 +52,9 @@ static struct frame_bytes answered;
 static uint32_t cookie;
 
 static uint16_t connected;	/* the port of a client of ours, on 127.0.0.1 */
+
+static int listener;		/* of PORT: its last cookie is fresh; those of 8000 sent none */
+static bool has_clock;
 
 static uint32_t below(uint32_t count)
 {
@@ -505,11 +509,20 @@ static enum weir_reason run_counted(void)
 	return WEIR_REASON_MAX;
 }
 
+/* Of the listener that the frame is for. */
+static enum weir_clock clock_of_frame(void)
+{
+	if (!has_clock)
+		return WEIR_CLOCK_NONE;
+	return frame.l4 && be16_at(frame.at + frame.l4 + 2) == PORT ? WEIR_CLOCK_FRESH :
+								      WEIR_CLOCK_STALE;
+}
+
 /* The program's clock stands at most a tick behind the coarse one. */
 static struct verdict ask(struct copies *copies, bool before)
 {
 	struct verdict_question question = { .frame = frame.at, .size = frame.size, .cpu = cpu,
-					     .cookie = is_cookie };
+					     .cookie = is_cookie, .clock = clock_of_frame() };
 	struct verdict verdict;
 	struct timespec tick;
 	char err[ERR_LEN];
@@ -564,6 +577,7 @@ static void play_round(uint32_t round, struct tally *tally)
 	bool cookies = round % 2;
 	uint32_t until = tally->compared + ROUND;
 
+	freshen(listener);
 	set_policy(round, cookies);
 	set_list(round);
 	make_known();
@@ -652,12 +666,15 @@ static void test_open_questions(void)
 	is = possible((struct verdict_question){ .cpu = cpu, .any_socket = true });
 	CHECK(&check, is & answers && (is & ~answers) == BIT(CONTINUE), "any socket: %llx",
 	      (unsigned long long)is);
+	set_sums(&frame);
+	is = possible((struct verdict_question){ .cpu = cpu, .any_clock = true });
+	CHECK(&check, is == answers, "any clock: %llx", (unsigned long long)is);
 	shorten_time_elsewhere();
 	is = possible((struct verdict_question){ .cpu = -1 });
 	CHECK(&check, is & answers && ((is & ~answers) == BIT(DROP_FIRST_SYN) ||
 	      libbpf_num_possible_cpus() == 1), "any CPU: %llx", (unsigned long long)is);
 	check_done(&check, "what is not known leaves more than one reason",
-		   "a connection, a cookie, a listener, the CPU");
+		   "a connection, a cookie, a listener, its clock, the CPU");
 }
 
 /* ---- all of it ---- */
@@ -670,9 +687,21 @@ static void connect_to_self(void)
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) ||
-	    getsockname(fd, (struct sockaddr *)&address, &len))
+	    getsockname(fd, (struct sockaddr *)&address, &len) || accept(listener, NULL, NULL) < 0)
 		die("connect", 0);
 	connected = ntohs(address.sin_port);
+}
+
+/* Before loading: what the program needs to read a listener's clock. */
+static void set_clock(struct weir_bpf *skel)
+{
+	struct cookie_clock clock;
+
+	has_clock = cookie_clock_read(&clock);
+	skel->rodata->clock_fresh = clock.fresh;
+	skel->rodata->clock_stamp_at = clock.stamp_at;
+	skel->rodata->clock_group_at = clock.group_at;
+	skel->rodata->clock_group_stamp_at = clock.group_stamp_at;
 }
 
 static void stay_here(void)
@@ -725,7 +754,8 @@ int main(void)
 
 	state = check_seed();
 	enter_namespace();
-	listen_at(PORT);
+	use_cookies();
+	listener = listen_at(PORT);
 	listen_at(8000);
 	connect_to_self();
 	stay_here();
@@ -733,6 +763,7 @@ int main(void)
 	if (!skel)
 		die("cannot open the program", 0);
 	program_size(skel->obj, PROGRAM_BUCKETS);
+	set_clock(skel);
 	rc = weir_bpf__load(skel);
 	if (rc)
 		die("cannot load the program", rc);

@@ -18,6 +18,7 @@
 #include <sys/utsname.h>
 
 #include "bpf/weir.h"
+#include "user/state/cookie_clock.h"
 
 #define SWITCHES_MAX	16
 #define FEW_BUCKETS	1024
@@ -39,6 +40,7 @@ struct object {
 	__u32 least_insns, most_insns;	/* that the verifier went through */
 };
 
+static struct cookie_clock kernel_clock;	/* all 0 without BTF: then its code is never tried */
 static char log_lines[1 << 16];
 static size_t log_length;
 
@@ -65,6 +67,22 @@ static struct bpf_map *rodata_of(struct bpf_object *object)
 			return map;
 	}
 	return NULL;
+}
+
+/* Where in the kernel's structs the program reads: these numbers alone are right. */
+static bool take_offset(struct tried *tried)
+{
+	if (!strcmp(tried->name, "clock_stamp_at"))
+		tried->value[0] = kernel_clock.stamp_at;
+	else if (!strcmp(tried->name, "clock_group_at"))
+		tried->value[0] = kernel_clock.group_at;
+	else if (!strcmp(tried->name, "clock_group_stamp_at"))
+		tried->value[0] = kernel_clock.group_stamp_at;
+	else
+		return false;
+	tried->value[1] = tried->value[0];
+	tried->number = true;
+	return true;
 }
 
 /*
@@ -96,6 +114,10 @@ static int add_switch(struct object *object, const char *name, __u32 offset, __u
 	} else if (size == 8 && !strcmp(name, "link_cost")) {
 		tried->value[1] = WEIR_TICKS_PER_S;
 		tried->number = true;
+	} else if (size == 4 && !strcmp(name, "clock_fresh")) {
+		tried->value[1] = kernel_clock.fresh;
+	} else if (size == 2 && take_offset(tried)) {
+		;
 	} else if (size == 8 && !strcmp(name, "try_until_ns")) {
 		tried->value[1] = ~0ULL >> 1;
 	} else if (size != 1 || *initial > 1) {
@@ -232,6 +254,8 @@ int main(int argc, char **argv)
 
 	snprintf(path, sizeof(path), "%s/bpf/weir.bpf.o", build);
 	object.path = argc > 1 ? argv[1] : path;
+	if (!cookie_clock_read(&kernel_clock))
+		printf("skip - the clock of cookies: no BTF of the kernel\n");
 	libbpf_set_print(keep_log);
 	object.first = open_object(object.path);
 	if (!object.first) {

@@ -14,6 +14,7 @@
 #include "tests/datapath/namespace.h"
 #include "tests/datapath/program.h"
 #include "user/host/clock.h"
+#include "user/state/cookie_clock.h"
 #include "user/state/known.h"
 #include "user/state/sides.h"
 #include "user/model/syn_rules.h"
@@ -26,6 +27,7 @@
 
 static struct program program;
 static int prog_fd;
+static int listener, listener_8000;
 static struct check check;
 
 /* What a SYN offers; sixteen-bit words of the answer are checked against it. */
@@ -518,7 +520,7 @@ static void test_heart(void)
 	forget();
 	warm_up("ip4 syn:80");
 	right = beats_in(3.3, &usual, true, &asked);
-	CHECK(&check, right >= 2 && right <= 4, "%u of %u right ones", right, asked);
+	CHECK(&check, right >= 20 && right <= 170, "%u of %u right ones", right, asked);
 	wrong = beats_in(2.2, &usual, false, &asked_wrong);
 	CHECK(&check, !wrong, "%u of %u wrong ones", wrong, asked_wrong);
 	longer = beats_in(8.0, &usual, false, &asked_longer);
@@ -560,6 +562,32 @@ static void test_discarded(void)
 		   "%u of %u kinds", asked, count);
 }
 
+/*
+ * The stack discards SYNs from its own addresses and from sources without a route, which their
+ * bytes do not show. One SYN in 16 here is another client's: it is not kept out.
+ */
+static void test_mixed(void)
+{
+	static const struct question usual = { .words = "ip4 syn:80 data:20", .options = LINUX };
+	unsigned long long state = check_seed();
+	struct frame_bytes thin, client;
+	uint32_t served = 0, asked = 0;
+
+	forget();
+	ask(&thin, &usual, 204);
+	set_sums(&thin);
+	ask(&client, &usual, 205);
+	set_sums(&client);
+	for (double end = check_seconds() + 5; check_seconds() < end; asked++) {
+		bool is_client = !(check_random(&state) % 16);
+
+		served += reason_of(is_client ? &client : &thin) == WEIR_PASS_NEWCOMER && is_client;
+	}
+	CHECK(&check, served >= 4, "%u of %u", served, asked);
+	check_done(&check, "SYNs from anywhere do not keep a client's from the listener",
+		   "%u of a client's among %u in 5 s", served, asked);
+}
+
 /* The cell of a service in a table that is indexed by an unkeyed hash. */
 static uint32_t unkeyed_cell(uint32_t to, uint16_t port)
 {
@@ -590,6 +618,106 @@ static void test_two_services(void)
 	CHECK(&check, served == turns, "%u of %u", served, turns);
 	check_done(&check, "a flood of SYNs to another service takes no heartbeat",
 		   "%u of %u reached the listener", served, turns);
+}
+
+/* ---- the listener's clock ---- */
+
+/* The same maps, and a program that reads a listener's clock: fresh for a second. */
+static struct weir_bpf *load_clocked(uint32_t *jiffies_per_s)
+{
+	struct weir_bpf *skel = weir_bpf__open();
+	struct cookie_clock clock;
+
+	if (!skel)
+		die("cannot open the program", 0);
+	if (!cookie_clock_read(&clock)) {
+		weir_bpf__destroy(skel);
+		return NULL;
+	}
+	program_share(&program, skel->obj);
+	*jiffies_per_s = clock.fresh / 60;
+	skel->rodata->answer_weight = 0;
+	skel->rodata->clock_fresh = *jiffies_per_s;
+	skel->rodata->clock_stamp_at = clock.stamp_at;
+	skel->rodata->clock_group_at = clock.group_at;
+	skel->rodata->clock_group_stamp_at = clock.group_stamp_at;
+	if (weir_bpf__load(skel))
+		die("cannot load the program with the clock", 0);
+	return skel;
+}
+
+/* From an address of its own each: none is short of answers. */
+static uint32_t beats_of_many(double seconds, const char *words, uint32_t *asked)
+{
+	struct question syn = { .words = words, .options = LINUX };
+	struct frame_bytes frame;
+	uint32_t beats = 0;
+
+	ask(&frame, &syn, 203);
+	*asked = 0;
+	for (double end = check_seconds() + seconds; check_seconds() < end; ++*asked) {
+		if (frame.v6)
+			put32(frame.at + frame.ip + 12, *asked);
+		else
+			put32(frame.at + frame.ip + 12, 0xc6120000 | (*asked & 0x1ffff));
+		set_sums(&frame);
+		beats += reason_of(&frame) == WEIR_PASS_NEWCOMER;
+	}
+	return beats;
+}
+
+static int listen_in_group(uint16_t port)
+{
+	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	int fd = socket(AF_INET6, SOCK_STREAM, 0), one = 1;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) ||
+	    bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 16))
+		die("listen in a group", 0);
+	return fd;
+}
+
+/* As many as the stack bears while the listener's cookie is old, and none once it is fresh. */
+static void test_clock(void)
+{
+	const struct { const char *what, *words; int listener; } rows[] = {
+		{ "IPv4", "ip4 syn:80 data:20", listener },
+		{ "IPv6", "ip6 syn:80 data:20", listener },
+		{ "another port", "ip4 syn:8000 data:20", listener_8000 },
+		{ "a group", "ip4 syn:8002 data:20", listen_in_group(8002) },
+	};
+	uint32_t jiffies_per_s, count = sizeof(rows) / sizeof(*rows), stale_sum = 0, all = 0;
+	struct weir_bpf *skel = load_clocked(&jiffies_per_s);
+	int blind = prog_fd;
+
+	if (!skel) {
+		printf("skip - the listener's clock: this kernel has no BTF\n");
+		return;
+	}
+	prog_fd = bpf_program__fd(skel->progs.weir_ingress);
+	forget();
+	use_cookies();
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t stale, fresh, again, asked;
+
+		usleep(1300000);
+		stale = beats_of_many(0.5, rows[i].words, &asked);
+		CHECK(&check, stale >= 20 && stale <= 2200, "%s, stale: %u of %u", rows[i].what, stale,
+		      asked);
+		freshen(rows[i].listener);
+		fresh = beats_of_many(0.5, rows[i].words, &asked);
+		CHECK(&check, !fresh, "%s, fresh: %u of %u", rows[i].what, fresh, asked);
+		usleep(1300000);
+		again = beats_of_many(0.2, rows[i].words, &asked);
+		CHECK(&check, again >= 10, "%s, stale again: %u of %u", rows[i].what, again, asked);
+		stale_sum += stale;
+		all += fresh;
+	}
+	check_done(&check, "SYNs go to a listener while its own cookie is old, and no others",
+		   "%u kinds, %u in half a second each while old, %u while fresh", count,
+		   stale_sum / count, all);
+	prog_fd = blind;
+	weir_bpf__destroy(skel);
 }
 
 /* ---- when a core is short of time ---- */
@@ -793,8 +921,8 @@ int main(void)
 	int rc;
 
 	enter_namespace();
-	listen_at(PORT);
-	listen_at(8000);
+	listener = listen_at(PORT);
+	listener_8000 = listen_at(8000);
 	skel = weir_bpf__open();
 	if (!skel)
 		die("cannot open the program", 0);
@@ -812,7 +940,9 @@ int main(void)
 	test_known_rate();
 	test_heart();
 	test_discarded();
+	test_mixed();
 	test_two_services();
+	test_clock();
 	test_shortage();
 	test_failed_answers();
 	test_sides();

@@ -17,6 +17,7 @@
 #include "user/model/probe.h"
 #include "user/model/reasons.h"
 #include "user/model/table.h"
+#include "user/state/cookie_clock.h"
 #include "user/state/device.h"
 #include "user/state/known.h"
 #include "user/state/lists.h"
@@ -159,10 +160,12 @@ static int ask(const struct maps *maps, const struct question *q, struct verdict
 		.any_cookie = true,
 		.any_sequence = true,
 	};
+	struct cookie_clock clock;
 	uint8_t frame[PROBE_ROOM];
 	struct copies copies;
 	int rc;
 
+	question.any_clock = q->kind.what == WEIR_SYN && cookie_clock_read(&clock);
 	question.frame = frame;
 	question.size = probe_frame(frame, &q->address, &q->to, &q->kind);
 	copies_open(&copies, maps);
@@ -275,7 +278,8 @@ static void describe(const struct context *context, enum weir_reason reason, cha
 		if (!context->cookies || context->q->kind.what != WEIR_SYN)
 			describe_budget(context, rule);
 		else
-			describe_cookies(context, ": one SYN a second goes to the listener", rule);
+			describe_cookies(context, ": its listener must send a cookie itself",
+					 rule);
 		break;
 	case WEIR_PASS_KNOWN:
 	case WEIR_DROP_SHED:
@@ -341,6 +345,7 @@ static void describe_condition(const struct question *q, uint8_t depends, char *
 		{ VERDICT_SOCKET, q->kind.what == WEIR_SYN ? "nothing listens there" :
 							     "it belongs to no connection" },
 		{ VERDICT_COOKIE, "it acknowledges a cookie" },
+		{ VERDICT_CLOCK, "its listener has sent no cookie in the last minute" },
 		{ VERDICT_AGAIN, "it was dropped seconds ago and is sent again" },
 		{ VERDICT_CPU, "another CPU takes it" },
 	};

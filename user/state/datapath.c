@@ -15,6 +15,7 @@
 #include "bpf/weir.skel.h"
 #include "user/model/error.h"
 #include "user/model/text.h"
+#include "user/state/cookie_clock.h"
 #include "user/state/datapath.h"
 #include "user/state/kernel_words.h"
 #include "user/state/programs.h"
@@ -128,6 +129,17 @@ static uint16_t mtu_of(const struct weir_device *device)
 	return request.ifr_mtu < UINT16_MAX ? request.ifr_mtu : UINT16_MAX;
 }
 
+static void set_clock(struct weir_bpf *skel)
+{
+	struct cookie_clock clock;
+
+	cookie_clock_read(&clock);
+	skel->rodata->clock_fresh = clock.fresh;
+	skel->rodata->clock_stamp_at = clock.stamp_at;
+	skel->rodata->clock_group_at = clock.group_at;
+	skel->rodata->clock_group_stamp_at = clock.group_stamp_at;
+}
+
 /* The program of one device on the pinned maps, not loaded yet. NULL with @err. */
 static struct weir_bpf *open_program(const struct maps *maps, uint32_t slot,
 				     const struct weir_device *device, char *err)
@@ -149,6 +161,7 @@ static struct weir_bpf *open_program(const struct maps *maps, uint32_t slot,
 	skel->rodata->mtu = mtu_of(device);
 	skel->rodata->bare = device->bare;
 	skel->rodata->link_cost = device->link_pps ? WEIR_TICKS_PER_S / device->link_pps : 0;
+	set_clock(skel);
 	return skel;
 }
 

@@ -21,6 +21,7 @@ struct dry_run {
 	int again;	/* whether it is a SYN that was dropped in the last seconds */
 	bool no_cookie;	/* the kernel makes none */
 	struct weir_event *event;	/* where the last event is made; NULL: none is */
+	int clock;	/* of a listener, an enum weir_clock */
 	bool no_socket;	/* set: the kernel had to be asked for the socket, and did not say */
 };
 

@@ -15,14 +15,15 @@ struct choice {
 };
 
 struct choices {
-	struct choice socket, cookie, again;
+	struct choice socket, cookie, again, clock;
 };
 
 static void list_choices(const struct verdict_question *question, struct choices *choices)
 {
 	*choices = (struct choices){ .socket = { 1, { DRY_ASK } },
 				     .cookie = { 1, { question->cookie } },
-				     .again = { 1, { DRY_ASK } } };
+				     .again = { 1, { DRY_ASK } },
+				     .clock = { 1, { question->clock } } };
 	if (question->any_connection)
 		choices->socket = (struct choice){ 2, { TCP_ESTABLISHED, DRY_ASK } };
 	if (question->any_socket && question->any_connection)
@@ -31,6 +32,8 @@ static void list_choices(const struct verdict_question *question, struct choices
 		choices->socket = (struct choice){ 2, { TCP_LISTEN, 0 } };
 	if (question->any_cookie)
 		choices->cookie = (struct choice){ 2, { 0, 1 } };
+	if (question->any_clock)
+		choices->clock = (struct choice){ 2, { WEIR_CLOCK_FRESH, WEIR_CLOCK_STALE } };
 	if (question->any_sequence)
 		choices->again = (struct choice){ 2, { 0, 1 } };
 }
@@ -48,24 +51,33 @@ static int add_reason(struct verdict *verdict, enum weir_reason reason, uint8_t 
 	return 0;
 }
 
+/* One run for each combination: the number of a combination has a digit for each choice. */
 static int try_choices(struct dry_run *run, const struct verdict_question *question,
 		       const struct choices *choices, struct verdict *verdict)
 {
-	uint8_t depends = run->copies->cpu != (question->cpu < 0 ? 0 : question->cpu) ?
-				  VERDICT_CPU : 0;
-	int rc = 0;
+	static const uint8_t bits[] = { VERDICT_CLOCK, VERDICT_AGAIN, VERDICT_COOKIE, VERDICT_SOCKET };
+	const struct choice *each[] = { &choices->clock, &choices->again, &choices->cookie,
+					&choices->socket };
+	int *into[] = { &run->clock, &run->again, &run->cookie, &run->socket };
+	int rest = 0, rc = 0;
 
-	for (int s = 0; s < choices->socket.count; s++)
-		for (int c = 0; c < choices->cookie.count; c++)
-			for (int a = 0; a < choices->again.count && !rc; a++) {
-				memcpy(run->frame, question->frame, question->size);
-				run->socket = choices->socket.option[s];
-				run->cookie = choices->cookie.option[c];
-				run->again = choices->again.option[a];
-				rc = add_reason(verdict, dry_run(run),
-						depends | (s ? VERDICT_SOCKET : 0) |
-						(c ? VERDICT_COOKIE : 0) | (a ? VERDICT_AGAIN : 0));
-			}
+	for (int number = 0; !rest && !rc; number++) {
+		uint8_t depends = run->copies->cpu != (question->cpu < 0 ? 0 : question->cpu) ?
+					  VERDICT_CPU : 0;
+
+		rest = number;
+		for (int i = 0; i < 4; i++) {
+			int option = rest % each[i]->count;
+
+			rest /= each[i]->count;
+			*into[i] = each[i]->option[option];
+			depends |= option ? bits[i] : 0;
+		}
+		if (rest)	/* all were tried */
+			break;
+		memcpy(run->frame, question->frame, question->size);
+		rc = add_reason(verdict, dry_run(run), depends);
+	}
 	return rc;
 }
 

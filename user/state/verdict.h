@@ -5,9 +5,9 @@
  *
  * Of some things the outcome depends on, a tool can know nothing: which CPU takes the packet, and
  * so which CPU's part of a budget it spends; whether a segment belongs to a connection when its
- * source port is not known, whether it brings a cookie that this kernel made, and whether a SYN
- * is sent again after it was dropped. Each possibility is then tried, and the verdict has all
- * reasons that came out.
+ * source port is not known, whether it brings a cookie that this kernel made, whether a listener
+ * sent a cookie lately, and whether a SYN is sent again after it was dropped. Each possibility is
+ * then tried, and the verdict has all reasons that came out.
  */
 #ifndef WEIR_STATE_VERDICT_H
 #define WEIR_STATE_VERDICT_H
@@ -23,6 +23,8 @@ struct verdict_question {
 	bool any_socket;	/* the sockets it may reach are in another network namespace */
 	bool any_cookie;	/* it may acknowledge a cookie; else @cookie says */
 	bool cookie;
+	bool any_clock;		/* a listener's last cookie may be fresh or not; else @clock says */
+	enum weir_clock clock;
 	bool any_sequence;	/* a SYN: its port and number may be those of one dropped before */
 };
 
@@ -31,9 +33,11 @@ struct verdict_question {
 #define VERDICT_SOCKET		2
 #define VERDICT_COOKIE		4
 #define VERDICT_AGAIN		8
+#define VERDICT_CLOCK		16
 
 struct verdict {
-	/* On the first CPU; of a connection's segment, of no cookie, of a SYN not sent before. */
+	/* On the first CPU; of a connection's segment, of no cookie, of a SYN not sent before,
+	 * to a listener whose cookie is fresh. */
 	enum weir_reason reason;
 	uint64_t possible;	/* a bit for each possible reason, @reason included */
 	uint8_t depends[WEIR_REASON_MAX]; /* of each of those: what must be otherwise */
