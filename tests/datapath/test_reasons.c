@@ -174,6 +174,14 @@ static void no_core_time(void)
 		die("core_time", 0);
 }
 
+/* Frames of the link have used up what the device allows. */
+static void no_link(void)
+{
+	struct weir_link link = { .tat = (now_ns() + 10000 * MS) << WEIR_TICK_SHIFT };
+
+	put_element(MAP_links, 0, &link);
+}
+
 /* A SYN was last let through to every service so many beats ago, or never. */
 static void put_beats(uint32_t was)
 {
@@ -214,17 +222,15 @@ static void beat_ahead(void)
 	put_beats(this_beat() + 5);
 }
 
-/* The device's room for frames of its link is used up. */
-static void no_link(void)
-{
-	struct weir_link link = { .tat = (now_ns() + 10000 * MS) << WEIR_TICK_SHIFT };
-
-	put_element(MAP_links, 0, &link);
-}
-
 static void lose_all_swaps(void)
 {
 	skel->data->first_lost = 0;
+}
+
+/* The device's succeeds. */
+static void lose_link(void)
+{
+	skel->data->first_lost = 1;
 }
 
 /* The gate's two succeed. */
@@ -271,6 +277,12 @@ static void cut_tag(struct frame_bytes *frame)
 	frame->size = 16;
 }
 
+static void from_mapped(struct frame_bytes *frame)
+{
+	memset(frame->at + frame->ip + 8, 0, 10);
+	memset(frame->at + frame->ip + 18, 0xff, 2);
+}
+
 static void to_broadcast(struct frame_bytes *frame)
 {
 	memset(frame->at, 0xff, 6);
@@ -313,11 +325,14 @@ static const struct row rows[] = {
 	{ WEIR_PASS_ARP, "ARP", "arp", 0 },
 	{ WEIR_PASS_NEIGHBOUR, "neighbour discovery", "ip6 icmp6:135 data:16 hl=255", 0 },
 	{ WEIR_PASS_NOT_IP, "LLDP", "type:88cc data:40", 0 },
-	{ WEIR_DROP_VLAN, "more tags than are read", "qinq vlan vlan ip4 syn:80", SOURCE },
-	{ WEIR_DROP_ARP, "no room for frames of the link", "arp", 0, no_link },
-	{ WEIR_DROP_NEIGHBOUR, "the same", "ip6 icmp6:135 data:16 hl=255", 0, no_link },
-	{ WEIR_DROP_NOT_IP, "the same", "type:88cc data:40", 0, no_link },
-	{ WEIR_PASS_NOT_IP, "a carrier in spite of it", "type:8864 data:40", 0, no_link },
+	{ WEIR_DROP_VLAN, "three tags", "vlan vlan qinq ip4 udp:53", 0 },
+	{ WEIR_DROP_ARP, "no room of the device", "arp", 0, no_link },
+	{ WEIR_DROP_ARP, "no room of the neighbour", "arp", 0, .most = 20000 },
+	{ WEIR_DROP_ARP, "the neighbour's cells are another CPU's", "arp", 0, lose_link },
+	{ WEIR_DROP_NEIGHBOUR, "no room of the device", "ip6 icmp6:135 data:16 hl=255", 0, no_link },
+	{ WEIR_DROP_NOT_IP, "no room of the device", "type:88cc data:40", 0, no_link },
+	{ WEIR_PASS_NOT_IP, "a network of its own", "type:8864 data:40", 0, no_link },
+	{ WEIR_DROP_IPV6, "a mapped address", "ip6 udp:53", SOURCE, .change = from_mapped },
 	{ WEIR_DROP_ETHERNET, "a tag cut off", "data:4", 0, .change = cut_tag },
 	{ WEIR_DROP_IPV4, "version", "ip4 udp:53 ver=5", SOURCE },
 	{ WEIR_DROP_IPV4, "length", "ip4 udp:53 len=29", SOURCE },

@@ -61,8 +61,8 @@ static void try_frame(const uint8_t *data, size_t size, int bare)
 	WANT(pkt.bytes == size);
 	if (reason != WEIR_CONTINUE)
 		return;
-	WANT(!pkt.ipv6 == is_mapped(pkt.hi, pkt.lo));
-	WANT(!pkt.ipv6 == is_mapped(pkt.to_hi, pkt.to_lo));
+	WANT(pkt.ipv6 == !is_mapped(pkt.hi, pkt.lo));
+	WANT(pkt.ipv6 == !is_mapped(pkt.to_hi, pkt.to_lo));
 	WANT(!pkt.partial || pkt.proto == IPPROTO_TCP);
 	WANT(pkt.what <= WEIR_FRAGMENT);
 	WANT(pkt.what != WEIR_SYN || pkt.proto == IPPROTO_TCP);

@@ -218,6 +218,8 @@ static struct shape shape_of(const struct map_view *view)
 	ARRAY_SHAPE(beats);
 	ARRAY_SHAPE(asked);
 	ARRAY_SHAPE(core_time);
+	ARRAY_SHAPE(links);
+	ARRAY_SHAPE(neighbours);
 	ARRAY_SHAPE(listeners);
 	WEIR_SIDE_MAPS(SIDE_SHAPE)
 	case MAP_hints:
