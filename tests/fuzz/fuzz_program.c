@@ -5,12 +5,14 @@
  * memory, end with one reason, and leave the frame alone unless it answers. An answer must be
  * well formed and not longer than the SYN.
  *
- *	u8 policy, socket, flags, first_lost, seed, hints, entries, pokes
+ *	u8 switches (and the policy), socket, flags, first_lost, seed, hints, entries, pokes
  *	pokes (at most 7), 8 bytes each: what is written over the content of an element
  *		u8 map, u8 kind, u16 offset, s32 value
  *	the frame
  */
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "bpf/pure/hash.h"
 #include "user/model/blockset.h"
@@ -50,8 +52,11 @@ struct poke {
 enum { COOKIE = 1, NO_COOKIE = 2, FULL = 4, READERS = 8, NO_EVENT = 16, AGAIN = 32, NOT_AGAIN = 64,
        NO_SIDE = 128 };
 
+/* Of the first byte, whose low bits name the policy. */
+enum { BARE = 4, LINK_LIMIT = 8, MONITOR = 16, TRIAL = 32 };
+
 static struct {
-	uint8_t policy, socket, flags, seed, hints, entries;
+	uint8_t switches, socket, flags, seed, hints, entries;
 	unsigned int pokes;
 	struct poke poke[POKES];
 } input;
@@ -170,6 +175,30 @@ static void make_settings(void)
 	make_set();
 }
 
+/* The switches of bpf/rodata.h are constants of the program: their page is made writable. */
+static void set_switch(const volatile void *at, uint64_t value, size_t bytes)
+{
+	uintptr_t page = (uintptr_t)at & ~((uintptr_t)getpagesize() - 1);
+	static uintptr_t writable;
+
+	if (page != writable)
+		must(!mprotect((void *)page, 2 * getpagesize(), PROT_READ | PROT_WRITE));
+	writable = page;
+	asm volatile("" : "+r"(at));	/* a store to a constant would be removed */
+	memcpy((void *)at, &value, bytes);
+}
+
+#define SWITCH(name, value) set_switch(&name, value, sizeof(name))
+
+static void set_switches(void)
+{
+	SWITCH(bare, !!(input.switches & BARE));
+	SWITCH(link_cost, input.switches & LINK_LIMIT ? WEIR_TICKS_PER_S / 10000 : 0);
+	SWITCH(monitor, !!(input.switches & MONITOR));
+	SWITCH(try_until_ns, input.switches & TRIAL ? 1 : 0);
+	SWITCH(monitor_after, !!(input.switches & TRIAL));
+}
+
 /* ---- elements: each in memory of its exact size ---- */
 
 struct element {
@@ -218,9 +247,9 @@ static struct shape shape_of(const struct map_view *view)
 	ARRAY_SHAPE(beats);
 	ARRAY_SHAPE(asked);
 	ARRAY_SHAPE(core_time);
+	ARRAY_SHAPE(listeners);
 	ARRAY_SHAPE(links);
 	ARRAY_SHAPE(neighbours);
-	ARRAY_SHAPE(listeners);
 	WEIR_SIDE_MAPS(SIDE_SHAPE)
 	case MAP_hints:
 		return (struct shape){ sizeof(__u32), sizeof(struct weir_hints), 1 };
@@ -308,7 +337,7 @@ static void *share_element(const struct map_view *view, const void *key)
 
 	element->shared = true;
 	element->value = view->outer == MAP_hints ? (void *)all_hints :
-						    policies[input.policy % POLICIES];
+						    policies[input.switches % POLICIES];
 	apply_pokes(view->outer, element->value, shape_of(view).value, true);
 	return element->value;
 }
@@ -406,15 +435,16 @@ static void forget_elements(void)
 static void check_answer(const struct dry_run *this, const uint8_t *was)
 {
 	const struct ethhdr *eth = (const void *)this->frame;
-	uint32_t at = sizeof(*eth), len, ip_len;
-	__be16 type = eth->h_proto;
+	uint32_t at = bare ? 0 : sizeof(*eth), len, ip_len;
+	__be16 type = !bare ? eth->h_proto :
+		      be16(*this->frame >> 4 == 6 ? ETH_P_IPV6 : ETH_P_IP);
 	struct syn_headers headers;
 
 	while (type == be16(ETH_P_8021Q) || type == be16(ETH_P_8021AD)) {
 		memcpy(&type, this->frame + at + 2, 2);
 		at += 4;
 	}
-	must(!memcmp(this->frame + 12, was + 12, at - 12));
+	must(bare || !memcmp(this->frame + 12, was + 12, at - 12));
 	ip_len = type == be16(ETH_P_IPV6) ? sizeof(headers.v6) : sizeof(headers.v4);
 	memcpy(&headers.v6, this->frame + at, ip_len);
 	memcpy(&headers.tcp, this->frame + at + ip_len, sizeof(headers.tcp));
@@ -456,7 +486,7 @@ static void check_run(const struct dry_run *this, const struct weir_counters *be
 		reason = packets ? i : reason;
 	}
 	must(reason < WEIR_REASON_MAX);
-	must(action == action_for(reason) && action != XDP_ABORTED);
+	must(action == (input.switches & (MONITOR | TRIAL) ? XDP_PASS : action_for(reason)));
 	if (action == XDP_TX)
 		check_answer(this, was);
 	else
@@ -497,6 +527,7 @@ static void run_frame(const uint8_t *data, size_t size)
 	readers->listeners = input.flags & READERS ? input.hints : 0;
 	before = *(struct weir_counters *)bpf_map_lookup_elem(&counters, &zero);
 	swaps = 0;
+	set_switches();
 	action = weir_ingress(&frame);
 	check_run(&this, &before, data, action);
 	forget_elements();
@@ -509,7 +540,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		make_settings();
 	if (size < 8)
 		return 0;
-	input.policy = data[0];
+	input.switches = data[0];
 	input.socket = data[1];
 	input.flags = data[2];
 	first_lost = data[3] == 255 ? ~0U : data[3];
