@@ -27,23 +27,20 @@ static void fd_path(int fd, char path[FD_PATH])
  */
 static int open_regular(const char *path, struct stat *st, char *err)
 {
-	int place = open(path, O_PATH | O_CLOEXEC), fd = -1;
+	int place = open(path, O_PATH | O_CLOEXEC), fd;
 	char again[FD_PATH];
 
 	if (place < 0 || fstat(place, st)) {
-		fail(err, errno, "cannot open %.200s: %s", path, strerror(errno));
+		fd = fail(err, errno, "cannot open %.200s: %s", path, strerror(errno));
 	} else if (!S_ISREG(st->st_mode)) {
-		errno = EINVAL;
-		fail(err, EINVAL, "%.200s is not a regular file", path);
+		fd = fail(err, EINVAL, "%.200s is not a regular file", path);
 	} else {
 		fd_path(place, again);
 		fd = open(again, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 		if (fd < 0)
-			fail(err, errno, "cannot open %.200s: %s", path, errno == EWOULDBLOCK ?
-			     "another process holds a lease on it" : strerror(errno));
+			fd = fail(err, errno, "cannot open %.200s: %s", path, errno == EWOULDBLOCK ?
+				  "another process holds a lease on it" : strerror(errno));
 	}
-	if (fd < 0)
-		fd = -errno;
 	if (place >= 0)
 		close(place);
 	return fd;

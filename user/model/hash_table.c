@@ -165,7 +165,10 @@ int hash_table_filter(struct hash_table *table, bool (*keep)(const void *value, 
 			memcpy(find_slot(&fresh, &key, &probes), slot, fresh.slot_size);
 	}
 	free(table->slots);
-	*table = fresh;
+	/* One by one: clang's analyzer takes the old slots for the new after a copy of the struct. */
+	table->slots = fresh.slots;
+	table->room = fresh.room;
+	table->count = fresh.count;
 	return 0;
 }
 
