@@ -320,7 +320,9 @@ static void test_answers(void)
 		ask(&frame, question, i + 1);
 		if (strstr(question->words, "data:4 pad"))
 			set_sums(&frame);
-		action = run(&frame, out, &size);
+		/* With right sums it may be a heartbeat, one of which is due each 20 ms. */
+		for (int tries = action = 0; tries < 5 && action != XDP_TX; tries++)
+			action = run(&frame, out, &size);
 		if (!CHECK(&check, action == XDP_TX, "%s: action %u", question->what, action))
 			continue;
 		check_answer(question, &frame, out, size);
