@@ -276,9 +276,9 @@ def test_failed_restore_leaves_the_sysctls(lab):
         right = f"syn protect dport {PORT} always set-sysctl\n"
         for what, text, words, status in (
                 ("a wrong second line", f"{right}limit set rate nonsense\n", (), 1),
-                ("a list that is wrong", f"{right}list load bad file {bad}\n", (), 1),
-                ("a list that is not there", f"{right}list load none file {folder}/none\n", (), 1),
-                ("check", right, ("check",), 0)):
+                ("a list with a wrong name", f"{right}list load No! file {bad}\n", (), 1),
+                ("check", right, ("check",), 0),
+                ("check of a list that is wrong", f"{right}list load bad file {bad}\n", ("check",), 3)):
             path.write_text(text)
             done = lab.weir("restore", path, *words, expect=None)
             check(done.status == status and host_tcp(lab) == ["1", "1"],
