@@ -16,8 +16,11 @@
 
 #include "tests/unit/check.h"
 #include "user/state/datapath.h"
+#include "user/state/block_set.h"
+#include "user/state/hints.h"
 #include "user/state/lists.h"
 #include "user/model/policy.h"
+#include "user/model/syn_rules.h"
 #include "user/model/units.h"
 #include "user/state/side_settings.h"
 #include "user/state/tables.h"
@@ -121,6 +124,37 @@ static inline void add_entry(struct entries *entries, const char *text, uint64_t
 
 	if (prefix_parse(text, &prefix, NULL, err) || entries_put(entries, &prefix, &value) < 0)
 		die(text, -EINVAL);
+}
+
+/* A SYN rule; @to NULL: for all addresses. */
+static inline void add_syn_rule(struct settings *settings, struct weir_syn_rule rule,
+				const char *to)
+{
+	struct prefix prefix = { 0 };
+	char err[ERR_LEN];
+
+	if (to && prefix_parse(to, &prefix, NULL, err))
+		die(err, -EINVAL);
+	prefix_to_key(&prefix, &rule.to);
+	if (syn_set(settings->policy, &rule, err) < 0)
+		die(err, -EINVAL);
+}
+
+/* Puts a block set of these prefixes in force, and frees them. */
+static inline void program_put_set(struct program *program, struct prefixes *set,
+				   uint64_t generation)
+{
+	char err[ERR_LEN];
+	int fd;
+
+	if (prefixes_merge(set) ||
+	    block_set_compile(&program->maps, set, generation, &fd, err))
+		die("block set", -ENOMEM);
+	hints_for_set(program->maps.hints, set, false);
+	if (block_set_put(&program->maps, fd))
+		die("block set", 0);
+	close(fd);
+	prefixes_free(set);
 }
 
 /* Runs one frame; the program's action, an XDP_*. */

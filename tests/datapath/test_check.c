@@ -164,14 +164,8 @@ static void protect(struct settings *settings, uint16_t first, uint16_t last, co
 {
 	struct weir_syn_rule rule = { .first = first, .last = last, .always = !one_in(3),
 				      .timestamps = one_in(2), .wscale = 7 };
-	struct prefix prefix = { 0 };
-	char err[ERR_LEN];
 
-	if (to && prefix_parse(to, &prefix, NULL, err))
-		die(err, -EINVAL);
-	prefix_to_key(&prefix, &rule.to);
-	if (syn_set(settings->policy, &rule, err) < 0)
-		die(err, -EINVAL);
+	add_syn_rule(settings, rule, to);
 }
 
 /* @cookies: as many rounds with them as without. */
@@ -200,18 +194,11 @@ static void set_list(uint32_t round)
 	struct prefixes set = { 0 };
 	struct prefix prefix;
 	char err[ERR_LEN];
-	int fd;
 
 	for (int n = below(3); n > 0; n--)
 		if (prefix_parse(PICK(prefixes), &prefix, NULL, err) || prefixes_add(&set, &prefix))
 			die("list", -EINVAL);
-	if (prefixes_merge(&set) || block_set_compile(&program.maps, &set, round + 1, &fd, err))
-		die("block set", -ENOMEM);
-	hints_for_set(program.maps.hints, &set, false);
-	if (block_set_put(&program.maps, fd))
-		die("block set", 0);
-	close(fd);
-	prefixes_free(&set);
+	program_put_set(&program, &set, round + 1);
 }
 
 /* ---- sources ---- */

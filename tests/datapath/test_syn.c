@@ -145,14 +145,8 @@ static void protect(struct settings *settings, uint16_t first, uint16_t last, co
 {
 	struct weir_syn_rule rule = { .first = first, .last = last, .always = 1, .timestamps = 1,
 				      .ecn = 1, .wscale = WSCALE };
-	struct prefix prefix = { 0 };
-	char err[ERR_LEN];
 
-	if (to && prefix_parse(to, &prefix, NULL, err))
-		die(err, -EINVAL);
-	prefix_to_key(&prefix, &rule.to);
-	if (syn_set(settings->policy, &rule, err) < 0)
-		die(err, -EINVAL);
+	add_syn_rule(settings, rule, to);
 }
 
 static void set_rules(const char *to)

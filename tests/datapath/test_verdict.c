@@ -364,7 +364,6 @@ static void put_set(const char *const *texts, size_t count)
 {
 	struct prefixes set = { 0 };
 	char err[ERR_LEN];
-	int fd;
 
 	for (size_t i = 0; i < count; i++) {
 		struct prefix prefix;
@@ -372,13 +371,7 @@ static void put_set(const char *const *texts, size_t count)
 		if (prefix_parse(texts[i], &prefix, NULL, err) || prefixes_add(&set, &prefix))
 			die(texts[i], -EINVAL);
 	}
-	if (prefixes_merge(&set) || block_set_compile(&program.maps, &set, 1, &fd, err))
-		die("block set", -ENOMEM);
-	hints_for_set(program.maps.hints, &set, false);
-	if (block_set_put(&program.maps, fd))
-		die("block set", 0);
-	close(fd);
-	prefixes_free(&set);
+	program_put_set(&program, &set, 1);
 }
 
 static void set_lists(uint64_t short_end)
