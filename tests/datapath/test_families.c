@@ -197,25 +197,15 @@ static void test_list(void)
 	struct prefixes set = { 0 };
 	struct settings settings = new_settings();
 	struct prefix v6 = parsed("::/3"), v4 = parsed("203.0.113.0/24");
-	char err[ERR_LEN];
-	int fd;
 
 	program_set(&program, &settings);
-	if (prefixes_add(&set, &v6) || prefixes_add(&set, &v4) || prefixes_merge(&set) ||
-	    block_set_compile(&program.maps, &set, 1, &fd, err))
+	if (prefixes_add(&set, &v6) || prefixes_add(&set, &v4))
 		die("block set", -ENOMEM);
-	hints_for_set(program.maps.hints, &set, false);
-	if (block_set_put(&program.maps, fd))
-		die("block set", 0);
-	close(fd);
+	program_put_set(&program, &set, 1);
 	want("list of ::/3", "203.0.112.1", WEIR_CONTINUE);
 	want("list of ::/3", "203.0.113.1", WEIR_DROP_LIST);
 	want("list of ::/3", "12::1", WEIR_DROP_LIST);
-	prefixes_free(&set);
-	if (block_set_compile(&program.maps, &set, 2, &fd, err) ||
-	    block_set_put(&program.maps, fd))
-		die("block set", 0);
-	close(fd);
+	program_put_set(&program, &set, 2);
 	check_done(&check, "a list with ::/3 means IPv6 only", "3 sources");
 }
 

@@ -74,16 +74,10 @@ static void set_list(const char *text)
 	struct prefixes set = { 0 };
 	struct prefix prefix;
 	char err[ERR_LEN];
-	int fd;
 
-	if (prefix_parse(text, &prefix, NULL, err) || prefixes_add(&set, &prefix) ||
-	    block_set_compile(&program.maps, &set, 1, &fd, err))
+	if (prefix_parse(text, &prefix, NULL, err) || prefixes_add(&set, &prefix))
 		die("list", -EINVAL);
-	hints_for_set(program.maps.hints, &set, false);
-	if (block_set_put(&program.maps, fd))
-		die("block set", 0);
-	close(fd);
-	prefixes_free(&set);
+	program_put_set(&program, &set, 1);
 }
 
 static void set_all(void)
