@@ -53,7 +53,8 @@ static void add_limits(struct settings *settings)
 static void add_budget(struct settings *settings)
 {
 	struct weir_limit_spec spec = { .proto = IPPROTO_UDP, .dport_first = 5000,
-					.dport_last = 5000, .rate_packets = 1000, .per_s = 1 };
+					.dport_last = 5000, .rate_packets = 6, .per_s = 60,
+					.burst_packets = 96 };
 	char err[ERR_LEN];
 
 	if (budget_set(settings->policy, "reasons", &spec, err) < 0)
@@ -112,11 +113,15 @@ static void put_element(enum map_id map, uint32_t index, const void *value)
 		die(map_names[map], 0);
 }
 
-/* The budget is under pressure, and owes this many sixteenths of its burst. */
+/*
+ * The budget is under pressure, and owes this many sixteenths of its burst. One is a minute's
+ * packets, and the pressure lasts for ten seconds: this process may have to wait for its CPU.
+ */
 static void owe_budget(uint32_t sixteenths)
 {
 	const struct weir_limit *budget = &program.settings.policy->budget[slot];
-	struct weir_budget_state is = { .pressed_ns = now_ns(), .used_ns = now_ns(),
+	struct weir_budget_state is = { .pressed_ns = now_ns() + 10000 * MS,
+					.used_ns = now_ns(),
 					.adjust_ns = now_ns() + 3600000 * MS };
 	struct weir_spending *each = calloc(libbpf_num_possible_cpus(), sizeof(*each));
 
