@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The object loads and verifies with every combination of the switches in its
- * .rodata. The verifier deletes what a switch turns off, so each combination is
- * a program of its own, and is verified only where it is loaded.
+ * The object loads and verifies with every combination of the switches in its .rodata; on an
+ * emulated machine, with every pair of their values. The verifier deletes what a switch turns off,
+ * so each combination is a program of its own, and is verified only where it is loaded.
  *
  * test_switches [OBJECT]: another compiler's object, for example.
  */
@@ -219,16 +219,37 @@ static int load_combination(struct object *object, unsigned combination, char *n
 	return rc;
 }
 
+/*
+ * An emulated machine takes five seconds for each combination. There, nine are tried in which each
+ * pair of switches has each pair of its values: by the rows of an orthogonal array of strength 2,
+ * in which column c of row r is the parity of r & (c + 1), and with all switches on.
+ */
+#define FEW_ROWS	8
+#define FEW_BITS	7
+
+static unsigned few_combination(const struct object *object, unsigned row)
+{
+	unsigned combination = 0;
+
+	if (row == FEW_ROWS)
+		return (2U << object->bits) - 1;
+	for (int bit = 0; bit <= object->bits; bit++)
+		combination |= (unsigned)__builtin_parity(row & (bit + 1)) << bit;
+	return combination;
+}
+
 static bool load_all(struct object *object)
 {
-	unsigned combinations = 2U << object->bits, refused = 0;
+	bool few = getenv("WEIR_GUEST") && object->bits < FEW_BITS;
+	unsigned combinations = few ? FEW_ROWS + 1 : 2U << object->bits, refused = 0;
 	char named[1024] = "", kernel[80] = "";
 	struct utsname uts;
 
 	if (!uname(&uts))
 		snprintf(kernel, sizeof(kernel), "Linux %s", uts.release);
 	for (unsigned i = 0; i < combinations; i++) {
-		int rc = load_combination(object, i, named, sizeof(named));
+		int rc = load_combination(object, few ? few_combination(object, i) : i, named,
+					  sizeof(named));
 
 		if (!rc)
 			continue;
@@ -237,10 +258,10 @@ static bool load_all(struct object *object)
 		printf("%snot ok - %s loads with%s: %s\n", log_lines, object->path, named, strerror(-rc));
 	}
 	if (!refused)
-		printf("ok - %s loads with every combination of %d switches and %d numbers "
+		printf("ok - %s loads with every %s of %d switches and %d numbers "
 		       "(%u combinations; the verifier went through %u to %u instructions; %s)\n",
-		       object->path, object->bits, object->count - object->bits, combinations,
-		       object->least_insns,
+		       object->path, few ? "pair of values" : "combination", object->bits,
+		       object->count - object->bits, combinations, object->least_insns,
 		       object->most_insns, kernel);
 	return !refused;
 }
