@@ -69,7 +69,7 @@ static bool gre_has_remote(const char *name)
 static int type_of(const char *name)
 {
 	struct ifreq request = { .ifr_ifindex = 0 };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc;
 
 	if (fd < 0)
 		return -errno;
