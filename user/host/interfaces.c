@@ -79,7 +79,7 @@ static int read_answer(char *answer, ssize_t size, struct interface **all, size_
 {
 	int left = size;
 
-	for (struct nlmsghdr *each = (void *)answer; NLMSG_OK(each, left);
+	for (struct nlmsghdr *each = (void *)answer; NLMSG_OK(each, (__u32)left);
 	     each = NLMSG_NEXT(each, left)) {
 		int rc = 0;
 
