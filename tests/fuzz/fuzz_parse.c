@@ -22,8 +22,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static enum weir_reason parse_copy(const uint8_t *data, size_t size, size_t exact, int bare,
 				   struct packet *pkt)
 {
-	/* Where a driver puts it: the IP header behind Ethernet's 14 bytes is aligned. */
-	uint8_t *room = malloc(FRAME_ALIGN + exact), *copy = room + FRAME_ALIGN;
+	/* Where a driver puts it: the IP header is aligned, behind Ethernet's 14 bytes or alone. */
+	uint32_t align = bare ? 0 : FRAME_ALIGN;
+	uint8_t *room = malloc(align + exact), *copy = room + align;
 	struct frame frame = { copy, copy + exact };
 	enum weir_reason reason;
 
