@@ -27,7 +27,7 @@ class Newcomer:
         self.made = [folder for folder in FOLDERS if not os.path.isdir(folder)]
         for folder in FOLDERS:
             os.makedirs(folder, exist_ok=True)
-            run("mount", "-t", "tmpfs", "tmpfs", folder)
+            run("mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", folder)
 
     def leave(self):
         """Leaves the machine's own folders as they were."""
