@@ -112,7 +112,7 @@ def test_keys(lab):
     time.sleep(1.5)
     check(terminal.lines()[1:] == still, "top: paused, figures stand still", still[0])
     terminal.type("p")
-    check(wait_for(lambda: terminal.lines()[1:] != still, 3), "top: and go on", terminal.lines()[1])
+    check(wait_for(lambda: terminal.lines()[1:] != still), "top: and go on", terminal.lines()[1])
 
     terminal.type("sss")
     check(terminal.shows("sort:address"), "top: the order is shown", terminal.lines()[-1])
