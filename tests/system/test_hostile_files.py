@@ -172,7 +172,7 @@ def test_messages_do_not_quote_secrets(lab):
     daemon = Daemon(lab, lists={"settle": "1s", "load": f"[{{name: b, file: {folder}/b}}]"})
     (folder / "new").symlink_to(secret)
     os.rename(folder / "new", folder / "b")
-    wait_for(lambda: daemon.says(":1:"), 8)
+    wait_for(lambda: daemon.says("list b") and daemon.says("list a"), 30)
     check(daemon.says("list b") and SECRET not in daemon.text(), "the journal shows nothing either",
           daemon.says("list b")[-1:])
 

@@ -69,7 +69,12 @@ int list_read_file(struct list_change *change, const struct list_progress *progr
 		return rc;
 	rc = parse(change, &text, progress, report, err);
 	file_text_free(&text);
-	snprintf(change->file, sizeof(change->file), "%s", path);
+	/*
+	 * A link is resolved only where it led to a list. The path that is stored of another file
+	 * still has its link, by which a later message knows not to quote what it leads to.
+	 */
+	if (!rc)
+		snprintf(change->file, sizeof(change->file), "%s", path);
 	return rc;
 }
 
