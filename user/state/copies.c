@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "user/model/units.h"
 #include "user/state/copies.h"
 
 void copies_open(struct copies *copies, const struct maps *maps)
@@ -18,7 +19,7 @@ void copies_open(struct copies *copies, const struct maps *maps)
 
 static size_t mapped_bytes(const struct map_view *view)
 {
-	return ((size_t)view->entries * view->value_size + 4095) & ~4095UL;
+	return round_to_pages((size_t)view->entries * view->value_size);
 }
 
 static void drop_copy(struct copy *copy)
