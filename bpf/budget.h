@@ -4,20 +4,25 @@
  * that is not enough.
  *
  * A budget is a GCRA like every bucket (pure/bucket.h), but shared by all CPUs and all sources.
- * Each CPU takes from it in chunks of 1/256 of the burst and spends those alone, so no cache line
- * is written for every packet. What is let through is never more than burst + rate x t, plus what
- * CPUs had in hand at the start, at most CPUs x 3/256 of the burst. It does reach rate x t, since
- * what is in hand is used later.
+ * Each CPU takes from it in chunks, of 1/256 of the burst or less, and spends those alone, so no
+ * cache line is written for every packet. What is let through is never more than burst + rate x t,
+ * plus what CPUs had in hand at the start, at most CPUs x 4/256 of the burst, plus five bursts of a
+ * sixteenth from the reserves. It does reach rate x t, since what is in hand is used later.
  *
- * Each tier may use a part of the burst only, so that the rest is always there for the tiers above
- * it: first-seen sources a quarter, returning ones half, known ones all. As long as no packet is
- * dropped, the tier of a source is not looked up.
+ * As long as no packet is dropped, the tier of a source is not looked up. Under pressure
+ * (enum weir_tier):
  *
- * Under pressure, newcomers are held to a fair share by network, /24 or /48. Shares are adjusted
- * 20 times a second, until the newcomers' demand within their shares equals what is there for
- * them. That is max-min fairness by estimate, as in core-stateless fair queueing (Stoica, Shenker
- * and Zhang, SIGCOMM 1998). The share is charged to two of three cells in the network's line by
- * the arithmetic of the gate: networks that collide make a share smaller, never larger.
+ * - Each tier may use a part of the burst only, so that the rest is always there for the tiers
+ *   above it: REACH.
+ * - A sixteenth of the rate is in reserve for each tier alone, so that none is shut out by the
+ *   tiers above it, however real their sources are (a botnet of hosts that proved themselves over
+ *   days). What a tier takes from its reserve, the others have less.
+ * - Within each tier a network, /24 or /48, is held to a fair share. Shares are adjusted 20 times a
+ *   second, until the tier's demand within its shares equals what is there for it; a tier that has
+ *   enough is not held back. That is max-min fairness by estimate, as in core-stateless fair
+ *   queueing (Stoica, Shenker and Zhang, SIGCOMM 1998). The share is charged to cells in the
+ *   network's line by the arithmetic of the gate: networks that collide make a share smaller, never
+ *   larger. Each budget has lines of its own.
  */
 #ifndef WEIR_BPF_BUDGET_H
 #define WEIR_BPF_BUDGET_H
@@ -42,8 +47,9 @@
 #define SHARE_ADJUST_MAX_NS	2000000000ULL
 #define SHARE_BURST_NS		100000000ULL
 #define SHARE_BURST_LEAST	(4 * SHARE_ONE)
-#define SHARE_SCRAPS		3	/* an eighth of the burst, for packets beyond a share */
-#define SHARE_SAMPLE		16	/* one packet in so many is counted */
+#define SCRAPS_REACH		1	/* eighths of the burst, for packets beyond a share */
+#define RESERVE_SHIFT		4	/* a tier's own part of the rate */
+#define SHARE_SAMPLE		16	/* one packet in so many is counted, at random */
 #define SHARE_FAST		(WEIR_TICKS_PER_S / 100000)	/* a lower cost: count a sample */
 #define SEEN_TIME_SHIFT		26	/* the unit is 67 ms; 12 bits of it are 4.6 minutes */
 #define SEEN_LASTS		900	/* units: a minute */
@@ -95,7 +101,7 @@ static __always_inline __u32 budget_index(struct packet *pkt, struct hint hint,
 	return budget_in_row(rules, row, class);
 }
 
-/* ---- newcomers ---- */
+/* ---- networks and their shares ---- */
 
 /*
  * Notes that the source came, and returns whether it came within the last minute. A cell holds the
@@ -103,7 +109,7 @@ static __always_inline __u32 budget_index(struct packet *pkt, struct hint hint,
  */
 static __always_inline int seen_lately(__u64 hash, __u64 now_ns)
 {
-	__u32 index = hash & (WEIR_SEEN - 1), tag = hash >> 32 & 0xfffff;
+	__u32 index = hash & (WEIR_SEEN_CELLS - 1), tag = hash >> 32 & 0xfffff;
 	__u32 time = now_ns >> SEEN_TIME_SHIFT & 0xfff, was;
 	__u32 *cell = bpf_map_lookup_elem(&seen, &index);
 
@@ -120,47 +126,81 @@ static __always_inline __u64 network_key(const struct packet *pkt)
 	return pkt->ipv6 ? pkt->hi & ~0xffffULL : pkt->lo & ~0xffULL;
 }
 
-/* The line of the packet's network, with its cells on the clock of the budget in @slot. */
-static __always_inline struct weir_network *network_of(const struct packet *pkt, __u32 slot,
-							__u64 seed, __u64 *hash)
+/* The cells were on the clock of another budget, before budgets were set or deleted. */
+static __always_inline void take_over(struct weir_network *network, __u32 slot)
 {
-	struct weir_network *network;
-	__u32 index;
+	for (int i = 0; i < 4; i++)
+		network->used[i] = 0;
+	for (int i = 0; i < WEIR_KNOWN_TIERS; i++)
+		network->known_used[i][0] = network->known_used[i][1] = 0;
+	network->budget = slot;
+}
 
-	*hash = weir_mix(network_key(pkt) * 0x9e3779b97f4a7c15ULL ^ seed ^ slot);
-	index = *hash & (WEIR_NETWORKS - 1);
+/* The line of the packet's network among those of the budget. */
+static __always_inline struct weir_network *network_of(const struct packet *pkt,
+							const struct spend *spend,
+							const struct weir_policy *rules, __u64 *hash)
+{
+	__u32 bits = rules->network_bits & 31, index;
+	struct weir_network *network;
+
+	*hash = weir_mix((network_key(pkt) + pkt->ipv6) * 0x9e3779b97f4a7c15ULL ^ rules->seed ^
+			 spend->slot);
+	index = spend->budget->serial << bits | (*hash & ((1U << bits) - 1));
 	network = bpf_map_lookup_elem(&networks, &index);
-	if (network && network->budget != slot) {
-		for (int i = 0; i < 4; i++)
-			network->used[i] = 0;
-		network->budget = slot;
-	}
+	if (network && network->budget != spend->slot)
+		take_over(network, spend->slot);
 	return network;
 }
 
-/*
- * Charges one packet to the network's share, if it is within it. A cell says how much the network
- * used, in the same unit as the budget says how much it could have used: so no network is left
- * with a debt counted by an earlier share.
- */
-static __always_inline int within_share(struct weir_network *network, __u64 hash, int tier,
-					const struct weir_budget_state *state, __u64 now_ns)
+/* Global. Charges one packet to @cell, if that leaves it within @burst. */
+__noinline int charge_cell(__u64 *cell, __u64 used, __u64 burst)
 {
-	__u64 pace = state->pace[tier & 1], burst, used, bound;
-	__u32 a, b;
+	return cell && bucket_take(cell, used, SHARE_ONE, burst, 0) == BUCKET_PASS;
+}
 
-	used = state->used[tier & 1] + share_used(pace, now_ns - state->used_ns);
-	burst = share_used(pace, SHARE_BURST_NS);
-	if (burst < SHARE_BURST_LEAST)
-		burst = SHARE_BURST_LEAST;
-	if (tier == WEIR_FIRST_SEEN)
-		return bucket_take(&network->used[3], used, SHARE_ONE, burst, 0) == BUCKET_PASS;
-	a = (hash >> 40 & 0xff) * 3 >> 8;
-	b = a + 1 + (hash >> 48 & 1);
+/* The same to the two cells that a network has of three. */
+static __always_inline int charge_two(struct weir_network *network, __u64 hash, __u64 used,
+				      __u64 burst)
+{
+	__u32 a = (hash >> 40 & 0xff) * 3 >> 8, b = a + 1 + (hash >> 48 & 1);
+	__u64 bound;
+
 	b = b > 2 ? b - 3 : b;
 	bound = gate_charge(&network->used[a & 3], &network->used[b & 3], used, SHARE_ONE, burst,
 			    0);
 	return bound != GATE_CONTENDED && bound + SHARE_ONE <= burst;
+}
+
+/*
+ * Global. Charges one packet to the network's share, if it is within it. A cell says how much the network
+ * used, in the same unit as the budget says how much it could have used: so no network is left
+ * with a debt counted by an earlier share.
+ */
+__noinline int within_share(struct weir_network *network, __u64 hash, __u32 tier,
+			    struct weir_budget_state *state, __u64 now_ns)
+{
+	__u64 pace, burst, used;
+
+	if (!network || !state || tier >= WEIR_TIERS)
+		return 0;
+	pace = state->pace[tier];
+	used = state->used[tier] + share_used(pace, now_ns - state->used_ns);
+	burst = share_used(pace, SHARE_BURST_NS);
+	if (burst < SHARE_BURST_LEAST)
+		burst = SHARE_BURST_LEAST;
+	switch (tier) {
+	case WEIR_FIRST_SEEN:
+		return charge_cell(&network->used[3], used, burst);
+	case WEIR_RETURNING:
+		return charge_two(network, hash, used, burst);
+	case WEIR_SEEN:
+		return charge_cell(&network->known_used[0][hash >> 40 & 1], used, burst);
+	case WEIR_PROVEN:
+		return charge_cell(&network->known_used[1][hash >> 40 & 1], used, burst);
+	default:
+		return charge_cell(&network->known_used[2][hash >> 40 & 1], used, burst);
+	}
 }
 
 /* Counts one drop in SHARE_SAMPLE, in the manner of Misra and Gries (weir_network). */
@@ -180,29 +220,63 @@ static __always_inline void note_drop(struct weir_network *network, __u64 key, _
 
 /* ---- the decision ---- */
 
-/* How much of the burst a tier may use, as a shift: a quarter, a half, all. */
-static __always_inline int reach_of(int tier)
+/* How much of the burst a tier may use, in eighths: 2, 4, 6, 7 and 8. */
+static __always_inline __u32 reach_of(int tier)
 {
-	return WEIR_KNOWN - tier;
+	return tier < WEIR_PROVEN ? 2 * tier + 2 : tier + 4;
 }
 
-/* Takes the packet's part of both rates, or nothing. @down: the part of the burst, as a shift. */
-static __always_inline int take_budget(const struct spend *spend, int tier, int down)
+/* Global. Takes @cost from @stash, and that from @tat if its debt remains within @allowed. */
+__noinline int take_rate(__u64 *stash, __u64 *tat, __u64 now, __u64 cost, __u64 allowed)
+{
+	return stash && tat && budget_take(stash, tat, now, cost, allowed / BUDGET_CHUNKS, allowed);
+}
+
+/* Takes the packet's part of both rates, or nothing. */
+static __always_inline int take_budget(const struct spend *spend, int tier, __u32 reach)
 {
 	const struct weir_limit *budget = spend->budget;
 
-	if (budget->cost &&
-	    !budget_take(&spend->cpu->stash[tier], &spend->state->tat, spend->now, budget->cost,
-			 budget->burst / BUDGET_CHUNKS, budget->burst >> down))
+	if (budget->cost && !take_rate(&spend->cpu->stash[tier], &spend->state->tat, spend->now,
+				       budget->cost, (budget->burst >> 3) * reach))
 		return 0;
 	if (!budget->byte_cost)
 		return 1;
-	if (budget_take(&spend->cpu->byte_stash[tier], &spend->state->byte_tat, spend->now,
-			spend->bytes_cost, budget->byte_burst / BUDGET_CHUNKS,
-			budget->byte_burst >> down))
+	if (take_rate(&spend->cpu->byte_stash[tier], &spend->state->byte_tat, spend->now,
+		      spend->bytes_cost, (budget->byte_burst >> 3) * reach))
 		return 1;
 	spend->cpu->stash[tier] += budget->cost;
 	return 0;
+}
+
+/*
+ * Global. Takes @cost from a tier's reserve, and charges it to the budget, beyond the burst if need be. All
+ * reserves are less than a third of the rate, so the budget's debt stays bounded.
+ */
+__noinline int take_reserve(__u64 *reserve, __u64 *tat, __u64 now, __u64 cost, __u64 burst)
+{
+	__u64 least = cost << (RESERVE_SHIFT + 1), none = 0;
+
+	if (!reserve || !tat ||
+	    bucket_take(reserve, now, cost << RESERVE_SHIFT, burst > least ? burst : least, 0) !=
+	    BUCKET_PASS)
+		return 0;
+	budget_take(&none, tat, now, cost, cost, ~0ULL >> 1);
+	return 1;
+}
+
+/* The same for a budget of packets, of bits or of both. */
+static __always_inline int take_own(const struct spend *spend, int tier)
+{
+	const struct weir_limit *budget = spend->budget;
+	struct weir_budget_state *state = spend->state;
+
+	if (budget->cost && !take_reserve(&state->reserve_tat[tier], &state->tat, spend->now,
+					  budget->cost, budget->burst))
+		return 0;
+	return !budget->byte_cost ||
+	       take_reserve(&state->byte_reserve_tat[tier], &state->byte_tat, spend->now,
+			    spend->bytes_cost, budget->byte_burst);
 }
 
 static __always_inline void mark_pressed(struct weir_budget_state *state, __u64 now_ns)
@@ -214,6 +288,28 @@ static __always_inline void mark_pressed(struct weir_budget_state *state, __u64 
 	state->pressed_ns = now_ns;
 	if (all)
 		all->pressed_ns = now_ns;
+}
+
+/* Global. */
+__noinline int adjust_share(struct weir_budget_state *state, __u32 tier, __u64 cost, __u64 now_ns)
+{
+	__u32 asked, given;
+
+	if (!state || tier >= WEIR_TIERS)
+		return 0;
+	asked = state->asked[tier];
+	given = state->given[tier];
+	state->asked[tier] = state->given[tier] = 0;
+	if (!state->used_ns)
+		state->used[tier] = now_ns << SHARE_CLOCK_SHIFT;
+	else
+		state->used[tier] += share_used(state->pace[tier], now_ns - state->used_ns);
+	/* Known sources are held to shares only once there is not enough for them alone. */
+	if (!state->share[tier] && tier >= WEIR_SEEN)
+		state->share[tier] = cost;
+	state->share[tier] = share_adjust(state->share[tier], cost, asked, given);
+	state->pace[tier] = share_pace(state->share[tier]);
+	return 0;
 }
 
 static __always_inline void adjust_shares(const struct spend *spend, __u64 now_ns)
@@ -228,89 +324,68 @@ static __always_inline void adjust_shares(const struct spend *spend, __u64 now_n
 		wait = SHARE_ADJUST_MAX_NS;
 	if (now_ns < due || weir_swap(&state->adjust_ns, due, now_ns + wait) != due)
 		return;
-	for (int tier = 0; tier < WEIR_KNOWN; tier++) {
-		__u32 asked = state->asked[tier], given = state->given[tier];
-
-		state->asked[tier] = state->given[tier] = 0;
-		if (!state->used_ns)
-			state->used[tier] = now_ns << SHARE_CLOCK_SHIFT;
-		else
-			state->used[tier] += share_used(state->pace[tier], now_ns - state->used_ns);
-		state->share[tier] = share_adjust(state->share[tier], cost, asked, given);
-		state->pace[tier] = share_pace(state->share[tier]);
-	}
+	for (int tier = 0; tier < WEIR_TIERS; tier++)
+		adjust_share(state, tier, cost, now_ns);
 	state->used_ns = now_ns;
 }
 
 /* Counts a packet that was within its share, so that shares follow the demand. */
 static __always_inline void count_demand(const struct spend *spend, int tier, int given)
 {
-	__sync_fetch_and_add(&spend->state->asked[tier & 1], 1);
+	__sync_fetch_and_add(&spend->state->asked[tier], 1);
 	if (given)
-		__sync_fetch_and_add(&spend->state->given[tier & 1], 1);
+		__sync_fetch_and_add(&spend->state->given[tier], 1);
 }
+
+/* What became of a packet under pressure. */
+enum spent { SPENT, NO_ROOM, OVER_SHARE };
 
 /*
- * A packet within its network's share gets what the tier may use of the budget. Beyond the share
- * it gets scraps: room that no other packet uses.
+ * A packet within its network's share gets what its tier may use of the budget, or of the tier's
+ * reserve. Beyond the share it gets scraps: room that no other packet uses.
  */
-static __always_inline enum weir_reason check_newcomer(struct packet *pkt, struct spend *spend,
-						       __u64 seed)
+static __always_inline enum spent spend_in_tier(const struct packet *pkt, struct spend *spend,
+						const struct weir_policy *rules, int tier)
 {
-	__u64 now_ns = spend->now >> WEIR_TICK_SHIFT, hash, source;
-	struct weir_network *network = network_of(pkt, spend->slot, seed, &hash);
-	int sampled = !(spend->cpu->sample_tick++ % SHARE_SAMPLE), tier;
-	enum weir_reason reason;
+	__u64 now_ns = spend->now >> WEIR_TICK_SHIFT, hash;
+	struct weir_network *network = network_of(pkt, spend, rules, &hash);
+	int sampled = is_sample(&spend->cpu->until_sample, SHARE_SAMPLE);
+	enum spent spent;
 
 	if (!network)
-		return WEIR_DROP_SHED;
-	source = weir_mix(known_key(pkt->hi, pkt->lo) ^ seed * 3);
-	tier = seen_lately(source, now_ns) ? WEIR_RETURNING : WEIR_FIRST_SEEN;
+		return NO_ROOM;
 	adjust_shares(spend, now_ns);
 	if (within_share(network, hash, tier, spend->state, now_ns)) {
-		reason = take_budget(spend, tier, reach_of(tier)) ? WEIR_PASS_NEWCOMER :
-								    WEIR_DROP_SHED;
+		spent = take_budget(spend, tier, reach_of(tier)) || take_own(spend, tier) ?
+				SPENT : NO_ROOM;
+		if (sampled || spend->budget->cost >= SHARE_FAST)
+			count_demand(spend, tier, spent == SPENT);
 	} else {
-		if (take_budget(spend, WEIR_FIRST_SEEN, SHARE_SCRAPS))
-			return WEIR_PASS_NEWCOMER;
-		reason = WEIR_DROP_SHARE;
+		spent = take_budget(spend, WEIR_FIRST_SEEN, SCRAPS_REACH) ? SPENT : OVER_SHARE;
 	}
-	if (sampled && reason != WEIR_PASS_NEWCOMER)
+	if (sampled && spent != SPENT)
 		note_drop(network, network_key(pkt), now_ns);
-	if (reason != WEIR_DROP_SHARE && (sampled || spend->budget->cost >= SHARE_FAST))
-		count_demand(spend, tier, reason == WEIR_PASS_NEWCOMER);
-	return reason;
+	return spent;
 }
 
-static __always_inline enum weir_reason count_spending(struct weir_spending *cpu, __u64 bytes,
-						       enum weir_reason reason)
+static __always_inline enum weir_reason count_spending(const struct spend *spend, __u64 bytes,
+						       int tier, enum spent spent)
 {
-	switch (reason) {
-	case WEIR_DROP_SHED:
-		cpu->shed++;
-		break;
-	case WEIR_DROP_SHARE:
-		cpu->share++;
-		break;
-	case WEIR_DROP_BUDGET:
-		cpu->over++;
-		break;
-	case WEIR_PASS_KNOWN:
-		cpu->known++;
-		break;
-	case WEIR_PASS_NEWCOMER:
-		cpu->newcomers++;
-		break;
-	default:
-		break;
-	}
-	if (reason == WEIR_DROP_SHED || reason == WEIR_DROP_SHARE || reason == WEIR_DROP_BUDGET) {
-		cpu->dropped_bytes += bytes;
-	} else {
+	struct weir_spending *cpu = spend->cpu;
+
+	if (spent == SPENT) {
+		cpu->let_in[tier]++;
 		cpu->passed++;
 		cpu->passed_bytes += bytes;
+		return tier < WEIR_SEEN ? WEIR_PASS_NEWCOMER : WEIR_PASS_KNOWN;
 	}
-	return reason;
+	cpu->dropped_bytes += bytes;
+	if (spent == OVER_SHARE) {
+		cpu->over_share[tier]++;
+		return WEIR_DROP_SHARE;
+	}
+	cpu->no_room[tier]++;
+	return tier < WEIR_SEEN ? WEIR_DROP_SHED : WEIR_DROP_BUDGET;
 }
 
 /*
@@ -328,8 +403,21 @@ static __always_inline int spend_in_hand(const struct packet *pkt, const struct 
 	    cpu->stash[WEIR_FIRST_SEEN] < budget->cost)
 		return 0;
 	cpu->stash[WEIR_FIRST_SEEN] -= budget->cost;
-	count_spending(cpu, pkt->bytes, WEIR_CONTINUE);
+	cpu->passed++;
+	cpu->passed_bytes += pkt->bytes;
 	return 1;
+}
+
+/* The tier of a packet's source, noting a newcomer as seen now. */
+static __always_inline int tier_under_pressure(const struct packet *pkt, __u64 seed, __u64 now_ns)
+{
+	int tier = tier_fast(pkt, now_ns);
+	__u64 source;
+
+	if (tier != WEIR_FIRST_SEEN)
+		return tier;
+	source = weir_mix((known_key(pkt->hi, pkt->lo) ^ seed * 3) + pkt->ipv6);
+	return seen_lately(source, now_ns) ? WEIR_RETURNING : WEIR_FIRST_SEEN;
 }
 
 /*
@@ -339,22 +427,25 @@ static __always_inline int spend_in_hand(const struct packet *pkt, const struct 
 __noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index, __u64 now_ns)
 {
 	struct weir_policy *rules = policy_of(side);
-	enum weir_reason reason;
 	struct spend spend = {};
+	enum spent spent;
+	int tier;
 
 	if (!pkt || !rules || !open_spend(&spend, pkt, rules, index, now_ns))
 		return WEIR_CONTINUE;
 	if (!is_under_pressure(spend.state, now_ns) &&
-	    take_budget(&spend, WEIR_FIRST_SEEN, reach_of(WEIR_FIRST_SEEN)))
-		return count_spending(spend.cpu, pkt->bytes, WEIR_CONTINUE);
-	if (is_known_fast(pkt, now_ns))
-		reason = take_budget(&spend, WEIR_KNOWN, reach_of(WEIR_KNOWN)) ?
-				 WEIR_PASS_KNOWN : WEIR_DROP_BUDGET;
-	else
-		reason = check_newcomer(pkt, &spend, rules->seed);
-	if (reason != WEIR_PASS_KNOWN && reason != WEIR_PASS_NEWCOMER)
+	    take_budget(&spend, WEIR_FIRST_SEEN, reach_of(WEIR_FIRST_SEEN))) {
+		spend.cpu->passed++;
+		spend.cpu->passed_bytes += pkt->bytes;
+		return WEIR_CONTINUE;
+	}
+	tier = tier_under_pressure(pkt, rules->seed, now_ns);
+	if (tier < 0 || tier >= WEIR_TIERS)	/* never: the verifier does not know */
+		return WEIR_CONTINUE;
+	spent = spend_in_tier(pkt, &spend, rules, tier);
+	if (spent != SPENT)
 		mark_pressed(spend.state, now_ns);
-	return count_spending(spend.cpu, pkt->bytes, reason);
+	return count_spending(&spend, pkt->bytes, tier, spent);
 }
 
 /* The stage. @so_far: the reason for which the packet passes if no budget objects. */

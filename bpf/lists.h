@@ -73,7 +73,8 @@ static __always_inline enum weir_reason check_entry(const struct packet *pkt,
 	now = bpf_ktime_get_coarse_ns();
 	if (now >= entry->effective_ns)
 		return WEIR_CONTINUE;
-	return entry->effective_spare && is_known(pkt, now) ? WEIR_CONTINUE : WEIR_DROP_BAN;
+	return entry->effective_spare && tier_of(pkt, now) >= WEIR_SEEN ? WEIR_CONTINUE :
+									     WEIR_DROP_BAN;
 }
 
 /* The entry for this single source. */

@@ -118,7 +118,7 @@ struct {
 	__type(value, struct weir_common);
 } common SEC(".maps");
 
-/* Known sources: those that were seen to behave in calm times. */
+/* Known sources: those that proved to be there, or were seen to behave in calm times. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -136,15 +136,23 @@ struct {
 	__type(value, struct weir_filter_line);
 } known_filter SEC(".maps");
 
+/* Known sources that exceeded their limit on a connection of their own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, WEIR_OFFENCES);
+	__type(key, __u64);
+	__type(value, struct weir_offence);
+} offences SEC(".maps");
+
 /* Sources that came within the last minute, noted under pressure only. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, WEIR_SEEN);
+	__uint(max_entries, WEIR_SEEN_CELLS);
 	__type(key, __u32);
 	__type(value, __u32);
 } seen SEC(".maps");
 
-/* What each network of newcomers used of its share, and the networks with the most drops. */
+/* What each network used of its shares, and the networks with the most drops. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

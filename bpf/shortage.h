@@ -2,9 +2,9 @@
 /*
  * Which SYNs are answered when a core has no time for all. An answer takes a microsecond,
  * transmitting it included. A core that does nothing else takes too little from its receive ring,
- * and the ring then loses packets of known sources as well as of the flood. So this program
+ * and the ring then loses packets of proven sources as well as of the flood. So this program
  * answers SYNs for half of each core's time at most; receiving and transmitting them takes about a
- * quarter more. Beyond that, the first SYN of an unknown source is dropped at a quarter of the
+ * quarter more. Beyond that, the first SYN of a source without proof is dropped at a quarter of the
  * price, and remembered. TCP sends the very same segment again after a second (RFC 6298), and that
  * one is answered. A spoofer gains nothing by sending each SYN twice: it halves the flood.
  *
@@ -63,7 +63,7 @@ enum syn_plan { SYN_DROP, SYN_ANSWER, SYN_TO_STACK };
 
 /*
  * Global. What this core has time for: to drop this SYN, to answer it, or to leave it to the
- * budget, as it does with SYNs of known sources under a rule that is not @always in force.
+ * budget, as it does with SYNs of proven sources under a rule that is not @always in force.
  */
 __noinline int plan_syn(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u64 now_ns,
 			int always)
@@ -73,13 +73,13 @@ __noinline int plan_syn(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u6
 
 	if (!pkt || !time)
 		return SYN_ANSWER;
-	if (!always && is_known_fast(pkt, now_ns))
+	if (!always && tier_fast(pkt, now_ns) >= WEIR_PROVEN)
 		return SYN_TO_STACK;
 	begin_measure(time);
 	if (time_take(time, WEIR_FIRST_SEEN, now_ns, answer_weight))
 		return SYN_ANSWER;
-	if (always && is_known_fast(pkt, now_ns))
-		tier = WEIR_KNOWN;
+	if (always && tier_fast(pkt, now_ns) >= WEIR_PROVEN)
+		tier = WEIR_PROVEN;
 	else
 		tier = comes_again(ctx, pkt, seed, now_ns) ? WEIR_RETURNING : WEIR_FIRST_SEEN;
 	if (tier != WEIR_FIRST_SEEN && time_take(time, tier, now_ns, answer_weight))

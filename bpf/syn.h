@@ -10,7 +10,7 @@
  * fresh (listener.h), none goes through; then many do, until it is fresh again.
  *
  * An answer is never longer than its SYN, padding aside, so there is nothing to amplify. A source
- * gets at most 50 answers a second (2,000 once it is known: it may be a network behind one
+ * gets at most 50 answers a second (2,000 once it is proven: it may be a network behind one
  * address), all sources together at most four million, and no more than a core has time for
  * (shortage.h).
  *
@@ -223,7 +223,7 @@ static __always_inline int answer_allowed(const struct packet *pkt, __u64 seed, 
 		return 0;
 	if (is_used_up(&quota.cells, now, cost)) {
 		cost = KNOWN_COST;
-		if (!is_known(pkt, now_ns) || !find_cells(&key, seed, &quota.cells) ||
+		if (tier_of(pkt, now_ns) < WEIR_PROVEN || !find_cells(&key, seed, &quota.cells) ||
 		    is_used_up(&quota.cells, now, cost))
 			return 0;
 	}
@@ -251,28 +251,11 @@ static __always_inline int stray_ack_allowed(const struct packet *pkt, __u64 see
 #define SOCKET_CLOCK_SHIFT	8	/* of a listener's enum weir_clock */
 
 /* Global. The state of the socket that this packet would reach, and for a SYN a listener's clock. */
-__noinline int socket_state(struct xdp_md *ctx, __u32 ipv6, __u32 is_syn)
+__noinline int socket_state(struct xdp_md *ctx, struct packet *pkt, __u32 is_syn)
 {
-	struct syn_headers *headers = scratch_headers();
-	struct bpf_sock_tuple tuple = {};
-	struct bpf_sock *sock;
+	struct bpf_sock *sock = pkt ? find_socket(ctx, pkt) : NULL;
 	int state;
 
-	if (!headers)
-		return 0;
-	if (ipv6) {
-		__builtin_memcpy(tuple.ipv6.saddr, &headers->v6.saddr, 16);
-		__builtin_memcpy(tuple.ipv6.daddr, &headers->v6.daddr, 16);
-		tuple.ipv6.sport = headers->tcp.source;
-		tuple.ipv6.dport = headers->tcp.dest;
-		sock = bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6), BPF_F_CURRENT_NETNS, 0);
-	} else {
-		tuple.ipv4.saddr = headers->v4.saddr;
-		tuple.ipv4.daddr = headers->v4.daddr;
-		tuple.ipv4.sport = headers->tcp.source;
-		tuple.ipv4.dport = headers->tcp.dest;
-		sock = bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-	}
 	if (!sock)
 		return 0;
 	state = sock->state & SOCKET_STATE;
@@ -290,28 +273,7 @@ static __always_inline int is_cookie(const struct packet *pkt, struct syn_header
 }
 
 /*
- * A source that returns a cookie has proved that it is there, and is known from now on: until the
- * generation ends, and for longer if it is found to behave in calm times.
- */
-static __always_inline void make_known(const struct packet *pkt, __u64 now_ns)
-{
-	__u64 minute = known_minute(now_ns, minute_shift);
-	__u64 key = known_key(pkt->hi, pkt->lo), hash = hash_of(key);
-	struct weir_known_line *line = line_of(hash, minute);
-
-	if (!has_known_key(pkt->hi, pkt->lo))
-		return;
-	/* A low score in this generation would hide the entry in the previous one. */
-	if (line && known_score(line, known_epoch(minute), key) < 0) {
-		minute -= KNOWN_BEFORE;
-		line = line_of(hash, minute);
-	}
-	if (line)
-		remember(line, key, hash, minute, WEIR_KNOWN_SCORE, 1);
-}
-
-/*
- * Global. A segment without SYN for a protected service, from a source that is not known: it
+ * Global. A segment without SYN for a protected service, from a source that is not proven: it
  * belongs to a connection, carries a cookie, or is let through at a low rate only.
  */
 __noinline int check_ack(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u64 now_ns)
@@ -322,11 +284,13 @@ __noinline int check_ack(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u
 	if (!pkt || !headers)
 		return WEIR_CONTINUE;
 	if (load_headers(ctx, pkt, headers)) {
-		state = socket_state(ctx, pkt->ipv6, 0);
+		state = socket_state(ctx, pkt, 0);
+		if (is_connection(state))
+			prove(pkt, now_ns);
 		if (state && state != BPF_TCP_LISTEN)
 			return WEIR_CONTINUE;
 		if (state && pkt->tcp_flags & TCP_ACK && is_cookie(pkt, headers)) {
-			make_known(pkt, now_ns);
+			prove(pkt, now_ns);
 			return WEIR_PASS_COOKIE;
 		}
 	}
@@ -343,8 +307,8 @@ static __always_inline int spend_scraps(const struct packet *pkt, const struct w
 
 	if (!open_spend(&spend, pkt, rules, index, now_ns))
 		return 0;
-	if (take_budget(&spend, WEIR_FIRST_SEEN, SHARE_SCRAPS)) {
-		count_spending(spend.cpu, pkt->bytes, WEIR_PASS_NEWCOMER);
+	if (take_budget(&spend, WEIR_FIRST_SEEN, SCRAPS_REACH)) {
+		count_spending(&spend, pkt->bytes, WEIR_FIRST_SEEN, SPENT);
 		return 1;
 	}
 	mark_pressed(spend.state, now_ns);
@@ -378,7 +342,7 @@ static __always_inline enum weir_reason answer_or_not(struct xdp_md *ctx, struct
 
 	if (len < sizeof(headers->tcp) || len > TCP_HEADER_MAX || pkt->tcp_flags & TCP_FIN)
 		return WEIR_DROP_TCP;
-	found = socket_state(ctx, pkt->ipv6, 1);
+	found = socket_state(ctx, pkt, 1);
 	if ((found & SOCKET_STATE) != BPF_TCP_LISTEN)
 		return WEIR_CONTINUE;
 	if (!is_between_hosts(ctx, pkt))
@@ -410,7 +374,7 @@ __noinline int check_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u
 	if (!rule->always && (!index || !is_pressed(index, now_ns)))
 		return WEIR_CONTINUE;
 	if (pkt->what != WEIR_SYN)
-		return is_known_fast(pkt, now_ns) ? WEIR_CONTINUE :
+		return tier_fast(pkt, now_ns) >= WEIR_PROVEN ? WEIR_CONTINUE :
 						    check_ack(ctx, pkt, rules->seed, now_ns);
 	switch (plan_syn(ctx, pkt, rules->seed, now_ns, rule->always)) {
 	case SYN_DROP:

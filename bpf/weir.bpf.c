@@ -43,7 +43,7 @@ static __always_inline int journey(struct xdp_md *ctx)
 	struct packet pkt = {};
 	struct hint hint = {};
 	struct rules rules;
-	enum weir_reason reason;
+	enum weir_reason reason, limit;
 	__u64 now_ns;
 
 	if (!find_env(&env))
@@ -58,13 +58,13 @@ static __always_inline int journey(struct xdp_md *ctx)
 	if (reason == WEIR_CONTINUE) {
 		rules = find_rules(&pkt, hint);
 		now_ns = coarse_ns(env.cpu);
-		reason = check_limits(ctx, &pkt, hint, &rules, now_ns, env.cpu);
-		if (is_learn_sample(&pkt, env.cpu))
-			learn_known(&pkt, is_within_limit(reason), now_ns);
+		limit = reason = check_limits(ctx, &pkt, hint, &rules, now_ns, env.cpu);
 		if (is_within_limit(reason))
 			reason = check_service(ctx, &pkt, hint, &rules, now_ns, reason);
 		if (is_within_limit(reason))
 			reason = check_budget(&pkt, hint, &rules, now_ns, reason);
+		if (is_within_limit(limit) || limit == WEIR_DROP_RATE)
+			learn_from(ctx, &pkt, limit == WEIR_DROP_RATE, now_ns, env.cpu);
 	}
 	return conclude(ctx, &pkt, &env, hint, reason);
 }

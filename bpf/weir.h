@@ -20,7 +20,7 @@
 #error "weir runs on little-endian machines only (x86-64, arm64)"
 #endif
 
-#define WEIR_ABI	5
+#define WEIR_ABI	6
 
 /*
  * Why a packet passed or was dropped: each packet is counted under exactly one reason. Append
@@ -94,6 +94,8 @@ struct weir_meta {
 	__u32 abi;
 	__u64 seed;		/* per boot, secret: keys the gate's hash */
 	__u64 created_unix_s;
+	__u32 minute_shift;	/* 2^n ns are a minute of the table of known sources */
+	__u32 pad;
 };
 
 #define WEIR_DEVICES	64
@@ -111,7 +113,9 @@ struct weir_counters {
 	struct weir_count monitored[WEIR_REASON_MAX];
 	__u64 exact;		/* packets that the gate sent on to their bucket */
 	__u64 created;		/* buckets created */
-	__u64 sample_tick;	/* counts packets, for what is done for one in many */
+	__u64 until_sample;	/* packets until the next one that is looked at, see known.h */
+	__u64 looked_up;	/* of those, TCP whose socket was looked up; each stands for 64 */
+	__u64 own;		/* of those, segments of a connection of this host */
 	__u64 jiffies;		/* the kernel's tick in which @coarse_ns was read: see clock.h */
 	__u64 coarse_ns;
 };
@@ -287,7 +291,8 @@ struct weir_policy {
 	__u32 budgets;		/* 0: no budget at all, skip the stage */
 	__u32 destinations;	/* rows of budget_of in use, everywhere (row 0) included */
 	__u32 syn_rules;	/* 0: no SYN is answered with a cookie, skip the stage */
-	__u32 pad[5];
+	__u32 network_bits;	/* each budget has 2^n lines of the map networks */
+	__u32 pad[4];
 	struct weir_limit limit[WEIR_LIMITS];	/* 0 is never used: "none" */
 	__u16 class_of_port[WEIR_PORT_KINDS][65536];
 	__u16 class_of_proto[256];
@@ -295,7 +300,8 @@ struct weir_policy {
 	__u16 limit_of[WEIR_SCOPES][WEIR_CLASSES];
 	struct weir_prefix scope[WEIR_SCOPES];
 	struct weir_limit_spec spec[WEIR_LIMITS];
-	struct weir_limit budget[WEIR_BUDGETS];	/* cost and bursts; the rest is not used */
+	struct weir_limit budget[WEIR_BUDGETS];	/* cost and bursts; serial: which part of networks
+						 * it has; the rest is not used */
 	__u8 budget_of[WEIR_DESTINATIONS][WEIR_CLASSES];
 	/* longest prefix first; row 0 is everywhere and is not searched */
 	struct weir_destination destination[WEIR_DESTINATIONS];
@@ -338,27 +344,47 @@ struct weir_bucket {
 };
 
 /*
- * ---- budgets: ARRAY[WEIR_BUDGETS]; see budget.h ----
- * Shared by all CPUs and written in chunks: two cache lines each. Slot 0 is not used.
+ * What is known of a source decides how early its packets go under pressure. The tiers are ranked
+ * by what it costs to get into them. First-seen and returning sources are newcomers. Sources that
+ * were seen to behave in calm times are known, though anybody can send such packets in their name.
+ * Proven ones completed a handshake with this host, or a person vouched for them. Those that did so
+ * again in a later generation of the table are proven for long.
  */
-enum weir_tier { WEIR_FIRST_SEEN, WEIR_RETURNING, WEIR_KNOWN, WEIR_TIERS };
+enum weir_tier {
+	WEIR_FIRST_SEEN,	/* not seen within the last minute */
+	WEIR_RETURNING,
+	WEIR_SEEN,		/* known, without proof */
+	WEIR_PROVEN,
+	WEIR_LONG,		/* proven for long */
+	WEIR_TIERS
+};
+
+/*
+ * ---- budgets: ARRAY[WEIR_BUDGETS]; see budget.h ----
+ * Shared by all CPUs and written in chunks. Slot 0 is not used. The first cache line is what a
+ * budget needs that is not under pressure.
+ */
 struct weir_budget_state {
 	__u64 tat;		/* ticks; packets */
 	__u64 byte_tat;		/* ticks; bytes */
 	__u64 pressed_ns;	/* when a packet was last dropped, coarse clock */
 	__u64 adjust_ns;	/* when the shares are next adjusted */
-	__u32 asked[2];		/* by tier: newcomers within their share, since then */
-	__u32 given[2];		/* of those, let through */
-	__u64 share[2];		/* by tier: ticks a packet for each newcomer network */
-	/*
-	 * By tier: what a network could have used that was always there, in 2^-12 packets: the
-	 * clock of the shares. It starts at 2^6 a ns of uptime, ahead of every clock that the
-	 * cells of networks were on before.
-	 */
-	__u64 used[2];		/* at @used_ns */
-	__u64 pace[2];		/* growth of @used since then, in 2^-52 packets a ns */
-	__u64 used_ns;
+	__u64 used_ns;		/* when they were last adjusted */
 	__u64 pad[3];
+	/* ---- by tier ---- */
+	__u32 asked[WEIR_TIERS];	/* packets within their network's share, since then */
+	__u32 given[WEIR_TIERS];	/* of those, let through */
+	__u64 reserve_tat[WEIR_TIERS];	/* ticks, 16 for each that a packet costs the budget */
+	__u64 byte_reserve_tat[WEIR_TIERS];
+	__u64 share[WEIR_TIERS];	/* ticks a packet, for each network */
+	/*
+	 * What a network could have used that was always there, in 2^-12 packets: the clock of the
+	 * shares. It starts at 2^6 a ns of uptime, ahead of every clock that the cells of networks
+	 * were on before.
+	 */
+	__u64 used[WEIR_TIERS];		/* at @used_ns */
+	__u64 pace[WEIR_TIERS];		/* growth of @used since then, in 2^-52 packets a ns */
+	__u64 pad2[2];
 };
 
 /* ---- spending: PERCPU_ARRAY[WEIR_BUDGETS]; a CPU's part of each budget ---- */
@@ -366,13 +392,13 @@ struct weir_spending {
 	__u64 stash[WEIR_TIERS];	/* ticks taken from the budget, not yet used */
 	__u64 byte_stash[WEIR_TIERS];
 	__u64 passed, passed_bytes;	/* packets in all */
-	__u64 known;		/* of those, under pressure: known sources */
-	__u64 newcomers;	/* and newcomers */
-	__u64 shed;		/* dropped: newcomers for which there was no room */
-	__u64 share;		/* newcomers whose network had used its share */
-	__u64 over;		/* known sources, when the budget was used up */
-	__u64 dropped_bytes;	/* of all three */
-	__u64 sample_tick;	/* counts newcomers, for what is done for one in many */
+	/* ---- under pressure, by tier ---- */
+	__u64 let_in[WEIR_TIERS];	/* of those that passed */
+	__u64 no_room[WEIR_TIERS];	/* dropped: within their network's share */
+	__u64 over_share[WEIR_TIERS];	/* dropped: their network had used its share */
+	__u64 dropped_bytes;	/* of all */
+	__u64 until_sample;	/* drops until the next one that is counted for its network */
+	__u64 pad;
 };
 
 /* ---- common: ARRAY[1]; what all budgets and all answers with cookies share: a cache line ---- */
@@ -381,23 +407,29 @@ struct weir_common {
 	__u64 answers_tat;	/* ticks; SYNs answered with cookies, see syn.h */
 	__u64 strays_tat;	/* ticks; ACKs that belong to no connection */
 	__u64 beats_tat;	/* ticks; SYNs that went through as heartbeats, of all services */
-	__u64 pad[4];
+	__u64 seen_tat;		/* ticks; sources that became known without proof */
+	__u64 seen_put_off;	/* sources that did not, for want of room there */
+	__u64 known_full;	/* proven sources for which their line had no room */
+	__u64 pad;
 };
 
 /*
  * ---- known: ARRAY[2 * WEIR_KNOWN_LINES], mmapable; see known.h ----
- * Sources that were seen to behave, a u64 each: the upper half of an IPv6 address, or the lower
- * half of ::ffff:a.b.c.d. The two generations of a line lie side by side. 16 MiB a generation,
- * room for 1.8 million sources.
+ * Sources that proved to be there or were seen to behave, a u64 each: the upper half of an IPv6
+ * address, or the lower half of ::ffff:a.b.c.d. The two generations of a line lie side by side.
+ * 16 MiB a generation, room for 1.8 million sources.
  */
 #define WEIR_KNOWN_LINES	(1U << 18)
 #define WEIR_KNOWN_SLOTS	7
 struct weir_known_line {
 	__u64 key[WEIR_KNOWN_SLOTS];	/* 0: free */
-	__u8  state[WEIR_KNOWN_SLOTS];	/* minute when last seen, mod 16, << 4 | score */
+	__u8  state[WEIR_KNOWN_SLOTS];	/* minute when last seen, mod 16, << 4 | rank */
 	__u8  epoch;		/* of the generation; with any other, the line counts as empty */
 };
-#define WEIR_KNOWN_SCORE	3	/* different minutes in which a known source was seen */
+/* A rank: a score, the different minutes in which the source was seen; and two bits of proof. */
+#define WEIR_KNOWN_SCORE	3	/* of a source that is known without proof; the mask, too */
+#define WEIR_RANK_PROVEN	4	/* it gave proof in this generation */
+#define WEIR_RANK_LONG		8	/* and in one before */
 #define WEIR_MINUTE_SHIFT	36	/* a minute is 2^36 ns, 69 s: no division for it */
 #define WEIR_EPOCH_SHIFT	10	/* a generation is 2^10 minutes, 19.5 h; a source stays
 					 * known for one to two */
@@ -416,17 +448,30 @@ struct weir_filter_line {
 	__u8  pad[14];
 };
 
-/* ---- seen: ARRAY[WEIR_SEEN] of __u32; newcomers of the last minute, under pressure only ---- */
-#define WEIR_SEEN	(1U << 21)
+/*
+ * ---- offences: LRU_HASH, WEIR_OFFENCES entries, of the keys of known ----
+ * Known sources that exceeded their limit by segments of their own connections. To forge one, a
+ * sender has to know the connection's ports.
+ */
+#define WEIR_OFFENCES	(1U << 14)
+struct weir_offence {
+	__u64 packets;		/* over the limit: a sample times its weight of 64 */
+	__u64 last_ns;		/* coarse clock */
+};
+
+/* ---- seen: ARRAY[WEIR_SEEN_CELLS] of __u32; newcomers of the last minute, under pressure ---- */
+#define WEIR_SEEN_CELLS	(1U << 21)
 
 /*
  * ---- networks: ARRAY[WEIR_NETWORKS]; under pressure only ----
- * Newcomers by /24 and /48: the cells of the fair share, and the network of this line with the
- * most drops. That is a counter of Misra and Gries (Science of Computer Programming 1982) for each
+ * Sources by /24 and /48: the cells of the fair share, and the network of this line with the most
+ * drops. That is a counter of Misra and Gries (Science of Computer Programming 1982) for each
  * line: @dropped is never more than the truth, and less by at most the drops of the line's other
- * networks.
+ * networks. Each budget has a part of the lines of its own. Newcomers need the first cache line
+ * only.
  */
 #define WEIR_NETWORKS	(1U << 16)
+#define WEIR_KNOWN_TIERS	(WEIR_TIERS - WEIR_SEEN)
 struct weir_network {
 	__u64 used[4];		/* cells, in 2^-12 packets: three for returning sources, of which a
 				 * network has two; the last is for first-seen sources */
@@ -436,6 +481,8 @@ struct weir_network {
 	__u32 budget;		/* the budget on whose clock the cells are; for any other they count
 				 * as 0 */
 	__u32 pad;
+	__u64 known_used[WEIR_KNOWN_TIERS][2];	/* for known sources; a network has one of two */
+	__u64 pad2[2];
 };
 
 /*
@@ -586,7 +633,7 @@ _Static_assert(sizeof(struct weir_gate_line) == 64, "ABI: weir_gate_line");
 _Static_assert(sizeof(struct weir_line) == 64, "ABI: weir_line");
 _Static_assert(sizeof(struct weir_budget_spec) == 104, "ABI: weir_budget_spec");
 _Static_assert(sizeof(struct weir_syn_rule) == 64, "ABI: weir_syn_rule");
-_Static_assert(sizeof(struct weir_budget_state) == 128, "ABI: weir_budget_state");
+_Static_assert(sizeof(struct weir_budget_state) == 320, "ABI: weir_budget_state");
 _Static_assert(sizeof(struct weir_common) == 64, "ABI: weir_common");
 _Static_assert(sizeof(struct weir_link) == 64, "ABI: weir_link");
 _Static_assert(sizeof(struct weir_neighbours) == 64, "ABI: weir_neighbours");
@@ -595,7 +642,7 @@ _Static_assert(sizeof(struct weir_core_time) == 48, "ABI: weir_core_time");
 _Static_assert(sizeof(struct weir_known_line) == 64, "ABI: weir_known_line");
 _Static_assert(sizeof(struct weir_filter_line) == 64, "ABI: weir_filter_line");
 _Static_assert(sizeof(struct weir_asked_line) == 64, "ABI: weir_asked_line");
-_Static_assert(sizeof(struct weir_network) == 64, "ABI: weir_network");
+_Static_assert(sizeof(struct weir_network) == 128, "ABI: weir_network");
 _Static_assert(sizeof(struct weir_listener) == 136, "ABI: weir_listener");
 _Static_assert(sizeof(struct weir_event) == 320, "ABI: weir_event");
 _Static_assert(WEIR_REASON_MAX < 64, "ABI: reasons");

@@ -3,7 +3,7 @@
  * How much of a core's time the answers to SYNs may take. The time is a GCRA for each core
  * (bucket.h), in nanoseconds: its debt grows by what answers take, and by a part of that for each
  * drop. Each tier may run up a different debt; that is its priority. First-seen sources may go to
- * a quarter of the burst, SYNs that come again to a half, known sources to all of it; drops
+ * a quarter of the burst, SYNs that come again to a half, proven sources to all of it; drops
  * charge up to three eighths, so that a flood of them leaves no time for first SYNs and takes none
  * from the others. Pure.
  */
@@ -21,7 +21,7 @@
 /* The debt up to which the SYNs of a tier are answered. */
 static __always_inline __u64 time_reach(int tier)
 {
-	return TIME_BURST_NS >> (WEIR_KNOWN - tier);
+	return TIME_BURST_NS >> (tier < WEIR_SEEN ? WEIR_SEEN - tier : 0);
 }
 
 static __always_inline __u64 time_debt(const struct weir_core_time *time, __u64 now_ns)

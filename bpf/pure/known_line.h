@@ -4,8 +4,10 @@
  * it: whether a source is in it, and how it gets there. Pure.
  *
  * A line remembers seven sources, in one cache line: no chains, no eviction to wait for. Where it
- * is full, a new source takes the place of one that is not known yet; with a million known sources
- * in the 2^18 lines, 2 % of further ones find a line full of known sources and are not remembered.
+ * is full, a source takes the place of one whose evidence is easier to forge: one without proof
+ * displaces only those that are not known yet, one with proof all that have none. With a million
+ * proven sources in the 2^18 lines, 2 % of further ones find a line full of proven sources and are
+ * not remembered.
  *
  * When two CPUs write one line at once, one of the writes is lost: a source becomes known a minute
  * later. Nothing else can go wrong: a key is one word, and a state that ends up beside another key
@@ -29,14 +31,16 @@ static __always_inline __u64 known_key(__u64 hi, __u64 lo)
 
 /*
  * Whether the key is that of this source alone. Not so for link-local addresses, which share a
- * /64, for ::/64, and for hosts without an address: these are never known.
+ * /64, for ::/64, for 0:ffff::/32, whose keys are those of IPv4, and for hosts without an address:
+ * these are never known.
  */
 static __always_inline int has_known_key(__u64 hi, __u64 lo)
 {
-	return hi ? !is_link_local(hi) : is_mapped(hi, lo) && !is_unspecified(hi, lo);
+	return hi ? !is_link_local(hi) && hi >> 32 != MAPPED_TOP :
+		    is_mapped(hi, lo) && !is_unspecified(hi, lo);
 }
 
-/* Whether a key stands for an IPv4 address, or for a /64 of 0:ffff::/32, which is not in use. */
+/* Whether a key of has_known_key() stands for an IPv4 address. */
 static __always_inline int known_key_is_v4(__u64 key)
 {
 	return key >> 32 == 0xffff;
@@ -113,8 +117,8 @@ static __always_inline void filter_note(struct weir_filter_line *line, __u64 has
 	}
 }
 
-/* The score of @key, or -1 if it is not in the line. */
-static __always_inline int known_score(const struct weir_known_line *line, __u8 epoch, __u64 key)
+/* The rank of @key, or -1 if it is not in the line. */
+static __always_inline int known_rank(const struct weir_known_line *line, __u8 epoch, __u64 key)
 {
 	if (line->epoch != epoch)
 		return -1;
@@ -124,59 +128,105 @@ static __always_inline int known_score(const struct weir_known_line *line, __u8 
 	return -1;
 }
 
-/* The slot that @key has or may take; WEIR_KNOWN_SLOTS: the line is full of known sources. */
-static __always_inline __u32 known_slot(const struct weir_known_line *line, __u64 key)
+/*
+ * The tier of a source with these ranks in its line of this generation and of the one before, -1
+ * where it is not in it. Proof counts until the generation after the one in which it was given.
+ */
+static __always_inline enum weir_tier known_tier(int rank, int before)
 {
-	__u32 slot = WEIR_KNOWN_SLOTS, least = WEIR_KNOWN_SCORE;
+	int proof = (rank < 0 ? 0 : rank) | (before < 0 ? 0 : before);
+
+	if (proof & WEIR_RANK_LONG)
+		return WEIR_LONG;
+	if (proof & WEIR_RANK_PROVEN)
+		return WEIR_PROVEN;
+	rank = rank < 0 ? before : rank;
+	return rank >= WEIR_KNOWN_SCORE ? WEIR_SEEN : WEIR_FIRST_SEEN;
+}
+
+/* How a source was seen: over its limit, within it, or with proof that it is there. */
+enum known_how { KNOWN_BAD, KNOWN_GOOD, KNOWN_PROOF };
+
+/*
+ * The slot that @key has or may take: another source gives way whose rank is below @strength.
+ * WEIR_KNOWN_SLOTS: there is none.
+ */
+static __always_inline __u32 known_slot(const struct weir_known_line *line, __u64 key, __u32 strength)
+{
+	__u32 slot = WEIR_KNOWN_SLOTS, least = strength;
 
 	for (__u32 i = 0; i < WEIR_KNOWN_SLOTS; i++) {
-		__u32 score = line->key[i] ? line->state[i] & 15 : 0;
+		__u32 rank = line->key[i] ? line->state[i] & 15 : 0;
 
 		if (line->key[i] == key)
 			return i;
-		if (score < least) {
-			least = score;
+		if (rank < least) {
+			least = rank;
 			slot = i;
 		}
 	}
 	return slot;
 }
 
+/* The score after a source was seen. @was: -1 if it is new; @before: of the last generation. */
+static __always_inline int known_score(int was, int before, int new_minute, int how)
+{
+	int score = was < 0 ? 0 : was & WEIR_KNOWN_SCORE;
+	int least = before < 0 ? 0 : before & WEIR_KNOWN_SCORE;
+
+	if (how == KNOWN_BAD && (was < 0 ? least : score) < WEIR_KNOWN_SCORE)
+		return 0;
+	if (new_minute && score < WEIR_KNOWN_SCORE)
+		score++;
+	return score < least ? least : score;
+}
+
+#define KNOWN_ROSE	16	/* with the rank: the source became known just now, without proof */
+
 /*
- * Notes that @key was seen and returns its new score, or -1 if there is no room. @least: the score
- * of the previous generation or of an import, -1 if there is none. @good: the source kept to its
- * limit.
+ * Notes that @key was seen and returns its new rank, with KNOWN_ROSE where that is so, or -1 if
+ * there is no room. @before: its rank in the generation before or by an import, -1 if there is
+ * none.
  */
 static __always_inline int known_note(struct weir_known_line *line, __u64 key, __u64 minute,
-				      int least, int good)
+				      int before, enum known_how how)
 {
+	__u32 strength = how != KNOWN_PROOF ? WEIR_KNOWN_SCORE :
+			 before >= WEIR_RANK_PROVEN ? WEIR_RANK_LONG : WEIR_RANK_PROVEN, slot;
 	__u8 mark = (minute & 15) << 4, epoch = known_epoch(minute);
-	int score, fresh;
-	__u32 slot;
+	int was, rank, fresh_minute;
 
 	if (line->epoch != epoch) {
 		for (int i = 0; i < WEIR_KNOWN_SLOTS; i++)
 			line->key[i] = 0;
 		line->epoch = epoch;
 	}
-	slot = known_slot(line, key);
+	slot = known_slot(line, key, strength);
 	if (slot >= WEIR_KNOWN_SLOTS)
 		return -1;
-	fresh = line->key[slot] != key;
-	if (!fresh && good && (line->state[slot] & 0xf0) == mark && least < 0)
-		return line->state[slot] & 15;
-	score = fresh ? 0 : line->state[slot] & 15;
-	if (fresh || (line->state[slot] & 0xf0) != mark)
-		score++;
-	if (score < least)
-		score = least;
-	if (score > WEIR_KNOWN_SCORE)
-		score = WEIR_KNOWN_SCORE;
-	if (!good && (fresh ? least : line->state[slot] & 15) < WEIR_KNOWN_SCORE)
-		score = 0;
+	was = line->key[slot] == key ? line->state[slot] & 15 : -1;
+	fresh_minute = was < 0 || (line->state[slot] & 0xf0) != mark;
+	rank = known_score(was, before, fresh_minute, how);
+	if (was >= 0)
+		rank |= was & ~WEIR_KNOWN_SCORE;
+	if (how == KNOWN_PROOF)
+		rank |= before >= WEIR_RANK_PROVEN ? WEIR_RANK_LONG | WEIR_RANK_PROVEN :
+						     WEIR_RANK_PROVEN;
+	if (!fresh_minute && rank == was)
+		return rank;
 	line->key[slot] = key;
-	line->state[slot] = mark | score;
-	return score;
+	line->state[slot] = mark | rank;
+	if (rank == WEIR_KNOWN_SCORE && was < WEIR_KNOWN_SCORE && before < WEIR_KNOWN_SCORE)
+		rank |= KNOWN_ROSE;
+	return rank;
+}
+
+/* Takes back that a source became known without proof: it needs one more minute. */
+static __always_inline void known_put_off(struct weir_known_line *line, __u64 key)
+{
+	for (int i = 0; i < WEIR_KNOWN_SLOTS; i++)
+		if (line->key[i] == key && (line->state[i] & 15) == WEIR_KNOWN_SCORE)
+			line->state[i]--;
 }
 
 #endif

@@ -248,7 +248,8 @@ static void fill_settings(struct settings *settings, const struct row *row)
 
 static void find_maps(struct maps *maps, struct cost_bpf *skel)
 {
-	*maps = (struct maps){ .lock = -1, .meta.seed = 0x5eed5eed5eed5eedULL };
+	*maps = (struct maps){ .lock = -1, .meta.seed = 0x5eed5eed5eed5eedULL,
+				     .meta.minute_shift = WEIR_MINUTE_SHIFT };
 	for (int i = 0; i < MAP_COUNT; i++)
 		maps->fd[i] = bpf_object__find_map_fd_by_name(skel->obj, map_names[i]);
 	maps->hints = mmap(NULL, round_to_pages(sizeof(*maps->hints)), PROT_READ | PROT_WRITE,

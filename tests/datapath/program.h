@@ -54,7 +54,8 @@ static inline void program_take(struct program *program, struct bpf_object *obje
 	__u32 zero = 0;
 
 	*program = (struct program){ .object = object };
-	program->maps = (struct maps){ .lock = -1, .meta.seed = 0x5eed5eed5eed5eedULL };
+	program->maps = (struct maps){ .lock = -1, .meta.seed = 0x5eed5eed5eed5eedULL,
+				     .meta.minute_shift = WEIR_MINUTE_SHIFT };
 	for (int i = 0; i < MAP_COUNT; i++) {
 		program->maps.fd[i] = bpf_object__find_map_fd_by_name(object, map_names[i]);
 		if (program->maps.fd[i] < 0)

@@ -221,7 +221,7 @@ static void make_known(void)
 	for (uint32_t i = 0; i < SOURCES; i++) {
 		struct prefix source = source_of(i);
 
-		if (one_in(3) && !known_add(&known, &source))
+		if (one_in(3) && !known_add(&known, &source, WEIR_SEEN + below(WEIR_KNOWN_TIERS)))
 			die("a known source found no room", -ENOSPC);
 	}
 	known_close(&known);
@@ -258,10 +258,14 @@ static void stir_budget(uint32_t slot)
 	was.tat = owed(budget->burst);
 	was.byte_tat = owed(budget->byte_burst);
 	was.pressed_ns = one_in(4) ? 0 : long_ago();
+	for (int tier = 0; tier < WEIR_TIERS; tier++) {
+		was.reserve_tat[tier] = owed(budget->burst);
+		was.byte_reserve_tat[tier] = owed(budget->byte_burst);
+	}
 	if (one_in(2)) {
 		was.used_ns = long_ago();
 		was.adjust_ns = now_ns() + below(2000) * MS;
-		for (int tier = 0; tier < 2; tier++) {
+		for (int tier = 0; tier < WEIR_TIERS; tier++) {
 			was.share[tier] = WEIR_TICKS_PER_S / (1 + below(20));
 			was.pace[tier] = (1ULL << 56) / was.share[tier];
 			was.used[tier] = now_ns() << 6;

@@ -223,7 +223,8 @@ static void test_link_local(void)
 	}
 	if (known_open(&program.maps, &known, err))
 		die(err, -EIO);
-	CHECK(&check, !known_add(&known, &address) && !known_has(&known, &address),
+	CHECK(&check, !known_add(&known, &address, WEIR_PROVEN) &&
+		      known_tier_of(&known, &address) == WEIR_FIRST_SEEN,
 	      "a link-local address can be known: all neighbours have its key");
 	known_close(&known);
 	check_done(&check, "each link-local address is a source of its own", "4 neighbours, 3 limits");

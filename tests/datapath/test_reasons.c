@@ -100,7 +100,7 @@ static void set_all(void)
 	set_list("192.0.2.4/32");
 	while (slot < WEIR_BUDGETS && !program.settings.policy->budget_spec[slot].limit.used)
 		slot++;
-	if (known_open(&program.maps, &known, err) || !known_add(&known, &known_source))
+	if (known_open(&program.maps, &known, err) || !known_add(&known, &known_source, WEIR_PROVEN))
 		die("known", -EIO);
 	known_close(&known);
 }
@@ -128,8 +128,10 @@ static void owe_budget(uint32_t sixteenths)
 	if (!each)
 		die("spending", -ENOMEM);
 	is.tat = (now_ns() << WEIR_TICK_SHIFT) + budget->burst / 16 * sixteenths;
-	for (int tier = 0; tier < 2; tier++)
+	for (int tier = 0; tier < WEIR_TIERS; tier++) {
 		is.used[tier] = now_ns() << 6;
+		is.reserve_tat[tier] = is.tat + 16 * budget->burst;
+	}
 	put_element(MAP_budgets, slot, &is);
 	put_element(MAP_spending, slot, each);
 	free(each);

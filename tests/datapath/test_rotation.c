@@ -283,7 +283,8 @@ static void open_programs(void)
 
 static void set_up(void)
 {
-	range.maps = (struct maps){ .lock = -1, .meta.seed = 0x5eed5eed5eed5eedULL };
+	range.maps = (struct maps){ .lock = -1, .meta.seed = 0x5eed5eed5eed5eedULL,
+				     .meta.minute_shift = WEIR_MINUTE_SHIFT };
 	open_programs();
 	range.maps.hints = mmap(NULL, round_to_pages(sizeof(*range.maps.hints)),
 				PROT_READ | PROT_WRITE, MAP_SHARED, range.maps.fd[MAP_hints], 0);

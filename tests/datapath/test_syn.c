@@ -441,15 +441,15 @@ static void test_rates(void)
 	known_count(&known, &known_now);
 	known_close(&known);
 	strays = counters.reason[WEIR_DROP_STRAY_ACK].packets;
-	CHECK(&check, !counters.reason[WEIR_PASS_COOKIE].packets && !known_now.known,
+	CHECK(&check, !counters.reason[WEIR_PASS_COOKIE].packets && !known_count_all(&known_now),
 	      "%llu took for cookies, %llu known",
 	      (unsigned long long)counters.reason[WEIR_PASS_COOKIE].packets,
-	      (unsigned long long)known_now.known);
+	      (unsigned long long)known_count_all(&known_now));
 	CHECK(&check, random_acks - strays <= 1100 + 10000 * (check_seconds() - start) * 1.02,
 	      "%u of %u passed in %.2f s", random_acks - strays, random_acks, check_seconds() - start);
 	check_done(&check, "a flood of random ACKs makes nobody known",
 		   "%u dropped as stray of %u in %.2f s, %llu known", strays, random_acks,
-		   check_seconds() - start, (unsigned long long)known_now.known);
+		   check_seconds() - start, (unsigned long long)known_count_all(&known_now));
 }
 
 /* Until the data path's clock has just moved: what passes by our clock from here on, passes by its. */
@@ -475,7 +475,7 @@ static void test_known_rate(void)
 	double start;
 
 	forget();
-	if (known_open(&program.maps, &known, err) || !known_add(&known, &source))
+	if (known_open(&program.maps, &known, err) || !known_add(&known, &source, WEIR_PROVEN))
 		die("known", -EIO);
 	known_close(&known);
 	ask(&frame, &syn, 202);
@@ -776,7 +776,7 @@ static void test_shortage(void)
 		      "%s, %s: %d, %d, %d", families[i / count], rows[row].what, first, again, other);
 		if (i >= count)
 			continue;
-		if (known_open(&program.maps, &known, err) || !known_add(&known, &source))
+		if (known_open(&program.maps, &known, err) || !known_add(&known, &source, WEIR_PROVEN))
 			die("known", -EIO);
 		known_close(&known);
 		ask(&frame, &question, 200);

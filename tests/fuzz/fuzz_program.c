@@ -253,6 +253,8 @@ static struct shape shape_of(const struct map_view *view)
 	WEIR_SIDE_MAPS(SIDE_SHAPE)
 	case MAP_hints:
 		return (struct shape){ sizeof(__u32), sizeof(struct weir_hints), 1 };
+	case MAP_offences:
+		return (struct shape){ sizeof(__u64), sizeof(struct weir_offence), UINT32_MAX, true };
 	case MAP_buckets:
 		return (struct shape){ sizeof(struct weir_bucket_key), sizeof(struct weir_bucket),
 				       UINT32_MAX, true };

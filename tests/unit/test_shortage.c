@@ -56,7 +56,7 @@ static void test_time(struct check *check)
 	const __u32 most = SECOND / (WEIGHT * ANSWER_NS);
 	struct load few = { .pps = { most * 9 / 10 } }, many = { .pps = { 10 * most } };
 	struct load some = { .pps = { 2 * most } }, again = { .pps = { 10 * most, most / 2 } };
-	struct load known = { .pps = { 5 * most, 5 * most, most / 2 } };
+	struct load known = { .pps = { 5 * most, 5 * most, [WEIR_PROVEN] = most / 2 } };
 
 	for (__u64 tick = 1000000; tick <= 10000000; tick += tick == 1000000 ? 3000000 : 6000000) {
 		run(&few, tick);
@@ -73,15 +73,15 @@ static void test_time(struct check *check)
 		      many.answered[0], many.pps[0]);
 		CHECK(check, again.answered[1] == again.pps[1], "tick %llu: %u of %u",
 		      (unsigned long long)tick, again.answered[1], again.pps[1]);
-		CHECK(check, known.answered[2] == known.pps[2], "tick %llu: %u of %u",
-		      (unsigned long long)tick, known.answered[2], known.pps[2]);
+		CHECK(check, known.answered[WEIR_PROVEN] == known.pps[WEIR_PROVEN], "tick %llu: %u of %u",
+		      (unsigned long long)tick, known.answered[WEIR_PROVEN], known.pps[WEIR_PROVEN]);
 	}
 	check_done(check, "which SYNs get the time of a core",
 		   "there is time for %u answers a second: %u of %u first SYNs; of twice as many %u; "
 		   "%u of %u that are sent again beside ten times as many first ones; %u of %u from "
 		   "known sources beside five times as many of both",
 		   most, few.answered[0], few.pps[0], some.answered[0], again.answered[1], again.pps[1],
-		   known.answered[2], known.pps[2]);
+		   known.answered[WEIR_PROVEN], known.pps[WEIR_PROVEN]);
 }
 
 static void test_measure(struct check *check)

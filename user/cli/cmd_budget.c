@@ -61,6 +61,7 @@ enum outcome edit_budget_del(struct edit *edit)
 static json_t *budget_json(const struct weir_budget_spec *spec, const struct weir_limit *budget,
 		    const struct weir_budget_state *state, const struct weir_spending *sum)
 {
+	struct budget_counts counts = budget_count(sum);
 	char to[PREFIX_STRLEN], class[FORMAT_LEN];
 
 	format_end(&spec->limit.from, to);
@@ -76,10 +77,10 @@ static json_t *budget_json(const struct weir_budget_spec *spec, const struct wei
 			 "used", budget_used(budget, state), "pressed", budget_is_pressed(state),
 			 "passed", (json_int_t)sum->passed,
 			 "passed_bytes", (json_int_t)sum->passed_bytes,
-			 "known", (json_int_t)sum->known,
-			 "newcomers", (json_int_t)sum->newcomers,
-			 "shed", (json_int_t)sum->shed, "share", (json_int_t)sum->share,
-			 "over", (json_int_t)sum->over,
+			 "known", (json_int_t)counts.known,
+			 "newcomers", (json_int_t)counts.newcomers,
+			 "shed", (json_int_t)counts.shed, "share", (json_int_t)counts.share,
+			 "over", (json_int_t)counts.over,
 			 "dropped_bytes", (json_int_t)sum->dropped_bytes);
 }
 
@@ -94,6 +95,7 @@ static void print_budget(const struct weir_budget_spec *spec, const struct weir_
 	char rate[FORMAT_LEN], used[16], passed[FORMAT_LEN], dropped[FORMAT_LEN];
 	char class[FORMAT_LEN], to[PREFIX_STRLEN], what[FORMAT_LEN + PREFIX_STRLEN + 8];
 	bool both = spec->limit.rate_packets && spec->limit.rate_bits_per_s;
+	struct budget_counts counts = budget_count(sum);
 
 	format_end(&spec->limit.from, to);
 	format_class(&spec->limit, class);
@@ -105,15 +107,15 @@ static void print_budget(const struct weir_budget_spec *spec, const struct weir_
 		format_bits(spec->limit.rate_bits_per_s, rate);
 	snprintf(used, sizeof(used), "%.0f%%", 100 * budget_used(budget, state));
 	table_row(budget_columns, spec->name, rate, used, table_count(sum->passed, passed),
-		  table_count(sum->shed + sum->share + sum->over, dropped), what);
+		  table_count(counts.dropped, dropped), what);
 	if (both) {
 		format_bits(spec->limit.rate_bits_per_s, rate);
 		table_row(budget_columns, "", rate, "", "", "", "");
 	}
 	if (budget_is_pressed(state))
 		printf("  used up: known sources go first (%llu passed), newcomers by network "
-		       "(%llu)\n", (unsigned long long)sum->known,
-		       (unsigned long long)sum->newcomers);
+		       "(%llu)\n", (unsigned long long)counts.known,
+		       (unsigned long long)counts.newcomers);
 }
 
 enum outcome cmd_budget_show(const struct call *call)

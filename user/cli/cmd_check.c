@@ -423,7 +423,7 @@ static int ask_known(const struct maps *maps, struct question *q, char *err)
 
 	if (rc)
 		return rc;
-	q->known = known_has(&known, &q->address);
+	q->known = known_tier_of(&known, &q->address) >= WEIR_SEEN;
 	known_close(&known);
 	return 0;
 }

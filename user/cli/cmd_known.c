@@ -56,7 +56,7 @@ static enum outcome show_addresses(const struct call *call, const struct known *
 			json_decref(list);
 			return usage(call, "%s: not an address and not an IPv6 /64", *words);
 		}
-		is = known_has(known, &address);
+		is = known_tier_of(known, &address) >= WEIR_SEEN;
 		outcome = is ? outcome : FAILED;
 		json_array_append_new(list, json_pack("{s:s, s:b}", "source", *words, "known", is));
 		if (!call->json)
@@ -82,10 +82,11 @@ enum outcome cmd_known_show(const struct call *call)
 		known_count(&known, &count);
 		if (!call->json)
 			printf("known sources %llu, being learnt %llu, capacity %u\n",
-			       (unsigned long long)count.known, (unsigned long long)count.learning,
+			       (unsigned long long)known_count_all(&count),
+			       (unsigned long long)count.learning,
 			       WEIR_KNOWN_LINES * WEIR_KNOWN_SLOTS);
 		outcome = print_json(call, json_pack("{s:I, s:I, s:I}", "known",
-						     (json_int_t)count.known, "learning",
+						     (json_int_t)known_count_all(&count), "learning",
 						     (json_int_t)count.learning, "room",
 						     (json_int_t)WEIR_KNOWN_LINES *
 						     WEIR_KNOWN_SLOTS));
@@ -181,7 +182,7 @@ static void add_prefix(struct known *known, const struct prefix *prefix, struct 
 			each.hi = prefix->hi + i;
 		if (!has_known_key(each.hi, each.lo))
 			imported->shared++;
-		else if (known_add(known, &each))
+		else if (known_add(known, &each, WEIR_PROVEN))
 			imported->added++;
 		else
 			imported->full++;
@@ -242,10 +243,12 @@ enum outcome cmd_known_import(const struct call *call)
 
 /* ---- export ---- */
 
-static int print_source(const struct prefix *source, void *file)
+static int print_source(const struct prefix *source, enum weir_tier tier, void *file)
 {
 	char text[PREFIX_STRLEN];
 
+	if (tier < WEIR_PROVEN)
+		return 0;
 	prefix_format_short(source, text);
 	return fprintf(file, "%s\n", text) < 0 ? -errno : 0;
 }

@@ -271,7 +271,7 @@ static void log_drops(struct ban_engine *engine, const struct config *config)
 
 static bool is_known(void *ctx, const struct prefix *source)
 {
-	return known_has(ctx, source);
+	return known_tier_of(ctx, source) >= WEIR_SEEN;
 }
 
 struct inside {
@@ -279,11 +279,11 @@ struct inside {
 	uint64_t count;
 };
 
-static int count_inside(const struct prefix *source, void *arg)
+static int count_inside(const struct prefix *source, enum weir_tier tier, void *arg)
 {
 	struct inside *inside = arg;
 
-	inside->count += prefix_covers(inside->prefix, source);
+	inside->count += tier >= WEIR_PROVEN && prefix_covers(inside->prefix, source);
 	return 0;
 }
 
@@ -299,7 +299,7 @@ static uint64_t count_known(void *ctx, const struct prefix *prefix)
 	for (uint64_t i = 0; i < addresses; i++) {
 		struct prefix each = { .hi = prefix->hi, .lo = prefix->lo + i, .length = 128 };
 
-		inside.count += known_has(ctx, &each);
+		inside.count += known_tier_of(ctx, &each) >= WEIR_PROVEN;
 	}
 	return inside.count;
 }

@@ -9,6 +9,7 @@
 #include "user/model/format.h"
 #include "user/model/reasons.h"
 #include "user/model/text.h"
+#include "user/state/budgets.h"
 #include "user/state/device.h"
 #include "user/state/snapshot.h"
 
@@ -296,16 +297,19 @@ static void print_budget_counts(struct exposition *out, const struct snapshot *s
 	family(out, COUNTER, "weir_budget_pressed_passed_packets",
 	       "Packets of these that it let through under pressure, by kind of source.");
 	for (each = snapshot->budgets; each < end; each++) {
+		struct budget_counts counts = budget_count(&each->spent);
+
 		sample(out, LABELS({ "budget", each->spec.name }, { "source", "known" }),
-		       each->spent.known);
+		       counts.known);
 		sample(out, LABELS({ "budget", each->spec.name }, { "source", "newcomer" }),
-		       each->spent.newcomers);
+		       counts.newcomers);
 	}
 	family(out, COUNTER, "weir_budget_dropped_packets", "Packets that the budget dropped, by reason.");
 	for (each = snapshot->budgets; each < end; each++) {
+		struct budget_counts sum = budget_count(&each->spent);
 		const struct { enum weir_reason reason; uint64_t packets; } counts[] = {
-			{ WEIR_DROP_SHED, each->spent.shed }, { WEIR_DROP_SHARE, each->spent.share },
-			{ WEIR_DROP_BUDGET, each->spent.over },
+			{ WEIR_DROP_SHED, sum.shed }, { WEIR_DROP_SHARE, sum.share },
+			{ WEIR_DROP_BUDGET, sum.over },
 		};
 
 		for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)

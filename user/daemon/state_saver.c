@@ -119,7 +119,7 @@ static bool no_source_is_known(const struct maps *maps)
 		return false;
 	known_count(&known, &count);
 	known_close(&known);
-	return !count.known;
+	return !known_count_all(&count);
 }
 
 /*

@@ -154,7 +154,7 @@ uint64_t judge_network_share(const struct weir_budget_state *states, size_t coun
 	for (size_t i = 0; i < count; i++) {
 		if (!states[i].pressed_ns || !is_under_pressure(&states[i], since_ns))
 			continue;
-		for (int tier = 0; tier < WEIR_KNOWN; tier++) {
+		for (int tier = 0; tier < WEIR_SEEN; tier++) {
 			uint64_t ticks = states[i].share[tier];
 			uint64_t pps = ticks ? (WEIR_TICKS_PER_S + ticks - 1) / ticks : 0;
 

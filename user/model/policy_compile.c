@@ -22,6 +22,7 @@
 
 #define PATTERNS_MAX	(WEIR_LIMITS + WEIR_BUDGETS)
 #define PORTS		65536
+#define NETWORK_BITS	16	/* WEIR_NETWORKS */
 #define ROW_FREE	255	/* prefixlen of a row that no limit uses */
 
 struct compile {
@@ -329,6 +330,23 @@ static void fill_budget_row(struct compile *c, uint32_t row, const struct weir_p
 			policy->budget_of[row][class] = best[class];
 }
 
+_Static_assert(WEIR_NETWORKS == 1U << NETWORK_BITS, "lines of networks");
+
+/*
+ * Counts the budgets and gives each as many lines of the map networks as the others, so that none
+ * can disturb the shares of another.
+ */
+static void divide_networks(struct weir_policy *policy)
+{
+	policy->budgets = 0;
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
+		if (policy->budget_spec[i].limit.used)
+			policy->budget[i].serial = policy->budgets++;
+	policy->network_bits = NETWORK_BITS;
+	while (WEIR_NETWORKS >> policy->network_bits < policy->budgets)
+		policy->network_bits--;
+}
+
 /*
  * Fills the table of destinations, which the data path searches in order: the first that covers an
  * address must be the longest. As in fill_rows(), a row starts as a copy of its parent. Returns 0,
@@ -345,9 +363,7 @@ static int fill_destinations(struct compile *c, char *err)
 		return count;
 	memset(policy->destination, 0, sizeof(policy->destination));
 	memset(policy->budget_of, 0, sizeof(policy->budget_of));
-	policy->budgets = 0;
-	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
-		policy->budgets += policy->budget_spec[i].limit.used;
+	divide_networks(policy);
 	policy->destinations = count + 1;
 	fill_budget_row(c, 0, &any);
 	for (int n = count - 1; n >= 0; n--) {

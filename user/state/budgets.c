@@ -28,3 +28,16 @@ bool budget_is_pressed(const struct weir_budget_state *state)
 {
 	return state->pressed_ns && state->pressed_ns + DISPLAYED_NS > now_ns();
 }
+
+struct budget_counts budget_count(const struct weir_spending *spending)
+{
+	struct budget_counts counts = { 0 };
+
+	for (int tier = 0; tier < WEIR_TIERS; tier++) {
+		*(tier < WEIR_SEEN ? &counts.newcomers : &counts.known) += spending->let_in[tier];
+		*(tier < WEIR_SEEN ? &counts.shed : &counts.over) += spending->no_room[tier];
+		counts.share += spending->over_share[tier];
+	}
+	counts.dropped = counts.shed + counts.over + counts.share;
+	return counts;
+}

@@ -76,11 +76,12 @@ static unsigned int known_in(const struct weir_known_line *line, uint8_t epoch, 
 
 	for (int i = 0; i < WEIR_KNOWN_SLOTS; i++) {
 		if (now->epoch == epoch && now->key[i] &&
-		    (now->state[i] & 15) >= WEIR_KNOWN_SCORE)
+		    known_tier(now->state[i] & 15,
+			       known_rank(before, epoch - 1, now->key[i])) >= WEIR_SEEN)
 			count++;
 		if (before->epoch == (uint8_t)(epoch - 1) && before->key[i] &&
 		    (before->state[i] & 15) >= WEIR_KNOWN_SCORE &&
-		    known_score(now, epoch, before->key[i]) < 0)
+		    known_rank(now, epoch, before->key[i]) < 0)
 			count++;
 	}
 	return count;
@@ -107,7 +108,7 @@ int census_known(const struct maps *maps, struct census *census)
 {
 	uint32_t wanted = WEIR_KNOWN_LINES / KNOWN_SHARE;
 	struct weir_known_line *lines = calloc(2 * wanted, sizeof(*lines));
-	uint64_t minute = known_minute(now_ns(), WEIR_MINUTE_SHIFT), seen = 0;
+	uint64_t minute = known_minute(now_ns(), maps->meta.minute_shift), seen = 0;
 	int rc = lines ? read_array(maps->fd[MAP_known], 2 * wanted, lines) : -ENOMEM;
 
 	for (uint32_t i = 0; i < wanted && !rc; i++)

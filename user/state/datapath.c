@@ -160,6 +160,7 @@ static struct weir_bpf *open_program(const struct maps *maps, uint32_t slot,
 	skel->rodata->monitor_after = device->fallback != WEIR_BACK_TO_ENFORCING;
 	skel->rodata->mtu = mtu_of(device);
 	skel->rodata->bare = device->bare;
+	skel->rodata->minute_shift = maps->meta.minute_shift;
 	skel->rodata->link_cost = device->link_pps ? WEIR_TICKS_PER_S / device->link_pps : 0;
 	set_clock(skel);
 	return skel;

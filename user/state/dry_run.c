@@ -222,6 +222,7 @@ enum weir_reason dry_run(struct dry_run *this)
 		return WEIR_REASON_MAX;
 	copy->listeners = 0;
 	memset(cpu->reason, 0, sizeof(cpu->reason));
+	cpu->until_sample = ~0ULL;	/* learning decides nothing, and would ask for sockets */
 	weir_ingress(&frame);
 	for (int reason = 0; reason < WEIR_REASON_MAX; reason++)
 		if (cpu->reason[reason].packets)

@@ -29,7 +29,7 @@ int known_open(const struct maps *maps, struct known *known, char *err)
 		return rc;
 	}
 	*known = (struct known){ .lines = at, .filter = filter, .seed = maps->meta.seed,
-				 .minute = known_minute(now_ns(), WEIR_MINUTE_SHIFT) };
+				 .minute = known_minute(now_ns(), maps->meta.minute_shift) };
 	return 0;
 }
 
@@ -45,36 +45,40 @@ static struct weir_known_line *line_of(const struct known *known, uint64_t key, 
 	return &known->lines[known_index(known_hash(key, known->seed), minute)];
 }
 
-/* -1: the source is not in the table. */
-static int score_at(const struct known *known, uint64_t key, uint64_t minute)
+/* -1: the source is not in the generation of @minute. */
+static int rank_at(const struct known *known, uint64_t key, uint64_t minute)
 {
-	return known_score(line_of(known, key, minute), known_epoch(minute), key);
+	return known_rank(line_of(known, key, minute), known_epoch(minute), key);
 }
 
-bool known_has(const struct known *known, const struct prefix *address)
+static enum weir_tier tier_of_key(const struct known *known, uint64_t key)
+{
+	return known_tier(rank_at(known, key, known->minute),
+			  rank_at(known, key, known->minute - KNOWN_BEFORE));
+}
+
+enum weir_tier known_tier_of(const struct known *known, const struct prefix *address)
 {
 	uint64_t key = known_key(address->hi, address->lo), hash = known_hash(key, known->seed);
 	const struct weir_filter_line *filter = &known->filter[filter_index(hash)];
-	int score = score_at(known, key, known->minute);
 
 	if (!has_known_key(address->hi, address->lo))
-		return false;
+		return WEIR_FIRST_SEEN;
 	if (!filter_has(filter, hash, known->minute) &&
 	    !filter_has(filter, hash, known->minute - KNOWN_BEFORE))
-		return false;
-	if (score < 0)
-		score = score_at(known, key, known->minute - KNOWN_BEFORE);
-	return score >= WEIR_KNOWN_SCORE;
+		return WEIR_FIRST_SEEN;
+	return tier_of_key(known, key);
 }
 
-bool known_add(struct known *known, const struct prefix *address)
+bool known_add(struct known *known, const struct prefix *address, enum weir_tier tier)
 {
 	uint64_t key = known_key(address->hi, address->lo), hash = known_hash(key, known->seed);
+	int before = tier == WEIR_LONG ? WEIR_KNOWN_SCORE | WEIR_RANK_PROVEN : WEIR_KNOWN_SCORE;
 
 	if (!has_known_key(address->hi, address->lo))
 		return false;
-	if (known_note(line_of(known, key, known->minute), key, known->minute, WEIR_KNOWN_SCORE,
-		       1) < 0)
+	if (known_note(line_of(known, key, known->minute), key, known->minute, before,
+		       tier == WEIR_SEEN ? KNOWN_GOOD : KNOWN_PROOF) < 0)
 		return false;
 	filter_note(&known->filter[filter_index(hash)], hash, known->minute);
 	return true;
@@ -93,11 +97,11 @@ static bool counts(const struct known *known, uint32_t index, uint64_t key)
 	uint8_t epoch = known_epoch(present ? known->minute : known->minute - KNOWN_BEFORE);
 
 	return key && known->lines[index].epoch == epoch &&
-	       (present || score_at(known, key, known->minute) < 0);
+	       (present || rank_at(known, key, known->minute) < 0);
 }
 
-static int each_score(const struct known *known,
-		      int (*each)(uint64_t key, int score, void *arg), void *arg)
+static int each_key(const struct known *known, int (*each)(uint64_t key, enum weir_tier tier,
+							   int rank, void *arg), void *arg)
 {
 	int rc = 0;
 
@@ -108,51 +112,61 @@ static int each_score(const struct known *known,
 			uint64_t key = __atomic_load_n(&line->key[i], __ATOMIC_RELAXED);
 
 			if (counts(known, index, key))
-				rc = each(key, line->state[i] & 15, arg);
+				rc = each(key, tier_of_key(known, key), line->state[i] & 15, arg);
 		}
 	}
 	return rc;
 }
 
-static int count_one(uint64_t key, int score, void *arg)
+static int count_one(uint64_t key, enum weir_tier tier, int rank, void *arg)
 {
 	struct known_count *count = arg;
 
 	(void)key;
-	if (score >= WEIR_KNOWN_SCORE)
-		count->known++;
+	if (tier >= WEIR_SEEN)
+		count->of_tier[tier]++;
 	else
-		count->learning += score > 0;
+		count->learning += rank > 0;
 	return 0;
 }
 
 void known_count(const struct known *known, struct known_count *count)
 {
 	*count = (struct known_count){ 0 };
-	each_score(known, count_one, count);
+	each_key(known, count_one, count);
+}
+
+uint64_t known_count_all(const struct known_count *count)
+{
+	uint64_t all = 0;
+
+	for (int tier = WEIR_SEEN; tier < WEIR_TIERS; tier++)
+		all += count->of_tier[tier];
+	return all;
 }
 
 struct visit {
-	int (*each)(const struct prefix *source, void *arg);
+	int (*each)(const struct prefix *source, enum weir_tier tier, void *arg);
 	void *arg;
 };
 
-static int visit_known(uint64_t key, int score, void *arg)
+static int visit_known(uint64_t key, enum weir_tier tier, int rank, void *arg)
 {
 	struct visit *visit = arg;
 	struct prefix source = { .hi = key, .length = 64 };
 
-	if (score < WEIR_KNOWN_SCORE)
+	(void)rank;
+	if (tier < WEIR_SEEN)
 		return 0;
 	if (known_key_is_v4(key))
 		source = prefix_v4(key, 32);
-	return visit->each(&source, visit->arg);
+	return visit->each(&source, tier, visit->arg);
 }
 
 int known_each(const struct known *known,
-	       int (*each)(const struct prefix *source, void *arg), void *arg)
+	       int (*each)(const struct prefix *source, enum weir_tier tier, void *arg), void *arg)
 {
 	struct visit visit = { each, arg };
 
-	return each_score(known, visit_known, &visit);
+	return each_key(known, visit_known, &visit);
 }

@@ -12,28 +12,35 @@ struct known {
 	struct weir_known_line *lines;
 	struct weir_filter_line *filter;
 	uint64_t seed, minute;
+	unsigned int minute_shift;
 };
 
 int known_open(const struct maps *maps, struct known *known, char *err);
 void known_close(struct known *known);
 
-/* Whether the address is known; of IPv6 its /64 is. */
-bool known_has(const struct known *known, const struct prefix *address);
-/* Makes it known. False: its line has no room but for known sources. */
-bool known_add(struct known *known, const struct prefix *address);
+/* The address's tier, of IPv6 that of its /64: WEIR_SEEN or above, or WEIR_FIRST_SEEN: not known. */
+enum weir_tier known_tier_of(const struct known *known, const struct prefix *address);
+/*
+ * Puts it into @tier, from WEIR_SEEN on. False: its line has room for none but sources whose
+ * evidence is as good.
+ */
+bool known_add(struct known *known, const struct prefix *address, enum weir_tier tier);
 void known_flush(struct known *known);
 
 struct known_count {
-	uint64_t known;		/* sources */
+	uint64_t of_tier[WEIR_TIERS];	/* sources, from WEIR_SEEN on */
 	uint64_t learning;	/* within their limits, but not for long enough yet */
 };
 void known_count(const struct known *known, struct known_count *count);
+/* Known sources of all tiers. */
+uint64_t known_count_all(const struct known_count *count);
 
 /*
  * Calls @each for every known source, an IPv4 /32 or an IPv6 /64, in no order,
  * until it returns non-zero; returns that.
  */
 int known_each(const struct known *known,
-	       int (*each)(const struct prefix *source, void *arg), void *arg);
+	       int (*each)(const struct prefix *source, enum weir_tier tier, void *arg),
+	       void *arg);
 
 #endif

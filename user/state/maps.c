@@ -2,6 +2,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -102,12 +103,25 @@ static int map_hints(struct maps *maps, char *err)
 
 /* ---- creating ---- */
 
+/*
+ * Only for tests, which cannot wait for the generations of the table of known sources: they last
+ * 2^10 minutes.
+ */
+static unsigned int minute_shift(void)
+{
+	const char *shorter = getenv("WEIR_MINUTE_SHIFT");
+	unsigned long shift = shorter ? strtoul(shorter, NULL, 10) : 0;
+
+	return shift >= 20 && shift < WEIR_MINUTE_SHIFT ? shift : WEIR_MINUTE_SHIFT;
+}
+
 static int write_meta(struct maps *maps, char *err)
 {
 	__u32 zero = 0;
 
 	maps->meta = (struct weir_meta){ .magic = WEIR_MAGIC, .abi = WEIR_ABI,
-					 .created_unix_s = time(NULL) };
+					 .created_unix_s = time(NULL),
+					 .minute_shift = minute_shift() };
 	if (getrandom(&maps->meta.seed, sizeof(maps->meta.seed), 0) != sizeof(maps->meta.seed))
 		return fail(err, EIO, "cannot get random bytes for the hash seed");
 	if (bpf_map_update_elem(maps->fd[MAP_meta], &zero, &maps->meta, BPF_ANY))

@@ -11,7 +11,7 @@
 #define WEIR_MAPS(M)                                                                \
 	M(devices) M(counters) M(hints) M(allow) M(block) M(hosts) M(scopes)        \
 	M(policy) M(blockset) M(gate) M(buckets) M(budgets) M(spending) M(common)   \
-	M(known) M(known_filter) M(seen) M(networks) M(beats) M(asked) M(core_time) \
+	M(known) M(known_filter) M(offences) M(seen) M(networks) M(beats) M(asked) M(core_time) \
 	M(listeners) M(events) M(judgements) M(links) M(neighbours) M(meta)
 
 enum map_id {

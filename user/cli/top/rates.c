@@ -76,6 +76,7 @@ static void read_budgets(struct top_rates *rates, const struct maps *maps,
 		const struct weir_budget_spec *spec = &policy->budget_spec[slot];
 		struct weir_spending sum, *was = &rates->spending[slot];
 		struct top_budget *budget = &rates->budget[rates->budgets];
+		struct budget_counts counts, counted;
 		struct weir_budget_state state;
 
 		if (!spec->name[0] || maps_read_budget(maps, slot, &state, &sum))
@@ -89,9 +90,10 @@ static void read_budgets(struct top_rates *rates, const struct maps *maps,
 		budget->used = budget_used(&policy->budget[slot], &state);
 		budget->pressed = budget_is_pressed(&state);
 		budget->passed_pps = rate_of(sum.passed, was->passed, seconds);
-		budget->known_pps = rate_of(sum.known, was->known, seconds);
-		budget->dropped_pps = rate_of(sum.shed + sum.share + sum.over,
-					      was->shed + was->share + was->over, seconds);
+		counts = budget_count(&sum);
+		counted = budget_count(was);
+		budget->known_pps = rate_of(counts.known, counted.known, seconds);
+		budget->dropped_pps = rate_of(counts.dropped, counted.dropped, seconds);
 		*was = sum;
 	}
 }
