@@ -273,8 +273,15 @@ static __always_inline int is_cookie(const struct packet *pkt, struct syn_header
 }
 
 /*
+ * With a reason: the source proved that it is there. It is noted by the stage, since from here the
+ * stacks of all calls would exceed what a program may have.
+ */
+#define GAVE_PROOF	0x100
+
+/*
  * Global. A segment without SYN for a protected service, from a source that is not proven: it
- * belongs to a connection, carries a cookie, or is let through at a low rate only.
+ * belongs to a connection, carries a cookie, or is let through at a low rate only. The result may
+ * have GAVE_PROOF.
  */
 __noinline int check_ack(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u64 now_ns)
 {
@@ -286,13 +293,11 @@ __noinline int check_ack(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u
 	if (load_headers(ctx, pkt, headers)) {
 		state = socket_state(ctx, pkt, 0);
 		if (is_connection(state))
-			prove(pkt, now_ns);
+			return WEIR_CONTINUE | GAVE_PROOF;
 		if (state && state != BPF_TCP_LISTEN)
 			return WEIR_CONTINUE;
-		if (state && pkt->tcp_flags & TCP_ACK && is_cookie(pkt, headers)) {
-			prove(pkt, now_ns);
-			return WEIR_PASS_COOKIE;
-		}
+		if (state && pkt->tcp_flags & TCP_ACK && is_cookie(pkt, headers))
+			return WEIR_PASS_COOKIE | GAVE_PROOF;
 	}
 	return stray_ack_allowed(pkt, seed, now_ns) ? WEIR_CONTINUE : WEIR_DROP_STRAY_ACK;
 }
@@ -358,7 +363,7 @@ static __always_inline enum weir_reason answer_or_not(struct xdp_md *ctx, struct
 
 /*
  * Global. For TCP to a protected port. @index: the budget of its SYNs, 0: none. WEIR_CONTINUE: the
- * packet is none of cookies' business, and the budget comes next.
+ * packet is none of cookies' business, and the budget comes next. The result may have GAVE_PROOF.
  */
 __noinline int check_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u32 index,
 			 __u64 now_ns)
@@ -395,7 +400,7 @@ static __always_inline enum weir_reason check_service(struct xdp_md *ctx, struct
 						      __u64 now_ns, enum weir_reason so_far)
 {
 	enum weir_reason reason;
-	__u32 class, index = 0;
+	__u32 class, found, index = 0;
 
 	if (!rules->policy || !rules->policy->syn_rules || !pkt->tcp_flags ||
 	    !rules->policy->syn_rule_of[pkt->dport])
@@ -403,7 +408,10 @@ static __always_inline enum weir_reason check_service(struct xdp_md *ctx, struct
 	class = rules->policy->class_of_port[WEIR_PORT_SYN][pkt->dport];
 	if (rules->policy->budgets)
 		index = budget_index(pkt, hint, rules->policy, class);
-	reason = check_syn(ctx, pkt, hint.side, index, now_ns);
+	found = check_syn(ctx, pkt, hint.side, index, now_ns);
+	if (found & GAVE_PROOF)
+		prove(pkt, now_ns);
+	reason = found & ~GAVE_PROOF;
 	return reason == WEIR_CONTINUE ? so_far : reason;
 }
 
