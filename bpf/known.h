@@ -127,6 +127,17 @@ static __always_inline int may_become_seen(struct weir_common *all, __u64 now_ns
 	       BUCKET_PASS;
 }
 
+/* Global, for its stack. */
+__noinline int make_room(__u64 key, __u64 now_ns)
+{
+	__u64 minute = known_minute(now_ns, minute_shift);
+	struct weir_known_line *line = line_of(hash_of(key), minute);
+
+	if (line)
+		known_make_room(line, key, known_epoch(minute));
+	return 0;
+}
+
 /* Global. Notes a source in its line. @how: enum known_how. Returns 1 if it is known. */
 __noinline int note_in_line(__u64 key, int how, __u64 now_ns)
 {
@@ -157,6 +168,8 @@ __noinline int note_in_line(__u64 key, int how, __u64 now_ns)
 
 static __always_inline void note_source(__u64 key, enum known_how how, __u64 now_ns)
 {
+	if (how == KNOWN_PROOF)
+		make_room(key, now_ns);
 	if (note_in_line(key, how, now_ns))
 		note_in_filter(key, now_ns);
 }

@@ -7,7 +7,9 @@
  * is full, a source takes the place of one whose evidence is easier to forge: one without proof
  * displaces only those that are not known yet, one with proof all that have none. With a million
  * proven sources in the 2^18 lines, 2 % of further ones find a line full of proven sources and are
- * not remembered.
+ * not remembered, unless one network has several places in the line: it then gives one of them up.
+ * So no single network can fill the table, even one of IPv6 with a million /64s whose host completes
+ * a handshake from each.
  *
  * When two CPUs write one line at once, one of the writes is lost: a source becomes known a minute
  * later. Nothing else can go wrong: a key is one word, and a state that ends up beside another key
@@ -166,6 +168,37 @@ static __always_inline __u32 known_slot(const struct weir_known_line *line, __u6
 		}
 	}
 	return slot;
+}
+
+/* What counts as one network here: an IPv4 /16, an IPv6 /32. */
+static __always_inline __u32 known_network(__u64 key)
+{
+	return known_key_is_v4(key) ? 0xffff0000U | (key >> 16 & 0xffff) : key >> 32;
+}
+
+/*
+ * Before a proven @key is noted: if the line has no room, a network with several places gives one
+ * up. That is the network of @key itself, if it has any.
+ */
+static __always_inline void known_make_room(struct weir_known_line *line, __u64 key, __u8 epoch)
+{
+	__u32 place = WEIR_KNOWN_SLOTS;
+
+	if (line->epoch != epoch || known_slot(line, key, WEIR_RANK_PROVEN) < WEIR_KNOWN_SLOTS)
+		return;
+	for (__u32 i = 0; i < WEIR_KNOWN_SLOTS; i++) {
+		__u32 network = known_network(line->key[i]);
+
+		for (__u32 j = i + 1; j < WEIR_KNOWN_SLOTS; j++)
+			if (known_network(line->key[j]) == network)
+				place = i;
+	}
+	for (__u32 i = 0; i < WEIR_KNOWN_SLOTS; i++)
+		if (known_network(line->key[i]) == known_network(key))
+			place = i;
+	for (__u32 i = 0; i < WEIR_KNOWN_SLOTS; i++)
+		if (i == place)
+			line->key[i] = 0;
 }
 
 /* The score after a source was seen. @was: -1 if it is new; @before: of the last generation. */

@@ -77,6 +77,9 @@ bool known_add(struct known *known, const struct prefix *address, enum weir_tier
 
 	if (!has_known_key(address->hi, address->lo))
 		return false;
+	if (tier > WEIR_SEEN)
+		known_make_room(line_of(known, key, known->minute), key,
+				known_epoch(known->minute));
 	if (known_note(line_of(known, key, known->minute), key, known->minute, before,
 		       tier == WEIR_SEEN ? KNOWN_GOOD : KNOWN_PROOF) < 0)
 		return false;
