@@ -55,6 +55,7 @@ struct row {
 	const char *budget;	/* of the device, NULL: none */
 	bool limits;		/* the four classes beside it */
 	bool ipv6, random, shuffled;
+	bool tcp;		/* segments of no connection, as if of an established one */
 	bool syn;		/* SYNs to a port that cookies protect: answered */
 	bool no_time;		/* but for the core, which has no time for it */
 	uint32_t sources, first, stride;
@@ -101,6 +102,9 @@ static const struct row rows[] = {
 	{ "100k sources in turn", TYPICAL, .sources = 100000, .first = OTHERS },
 	{ "1M sources in turn", TYPICAL, .sources = 1000000, .first = OTHERS },
 	{ "every packet a new source", TYPICAL, .random = true },
+	{ "TCP, one source under its limit", TYPICAL, .rate = "1000mpps", .first = OTHERS, .tcp = true },
+	{ "TCP, one source over its limit", TYPICAL, .first = OTHERS, .tcp = true },
+	{ "TCP, every packet a new source", TYPICAL, .random = true, .tcp = true },
 	{ "1M sources all over limit", TYPICAL, .rate = "2/min", .sources = 1000000,
 	  .first = OTHERS },
 	{ "no budget, 1M sources in turn", TYPICAL, .budget = NULL, .sources = 1000000,
@@ -332,6 +336,15 @@ static uint32_t build_syn(uint8_t *tcp)
 	return 20 + sizeof(options);
 }
 
+static uint32_t build_ack(uint8_t *tcp, uint32_t len)
+{
+	tcp[1] = 99;	/* source port */
+	tcp[3] = PORT;
+	tcp[12] = 20 << 2;
+	tcp[13] = 16;
+	return len;
+}
+
 static uint32_t build_udp(uint8_t *udp, uint32_t len)
 {
 	uint16_t said = htons(len);
@@ -350,11 +363,13 @@ static size_t build_frame(uint8_t *frame, const struct row *row)
 {
 	uint32_t ip_len = row->ipv6 ? 40 : 20, least = row->ipv6 ? 62 : 60;
 	uint32_t len = row->frame_len ? row->frame_len : least, first = htonl(row->first);
-	uint8_t *ip = frame + 14, proto = row->syn ? IPPROTO_TCP : IPPROTO_UDP;
+	uint8_t *ip = frame + 14, proto = row->syn || row->tcp ? IPPROTO_TCP : IPPROTO_UDP;
 	uint16_t payload, total;
 
 	memset(frame, 0, FRAME_ROOM);
-	len = row->syn ? build_syn(ip + ip_len) : build_udp(ip + ip_len, len - 14 - ip_len);
+	len -= 14 + ip_len;
+	len = row->syn ? build_syn(ip + ip_len) : row->tcp ? build_ack(ip + ip_len, len) :
+							       build_udp(ip + ip_len, len);
 	payload = htons(len);
 	total = htons(len + ip_len);
 	if (row->ipv6) {
