@@ -249,34 +249,46 @@ static __always_inline int take_budget(const struct spend *spend, int tier, __u3
 	return 0;
 }
 
-/*
- * Global. Takes @cost from a tier's reserve, and charges it to the budget, beyond the burst if need be. All
- * reserves are less than a third of the rate, so the budget's debt stays bounded.
- */
-__noinline int take_reserve(__u64 *reserve, __u64 *tat, __u64 now, __u64 cost, __u64 burst)
+/* Global. Takes @cost from a tier's reserve, which fills at a sixteenth of the rate. */
+__noinline int take_reserve(__u64 *reserve, __u64 now, __u64 cost, __u64 burst)
 {
-	__u64 least = cost << (RESERVE_SHIFT + 1), none = 0;
+	__u64 least = cost << (RESERVE_SHIFT + 1);
 
-	if (!reserve || !tat ||
-	    bucket_take(reserve, now, cost << RESERVE_SHIFT, burst > least ? burst : least, 0) !=
-	    BUCKET_PASS)
-		return 0;
-	budget_take(&none, tat, now, cost, cost, ~0ULL >> 1);
-	return 1;
+	return reserve && bucket_take(reserve, now, cost << RESERVE_SHIFT,
+				      burst > least ? burst : least, 0) == BUCKET_PASS;
 }
 
-/* The same for a budget of packets, of bits or of both. */
+/*
+ * Global. Charges what came from a reserve to the budget, beyond its burst if need be: all reserves
+ * are less than a third of the rate, so the debt stays bounded.
+ */
+__noinline int overdraw(__u64 *tat, __u64 now, __u64 cost)
+{
+	__u64 none = 0;
+
+	return tat && budget_take(&none, tat, now, cost, cost, ~0ULL >> 1);
+}
+
+/* Takes the packet's part of both rates from the tier's reserve, or nothing. */
 static __always_inline int take_own(const struct spend *spend, int tier)
 {
 	const struct weir_limit *budget = spend->budget;
 	struct weir_budget_state *state = spend->state;
 
-	if (budget->cost && !take_reserve(&state->reserve_tat[tier], &state->tat, spend->now,
-					  budget->cost, budget->burst))
+	if (budget->cost && !take_reserve(&state->reserve_tat[tier], spend->now, budget->cost,
+					  budget->burst))
 		return 0;
-	return !budget->byte_cost ||
-	       take_reserve(&state->byte_reserve_tat[tier], &state->byte_tat, spend->now,
-			    spend->bytes_cost, budget->byte_burst);
+	if (budget->byte_cost && !take_reserve(&state->byte_reserve_tat[tier], spend->now,
+					       spend->bytes_cost, budget->byte_burst)) {
+		if (budget->cost)
+			bucket_give(&state->reserve_tat[tier], budget->cost << RESERVE_SHIFT);
+		return 0;
+	}
+	if (budget->cost)
+		overdraw(&state->tat, spend->now, budget->cost);
+	if (budget->byte_cost)
+		overdraw(&state->byte_tat, spend->now, spend->bytes_cost);
+	return 1;
 }
 
 static __always_inline void mark_pressed(struct weir_budget_state *state, __u64 now_ns)
