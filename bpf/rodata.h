@@ -18,5 +18,7 @@ extern const volatile __u32 clock_fresh;
 extern const volatile __u16 clock_stamp_at;
 extern const volatile __u16 clock_group_at;
 extern const volatile __u16 clock_group_stamp_at;
+extern const volatile __u16 window_next_at;
+extern const volatile __u16 window_size_at;
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "bpf/frame.h"
 #include "bpf/pure/compiler.h"
+#include "bpf/rodata.h"
 
 static __always_inline void put_address(__be32 address[4], __u64 hi, __u64 lo)
 {
@@ -64,17 +65,48 @@ static __always_inline int is_connection(int state)
 	}
 }
 
+/*
+ * Whether the segment begins within a receive window of what the connection expects next, before
+ * or behind it. The ports of a connection can be guessed; for the sequence number, too, a forger
+ * has to see its segments. Where the tool cannot read the kernel's BTF, the offsets are 0 and the
+ * ports must do.
+ */
+#ifndef is_in_window
+static __always_inline int is_in_window(struct bpf_sock *sock, __u32 seq)
+{
+	const void *tcp;
+	__u32 next, size;
+
+	if (!window_next_at)
+		return 1;
+	tcp = bpf_skc_to_tcp_sock(sock);
+	if (!tcp)
+		return 0;
+	next = *(const volatile __u32 *)(tcp + window_next_at);
+	size = *(const volatile __u32 *)(tcp + window_size_at);
+	return seq - next + size <= 2 * (__u64)size;
+}
+#endif
+
 /* Global. Whether this host has a connection that the segment belongs to. */
 __noinline int own_connection(struct xdp_md *ctx, struct packet *pkt)
 {
-	struct bpf_sock *sock = pkt ? find_socket(ctx, pkt) : NULL;
-	int state;
+	const __be32 *seq;
+	struct bpf_sock *sock;
+	int is = 0;
 
+	if (!pkt)
+		return 0;
+	seq = frame_data(ctx) + (weir_opaque(pkt->l4_at) & L4_AT_MAX) + sizeof(*seq);
+	if ((void *)(seq + 1) > frame_end(ctx))
+		return 0;
+	sock = find_socket(ctx, pkt);
 	if (!sock)
 		return 0;
-	state = sock->state;
+	if (is_connection(sock->state))
+		is = is_in_window(sock, __builtin_bswap32(*seq));
 	bpf_sk_release(sock);
-	return is_connection(state);
+	return is;
 }
 
 #endif

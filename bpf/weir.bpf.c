@@ -36,6 +36,9 @@ const volatile __u32 clock_fresh;
 const volatile __u16 clock_stamp_at;
 const volatile __u16 clock_group_at;
 const volatile __u16 clock_group_stamp_at;
+/* Of socket.h: where to read, in bytes; 0 where the kernel has no BTF. */
+const volatile __u16 window_next_at;
+const volatile __u16 window_size_at;
 
 static __always_inline int journey(struct xdp_md *ctx)
 {

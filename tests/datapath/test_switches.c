@@ -19,6 +19,7 @@
 
 #include "bpf/weir.h"
 #include "user/state/cookie_clock.h"
+#include "user/state/tcp_window.h"
 
 #define SWITCHES_MAX	16
 #define FEW_BUCKETS	1024
@@ -40,7 +41,9 @@ struct object {
 	__u32 least_insns, most_insns;	/* that the verifier went through */
 };
 
-static struct cookie_clock kernel_clock;	/* all 0 without BTF: then its code is never tried */
+/* All 0 without BTF: then their code is never tried. */
+static struct cookie_clock kernel_clock;
+static struct tcp_window kernel_window;
 static char log_lines[1 << 16];
 static size_t log_length;
 
@@ -78,6 +81,10 @@ static bool take_offset(struct tried *tried)
 		tried->value[0] = kernel_clock.group_at;
 	else if (!strcmp(tried->name, "clock_group_stamp_at"))
 		tried->value[0] = kernel_clock.group_stamp_at;
+	else if (!strcmp(tried->name, "window_next_at"))
+		tried->value[0] = kernel_window.next_at;
+	else if (!strcmp(tried->name, "window_size_at"))
+		tried->value[0] = kernel_window.size_at;
 	else
 		return false;
 	tried->value[1] = tried->value[0];
@@ -277,6 +284,8 @@ int main(int argc, char **argv)
 	object.path = argc > 1 ? argv[1] : path;
 	if (!cookie_clock_read(&kernel_clock))
 		printf("skip - the clock of cookies: no BTF of the kernel\n");
+	if (!tcp_window_read(&kernel_window))
+		printf("skip - the windows of connections: no BTF of the kernel\n");
 	libbpf_set_print(keep_log);
 	object.first = open_object(object.path);
 	if (!object.first) {

@@ -20,6 +20,7 @@
 #include "user/state/kernel_words.h"
 #include "user/state/programs.h"
 #include "user/state/stack.h"
+#include "user/state/tcp_window.h"
 
 /*
  * Under a dispatcher, programs with a low number run first. A packet that weir passes goes on
@@ -140,6 +141,15 @@ static void set_clock(struct weir_bpf *skel)
 	skel->rodata->clock_group_stamp_at = clock.group_stamp_at;
 }
 
+static void set_window(struct weir_bpf *skel)
+{
+	struct tcp_window window;
+
+	tcp_window_read(&window);
+	skel->rodata->window_next_at = window.next_at;
+	skel->rodata->window_size_at = window.size_at;
+}
+
 /* The program of one device on the pinned maps, not loaded yet. NULL with @err. */
 static struct weir_bpf *open_program(const struct maps *maps, uint32_t slot,
 				     const struct weir_device *device, char *err)
@@ -163,6 +173,7 @@ static struct weir_bpf *open_program(const struct maps *maps, uint32_t slot,
 	skel->rodata->minute_shift = maps->meta.minute_shift;
 	skel->rodata->link_cost = device->link_pps ? WEIR_TICKS_PER_S / device->link_pps : 0;
 	set_clock(skel);
+	set_window(skel);
 	return skel;
 }
 
