@@ -17,6 +17,7 @@ from terminal import ENTER, Terminal
 SSHD = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin")
 OTHER = "192.0.2.77"        # of no session
 RULES = "198.51.100.0/24"
+RESTORE = pathlib.Path(__file__).resolve().parents[2] / "packaging/systemd/weir-restore"
 
 
 class Sessions:
@@ -295,13 +296,82 @@ def test_strangers(lab):
         each.close()
 
 
-def test_daemon_and_restore(lab):
-    """At boot, and where nobody types, nothing asks."""
+def restores(lab, text, *words):
+    return lab.near.run(WEIR, "restore", "-", *words, text_in=text, expect=None)
+
+
+def test_restore(lab):
+    """A file of settings that is restored by hand is a command like any other."""
     ssh = prepare(lab)
     if not ssh:
         return
-    done = lab.near.run(WEIR, "restore", "-", text_in=f"block add {FAR4}\nlimit set rate 1pps\n")
-    check(done.status == 0, "restore does not ask", done)
+    file = ssh.folder / "list"
+    file.write_text(f"{FAR4}\n203.0.113.0/24\n")
+    lists = f"list load drop file {file}\n"
+    for what, text in (("a block", f"block add {FAR4}\n"),
+                       ("a slow limit", "limit set syn rate 100/min\nlimit set rate 1pps\n"),
+                       ("a slow budget", "budget set all rate 10pps\n"), ("a list", lists)):
+        before = lab.weir("save").out
+        done = restores(lab, text)
+        said = done.err.replace("\n", " ")
+        check(done.status == 1 and f"SSH session from {FAR4}" in said and "`force`" in said and
+              "allow add ssh" in said and lab.weir("save").out == before,
+              f"restore of {what} asks for force", done)
+        done = restores(lab, text, "check")
+        check(done.status == 0 and f"SSH session from {FAR4}" in done.err.replace("\n", " ") and
+              lab.weir("save").out == before, f"check of {what} tells of it", done)
+    keeps = f"allow add {FAR4}\n"
+    for what, text in (("a block of others", f"block add {OTHER}\n"),
+                       ("a limit that leaves room", "limit set rate 1000pps\n"),
+                       ("a list that an entry of the file keeps it from", keeps + lists),
+                       ("the same again", keeps + lists),
+                       ("the entry goes with the list", "")):
+        done = restores(lab, text)
+        check(done.status == 0, f"restore of {what} is free", done)
+    restores(lab, keeps + lists)
+    done = restores(lab, lists)
+    check(done.status == 1 and "list drop would cut off" in done.err.replace("\n", " "),
+          "restore of a list without the entry that kept the session from it asks", done)
+    refuses(lab, "allow del of an entry that keeps it from a list", "allow", "del", FAR4)
+    file.unlink()
+    done = restores(lab, lists)
+    check(done.status == 1 and "list drop would cut off" in done.err.replace("\n", " "),
+          "also when the list stays because its file is gone", done)
+    done = restores(lab, f"block add {FAR4}\n", "ssh")
+    check(done.status == 2 and "force ssh" in done.err, "`ssh` needs `force` before it", done)
+    done = restores(lab, f"block add {FAR4}\nlimit set rate 1pps\n", "force", "ssh")
+    check(done.status == 0, "with force ssh", done)
+    done = restores(lab, "limit set rate 1pps\n")
+    check(done.status == 0, "what cuts off no more than before", done)
+    restores(lab, "")
+    ssh.close()
+    done = restores(lab, f"block add {FAR4}\n")
+    check(done.status == 0, "without a session nothing asks", done)
+
+
+def test_typed_restore(lab):
+    """Within the session that it would cut off."""
+    ssh = prepare(lab)
+    if not ssh:
+        return
+    file = ssh.folder / "settings"
+    file.write_text(f"block add {FAR4}\n")
+    done = ssh.type("restore", file)
+    check(done.status == 1 and "in which this is typed" in done.err.replace("\n", " "),
+          "a restore typed within the session it would cut off", done)
+
+
+def test_unit(lab):
+    """weir-restore takes the settings as they are: it must not fall back to others for a session."""
+    ssh = prepare(lab)
+    if not ssh:
+        return
+    (ssh.folder / "policy").write_text(f"block add {FAR4}\n")
+    done = lab.near.run("sh", RESTORE, expect=None, env={
+        "WEIR": str(WEIR), "WEIR_POLICY": str(ssh.folder / "policy"),
+        "WEIR_KEPT": str(ssh.folder / "settings")})
+    check(done.status == 0 and "block add 192.0.2." in lab.weir("save").out,
+          "weir-restore does not ask", done)
 
 
 run_tests(__name__)

@@ -91,9 +91,9 @@ static int put_in_force(struct maps *maps, struct list_change *change, char *err
 	if (rc)
 		return rc;
 	rc = plan_list_load(change, &settings, err);
-	settings_free(&settings);
 	if (rc > 0 && !(change->force & (WEIR_GUARD_ALL | WEIR_GUARD_SSH)))
-		rc = ssh_guard_list(maps, change->name, &change->set, err) ? : 1;
+		rc = ssh_guard_list(maps, &settings, &settings, change->name, &change->set, err) ? : 1;
+	settings_free(&settings);
 	return rc > 0 ? apply_list_change(maps, change, err) ? : 1 : rc;
 }
 
@@ -139,11 +139,16 @@ enum outcome cmd_list_load(const struct call *call)
 static int guard_rollback(const struct maps *maps, const char *name, char *err)
 {
 	struct prefixes previous = { 0 };
-	int rc = list_read_set(name, "previous", &previous, err);
+	struct settings settings;
+	int rc = maps_read_settings(maps, &settings, err);
 
+	if (rc)
+		return rc;
+	rc = list_read_set(name, "previous", &previous, err);
 	if (!rc)
-		rc = ssh_guard_list(maps, name, &previous, err);
+		rc = ssh_guard_list(maps, &settings, &settings, name, &previous, err);
 	prefixes_free(&previous);
+	settings_free(&settings);
 	return rc;
 }
 

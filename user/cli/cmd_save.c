@@ -9,6 +9,7 @@
 #include "user/cli/command.h"
 #include "user/cli/cookie_sysctls.h"
 #include "user/cli/list_words.h"
+#include "user/cli/ssh_guard.h"
 #include "user/host/addresses.h"
 #include "user/host/clock.h"
 #include "user/model/error.h"
@@ -18,6 +19,7 @@
 #include "user/model/units.h"
 #include "user/state/list_keep.h"
 #include "user/state/list_load.h"
+#include "user/state/list_maps.h"
 #include "user/state/session.h"
 #include "user/state/side_settings.h"
 #include "user/state/snapshot.h"
@@ -161,6 +163,8 @@ struct script {
 	bool lists_differ;	/* a list is in force with something else than its file has */
 	uint64_t now_ns, now_unix_s;
 	bool set_sysctls;	/* a line asks for it */
+	uint8_t force;		/* enum weir_guard, of the command itself: only the session's */
+	bool check_only;
 };
 
 /*
@@ -431,18 +435,43 @@ static bool plan_list(const struct call *call, struct script *script, size_t i,
 	return rc;
 }
 
-/* Leaves in @script->lists only what is to be done: loads that change something, removals. */
-static int plan_lists(const struct call *call, struct script *script,
-		      const struct settings *settings, char *err)
+/* What list @change holds when the settings are in force; one that stays may not have been read. */
+static int guard_session_from_list(const struct maps *maps, const struct list_change *change,
+				   const struct settings *was, const struct settings *is, char *err)
+{
+	struct prefixes in_force = { 0 };
+	char ignored[ERR_LEN];
+	int rc;
+
+	if (change->what != LIST_LOAD || !maps)
+		return 0;
+	if (!prefixes_count(&change->set) && !change->instead &&
+	    list_read_set(change->name, list_pin_in_force(change->name), &in_force, ignored))
+		return 0;
+	rc = ssh_guard_list(maps, was, is, change->name,
+			    prefixes_count(&in_force) ? &in_force : &change->set, err);
+	prefixes_free(&in_force);
+	return rc;
+}
+
+/*
+ * Leaves in @script->lists only what is to be done: loads that change something, removals. @cut is
+ * what a list would do to an SSH session, or stays as it is.
+ */
+static int plan_lists(const struct call *call, const struct maps *maps, struct script *script,
+		      const struct settings *was, const struct settings *is, char *cut, char *err)
 {
 	size_t kept = 0, loads = script->list_count;
 	int rc = plan_removals(script, err);
 
 	for (size_t i = 0; i < script->list_count && !rc; i++) {
 		struct list_change *change = &script->lists[i];
+		bool to_do = i >= loads || plan_list(call, script, i, is);
 		struct list_change moved;
 
-		if (i < loads && !plan_list(call, script, i, settings)) {
+		if (!*cut)
+			guard_session_from_list(maps, change, was, is, cut);
+		if (!to_do) {
 			prefixes_free(&change->set);
 			continue;
 		}
@@ -489,13 +518,36 @@ static int commit(struct maps *maps, struct script *script, const struct setting
 	return script->list_count ? lists_finish(maps, script->lists, script->list_count, err) : 0;
 }
 
-/* @maps NULL: weir is not in use; possible only with @check_only. */
-static enum outcome apply_script(const struct call *call, struct maps *maps, struct script *script,
-				 bool check_only)
+static bool is_unchanged(const struct script *script, const struct settings *was,
+			 const struct settings *is)
 {
+	return !script->list_count && same_settings(was, is) &&
+	       (!script->set_sysctls || cookie_sysctls_ready());
+}
+
+/* @is: the settings in force, which become those of @script; lists are planned. */
+static int plan(const struct call *call, const struct maps *maps, struct script *script,
+		const struct settings *was, struct settings *is, char *cut, char *err)
+{
+	keep_dates(&script->settings.allow, &was->allow);
+	keep_dates(&script->settings.block, &was->block);
+	entries_swap(&is->allow, &script->settings.allow);
+	entries_swap(&is->block, &script->settings.block);
+	if (keep_bans(&is->block, &was->block))
+		return fail(err, ENOMEM, "out of memory");
+	if (merge_limits(is->policy, script->settings.policy, script->now_ns, err))
+		return -EINVAL;
+	if (maps)
+		ssh_guard_rules(maps, was, is, cut);
+	return plan_lists(call, maps, script, was, is, cut, err);
+}
+
+/* @maps NULL: weir is not in use; possible only with @script->check_only. */
+static enum outcome apply_script(const struct call *call, struct maps *maps, struct script *script)
+{
+	char err[ERR_LEN], cut[ERR_LEN] = "";
 	struct settings was, is = { 0 };
-	enum outcome outcome = FAILED;
-	char err[ERR_LEN];
+	enum outcome outcome = DONE;
 
 	if (maps ? maps_read_settings(maps, &was, err) : settings_init(&was))
 		return failed(call, "%s", maps ? err : "out of memory");
@@ -504,27 +556,20 @@ static enum outcome apply_script(const struct call *call, struct maps *maps, str
 		settings_free(&was);
 		return failed(call, "out of memory");
 	}
-	keep_dates(&script->settings.allow, &was.allow);
-	keep_dates(&script->settings.block, &was.block);
-	entries_swap(&is.allow, &script->settings.allow);
-	entries_swap(&is.block, &script->settings.block);
-	if (keep_bans(&is.block, &was.block)) {
-		failed(call, "out of memory");
-	} else if (merge_limits(is.policy, script->settings.policy, script->now_ns, err) ||
-	    plan_lists(call, script, &is, err)) {
-		failed(call, "%s", err);
-	} else if (check_only) {
+	if (plan(call, maps, script, &was, &is, cut, err)) {
+		outcome = failed(call, "%s", err);
+	} else if (script->check_only) {
+		if (*cut && !script->force)
+			warn(call, "to restore it asks for `force`: %s", cut);
 		remark(call, "%s is right; nothing was changed", script->name);
-		outcome = DONE;
-	} else if (!script->list_count && same_settings(&was, &is) &&
-		   (!script->set_sysctls || cookie_sysctls_ready())) {
+	} else if (is_unchanged(script, &was, &is)) {
 		remark(call, "unchanged");
-		outcome = DONE;
+	} else if (*cut && !script->force) {
+		outcome = failed(call, "%s: %s", script->name, cut);
 	} else if (commit(maps, script, &was, &is, err)) {
-		failed(call, "%s", err);
+		outcome = failed(call, "%s", err);
 	} else {
 		remark(call, "restored from %s", script->name);
-		outcome = DONE;
 	}
 	settings_free(&was);
 	settings_free(&is);
@@ -541,12 +586,24 @@ static void script_free(struct script *script)
 	settings_free(&script->settings);
 }
 
+/* The words behind the file. */
+static int take_restore_words(struct words *words, struct script *script, char *err)
+{
+	static const struct word restore_words[] = {
+		WORD_FLAG("check", struct script, check_only),
+		WORD_BIT("force", struct script, force, WEIR_GUARD_ALL),
+		WORD_BIT("ssh", struct script, force, WEIR_GUARD_SSH),
+		{ 0 },
+	};
+
+	return take_words(words, restore_words, script, err) ? : guard_words(&script->force, err);
+}
+
 enum outcome cmd_restore(const struct call *call)
 {
 	struct script script = { .now_ns = now_ns(), .now_unix_s = time(NULL) };
 	struct words words = call->words;
 	char err[ERR_LEN], *name = take_value(&words);
-	bool check_only = take_word(&words, "check");
 	enum outcome outcome = FAILED;
 	struct maps maps;
 	FILE *file;
@@ -554,7 +611,7 @@ enum outcome cmd_restore(const struct call *call)
 
 	if (!name)
 		return usage(call, "restore needs a file, or - for standard input");
-	if (no_more_words(&words, err))
+	if (take_restore_words(&words, &script, err))
 		return usage(call, "%s", err);
 	script.name = strcmp(name, "-") ? name : "standard input";
 	file = strcmp(name, "-") ? fopen(name, "re") : stdin;
@@ -567,18 +624,19 @@ enum outcome cmd_restore(const struct call *call)
 	if (!rc)
 		rc = read_lists(&script, err);
 	if (!rc)
-		rc = open_maps(&maps, check_only ? MAPS_WRITE : MAPS_CREATE, err);
-	if (rc == -ENOENT && check_only) {
-		outcome = apply_script(call, NULL, &script, true);
+		rc = open_maps(&maps, script.check_only ? MAPS_WRITE : MAPS_CREATE, err);
+	if (rc == -ENOENT && script.check_only) {
+		outcome = apply_script(call, NULL, &script);
 	} else if (rc) {
 		failed(call, "%s", err);
 	} else {
-		outcome = apply_script(call, &maps, &script, check_only);
+		outcome = apply_script(call, &maps, &script);
 		close_maps(&maps, outcome == DONE);
 	}
-	if (outcome == DONE && !check_only && lists_keep(script.lists, script.list_count, err))
+	if (outcome == DONE && !script.check_only &&
+	    lists_keep(script.lists, script.list_count, err))
 		warn(call, "%s", err);
-	if (outcome == DONE && !check_only)
+	if (outcome == DONE && !script.check_only)
 		unlink(ALARM_FILE);
 	if (outcome == DONE && script.lists_differ)
 		outcome = INCOMPLETE;

@@ -97,7 +97,7 @@ static const struct command commands[] = {
 	{ "check", NULL, "ADDRESS [proto P] [syn|fragment] [dport N] [to ADDRESS]",
 	  "what would happen to such a packet now, and which rule decides", .run = cmd_check },
 	{ "save", NULL, "", "the operator's settings, as commands", .run = cmd_save },
-	{ "restore", NULL, "FILE|- [check]",
+	{ "restore", NULL, "FILE|- [check] [force [ssh]]",
 	  "replace all settings by those of the file, or change nothing",
 	  .run = cmd_restore },
 	{ "show", "status", "", "the interfaces, and how much is set", .run = cmd_show_status },

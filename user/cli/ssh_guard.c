@@ -46,7 +46,7 @@ static const char *name_session(const struct ssh_session *session, char *text, s
 struct change {
 	const struct maps *maps;
 	const struct settings *was, *is;
-	const struct prefixes *list;	/* instead of is: the prefixes of a list */
+	const struct prefixes *list;	/* instead of the rules in is: the prefixes of a list */
 	uint64_t now_ns;
 };
 
@@ -62,6 +62,16 @@ static bool is_not_allowed(const struct ssh_session *session, void *arg)
 	return !is_allowed(session, arg);
 }
 
+static bool is_cut_already(const struct ssh_session *session, const struct change *change)
+{
+	struct connection connection = connection_of(session);
+	char rule[CUT_RULE];
+
+	return settings_cut(change->was, &connection, change->now_ns, rule) ||
+	       (!entries_cover(&change->was->allow, &session->peer, change->now_ns) &&
+		block_set_has(change->maps, &session->peer) > 0);
+}
+
 static bool is_cut(const struct ssh_session *session, void *arg)
 {
 	struct connection connection = connection_of(session);
@@ -69,9 +79,10 @@ static bool is_cut(const struct ssh_session *session, void *arg)
 	char rule[CUT_RULE];
 
 	return settings_cut(change->is, &connection, change->now_ns, rule) &&
-	       !settings_cut(change->was, &connection, change->now_ns, rule);
+	       !is_cut_already(session, change);
 }
 
+/* Only the allow entries of @change->is are asked. */
 static bool is_listed(const struct ssh_session *session, void *arg)
 {
 	const struct change *change = arg;
@@ -84,8 +95,17 @@ static bool is_listed(const struct ssh_session *session, void *arg)
 		prefix_mask(&prefix);
 		covered = prefixes_has(change->list, &prefix);
 	}
-	return covered && !is_allowed(session, arg) &&
-	       block_set_has(change->maps, &session->peer) <= 0;
+	return covered && !entries_cover(&change->is->allow, &session->peer, change->now_ns) &&
+	       !is_cut_already(session, change);
+}
+
+/* Where the lists in force stay as they are: what an allow entry has kept from them. */
+static bool is_bared(const struct ssh_session *session, void *arg)
+{
+	const struct change *change = arg;
+
+	return !entries_cover(&change->is->allow, &session->peer, change->now_ns) &&
+	       block_set_has(change->maps, &session->peer) > 0 && !is_cut_already(session, change);
 }
 
 /*
@@ -109,8 +129,8 @@ static bool find_session(ssh_wanted *wanted, struct change *change, struct ssh_s
 	return count;
 }
 
-int ssh_guard_settings(const struct maps *maps, const struct settings *was,
-		       const struct settings *is, char *err)
+int ssh_guard_rules(const struct maps *maps, const struct settings *was, const struct settings *is,
+		    char *err)
 {
 	struct change change = { .maps = maps, .was = was, .is = is };
 	char rule[CUT_RULE], name[NAME_LEN];
@@ -125,25 +145,31 @@ int ssh_guard_settings(const struct maps *maps, const struct settings *was,
 		    name_session(&session, name, sizeof(name)));
 }
 
-int ssh_guard_list(const struct maps *maps, const char *name, const struct prefixes *set, char *err)
+int ssh_guard_settings(const struct maps *maps, const struct settings *was,
+		       const struct settings *is, char *err)
 {
-	struct change change = { .maps = maps, .list = set };
+	struct change change = { .maps = maps, .was = was, .is = is };
 	struct ssh_session session;
-	struct settings settings;
-	char text[NAME_LEN];
-	int rc;
+	char name[NAME_LEN];
+	int rc = ssh_guard_rules(maps, was, is, err);
 
-	if (!drops_here(maps))
-		return 0;
-	rc = maps_read_settings(maps, &settings, err);
-	if (rc)
+	if (rc || !drops_here(maps) || !find_session(is_bared, &change, &session))
 		return rc;
-	change.was = &settings;
-	if (find_session(is_listed, &change, &session))
-		rc = fail(err, EPERM, "list %s would cut off %s; " TO_KEEP, name,
-			  name_session(&session, text, sizeof(text)));
-	settings_free(&settings);
-	return rc;
+	return fail(err, EPERM, "a list in force would cut off %s; " TO_KEEP,
+		    name_session(&session, name, sizeof(name)));
+}
+
+int ssh_guard_list(const struct maps *maps, const struct settings *was, const struct settings *is,
+		   const char *name, const struct prefixes *set, char *err)
+{
+	struct change change = { .maps = maps, .was = was, .is = is, .list = set };
+	struct ssh_session session;
+	char text[NAME_LEN];
+
+	if (!drops_here(maps) || !find_session(is_listed, &change, &session))
+		return 0;
+	return fail(err, EPERM, "list %s would cut off %s; " TO_KEEP, name,
+		    name_session(&session, text, sizeof(text)));
 }
 
 int ssh_guard_attach(const struct maps *maps, const char *device, char *err)

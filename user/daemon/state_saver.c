@@ -137,7 +137,7 @@ static bool is_from_before(const char *file, const struct maps *maps)
 static bool restore_file(enum state_part part, const char *file)
 {
 	const char *const known[] = { "known", "import", file, NULL };
-	const char *const settings[] = { "restore", file, NULL };
+	const char *const settings[] = { "restore", file, "force", NULL };
 	pid_t pid = run_self(part == KNOWN_SOURCES ? known : settings, NULL);
 
 	return pid >= 0 && ended_well(pid);
