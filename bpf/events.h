@@ -25,6 +25,8 @@ static __always_inline __u64 weight_for(const struct weir_listener *listener,
 	if ((pkt->hi & listener->mask_hi) != listener->hi ||
 	    (pkt->lo & listener->mask_lo) != listener->lo)
 		return 0;
+	if (listener->only_ipv6 && !pkt->ipv6)
+		return 0;
 	weight = 1ULL << (listener->every_shift[reason & 63] & 31);
 	return bpf_get_prandom_u32() & (weight - 1) ? 0 : weight;
 }

@@ -6,9 +6,10 @@ import subprocess
 import tempfile
 import time
 
-from stage import BUILD, NEAR4, PINS, STRANGE_MAC, WEIR, check, demand, run, run_tests, wait_for
+from stage import BUILD, NEAR4, NEAR6, PINS, STRANGE_MAC, WEIR, check, demand, run, run_tests, wait_for
 
 SOURCE, OTHER = "198.51.100.7", "203.0.113.9"
+SOURCE6 = "2001:db8:1::7"
 READERS = 4
 EVENTS_PER_S = 1000
 WIDTH = 80
@@ -158,6 +159,24 @@ def test_events_chooses(lab):
           f"{len(lines)} lines, widest {widest}: {lines[0]}")
     lab.weir("events", "reason", "no-such-reason", expect=2)
     lab.weir("events", "reason", "block", "passed", expect=2)
+
+
+def test_events_by_family(lab):
+    """A short prefix of IPv6 means IPv6 only, though addresses of IPv4 are mapped into ::/0."""
+    lab.use_ipv6()
+    limited(lab)
+    readers = {prefix: Reader(lab, "-j", "events", "passed", "from", prefix).listening()
+               for prefix in ("::/0", "::/3", "2000::/3", "0.0.0.0/0")}
+    lab.flood("to", NEAR4, "from", SOURCE, "pps", 100, "count", 9, "mac", STRANGE_MAC)
+    lab.flood("to", NEAR6, "from", f"{SOURCE6}/128", "pps", 100, "count", 9, "mac", STRANGE_MAC)
+    time.sleep(0.3)
+    told = {}
+    for prefix, reader in readers.items():
+        sources = {event["source"] for event in reader.end().events()}
+        told[prefix] = (SOURCE in sources, SOURCE6 in sources, None in sources)
+    check(told == {"::/0": (False, True, False), "::/3": (False, False, False),
+                   "2000::/3": (False, True, False), "0.0.0.0/0": (True, False, False)},
+          "events: from, IPv4 and IPv6 apart", told)
 
 
 def test_events_former_name(lab):

@@ -161,6 +161,7 @@ static void describe_reader(struct weir_listener *entry, const struct wanted *wa
 	if (wanted->from_given) {
 		entry->hi = wanted->from.hi & mask.hi;
 		entry->lo = wanted->from.lo & mask.lo;
+		entry->only_ipv6 = !prefix_is_v4(&wanted->from);
 	}
 }
 
