@@ -207,6 +207,8 @@ def same(ours, theirs):
 def run_classify(folder, captures):
     merged = folder / "merged.pcap"
     done = subprocess.run([CLASSIFY, merged, *captures], text=True, capture_output=True)
+    if done.returncode not in (0, 1):       # 1: it disagrees; else its last line may be cut
+        sys.exit(f"not ok - the oracle: classify: {done.returncode}, {done.stderr.strip()}")
     names, ours = [], []
     for line in done.stdout.splitlines():
         _, name, index, size, verdict, source, proto, what, dport, _ = line.split("\t")

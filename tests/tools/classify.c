@@ -217,7 +217,7 @@ static void take_file(const char *path)
 int main(int argc, char **argv)
 {
 	bool seeds = argc > 1 && !strcmp(argv[1], "-s");
-	pcap_t *ethernet = pcap_open_dead(DLT_EN10MB, FRAME_MAX + ETH_HLEN);
+	pcap_t *ethernet = NULL;
 	int first = seeds ? 3 : 2;
 
 	if (argc < first) {
@@ -230,6 +230,7 @@ int main(int argc, char **argv)
 	} else {
 		datapath_verbose(false);
 		load();
+		ethernet = pcap_open_dead(DLT_EN10MB, FRAME_MAX + ETH_HLEN);
 		job.merged = pcap_dump_open(ethernet, argv[1]);
 		if (!job.merged)
 			die(argv[1], 0);
@@ -242,7 +243,9 @@ int main(int argc, char **argv)
 		"%lu captures left out\n",
 		job.frames, job.runs, job.too_long,
 		job.disagreements, job.left_out);
-	if (job.merged)
+	if (job.merged) {
 		pcap_dump_close(job.merged);
+		pcap_close(ethernet);
+	}
 	return job.disagreements != 0;
 }
