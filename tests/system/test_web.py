@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 
-from stage import BUILD, NEAR4, STRANGE_MAC, WEIR, check, demand, run_tests, skip, wait_for
+from stage import BUILD, NEAR4, STATE, STRANGE_MAC, WEIR, check, demand, run_tests, skip, wait_for
 
 PORT = 9108
 SETTINGS = """mode: enforce
@@ -434,7 +434,7 @@ def browser_is_missing():
     return not shutil.which("chromium") or not shutil.which("chromedriver")
 
 
-def shoot(driver, name):
+def shoot(driver, name, what=""):
     """Saves a picture of the whole page. Returns by how much it is wider than the window."""
     width, scheme = SHOTS[name]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
@@ -445,7 +445,7 @@ def shoot(driver, name):
             "width": width, "height": height or full, "deviceScaleFactor": 1,
             "mobile": width < 500})
         time.sleep(2)
-    driver.save_screenshot(str(BUILD / f"web-{name}.png"))
+    driver.save_screenshot(str(BUILD / "-".join(filter(None, ("web", what, f"{name}.png")))))
     return driver.execute_script("return document.documentElement.scrollWidth") - width
 
 
@@ -524,6 +524,42 @@ def test_page(lab):
         server.stop()
         check(wait_for(lambda: "does not answer" in alert(driver), 20),
               "when the daemon is gone the page says so", alert(driver))
+
+
+def test_page_alarm(lab):
+    """What the last boot could not put in force is a banner of its own, until a restore succeeds."""
+    what = "the page's alarm in a browser"
+    if browser_is_missing():
+        skip(what, "chromium, chromium-driver or python3-selenium is not installed "
+             "(make test-web installs them)")
+        return
+    lab.attach()
+    server = Server(lab)
+    with lab.near, browser(server.folder / "profile") as driver:
+        driver.get(f"http://127.0.0.1:{PORT}/")
+        demand(wait_for(lambda: shown(driver).get("all") is not None, 20), "the page shows no figures")
+        check(not banner(driver), "without an alarm there is no banner", banner(driver))
+        (STATE / "alarm").write_text(f"2026-01-02 03:04: <b>/{'long' * 20}/policy</b> cannot be restored: "
+                                     "weir started WITHOUT SETTINGS\n")
+        check(wait_for(lambda: "WITHOUT SETTINGS" in banner(driver), 20) and
+              "long/policy</b>" in banner(driver),
+              "the alarm of the last boot is a banner, as text and never markup", banner(driver))
+        check(not alert(driver), "beside it the figures are told as fresh", alert(driver))
+        for name in SHOTS:
+            wider = shoot(driver, name, "alarm")
+            check(wider <= 0, f"{name}: the banner does not stick out at {SHOTS[name][0]} pixels",
+                  f"build/web-alarm-{name}.png")
+        lab.near.run(WEIR, "restore", "-", text_in="limit set rate 1000pps\n")
+        check(wait_for(lambda: not banner(driver), 20), "a restore that succeeds takes it away",
+              banner(driver))
+        console = list(driver.get_log("browser"))
+        check(not console, "no word on the console", console or "empty")
+    server.stop()
+
+
+def banner(driver):
+    """What the reader sees of it."""
+    return driver.execute_script("return document.getElementById('alarm').innerText")
 
 
 def alert(driver):

@@ -343,7 +343,18 @@ function daemonText(daemon) {
 		"has not finished a loop yet";
 }
 
+// The last boot ended in less than what was saved. A restore that succeeds ends the alarm.
+function showAlarm(alarm) {
+	const text = alarm && `Since the last boot less is in force than was saved. ${alarm}. ` +
+		"A successful weir restore ends this alarm.";
+	const banner = byId("alarm");
+	if (banner.textContent !== text)
+		banner.textContent = text;
+	banner.hidden = !text;
+}
+
 function showHealth(health) {
+	showAlarm(health.alarm);
 	byId("devices").replaceChildren(...(health.devices.length ? health.devices.map(devicePill) :
 		[pill("–", "off", "attached to no interface")]),
 	health.daemon.up ? pill("✓", "good", "daemon") : pill("✕", "bad", `daemon ${daemonText(health.daemon)}`));
