@@ -257,15 +257,19 @@ class Receiver:
 
 
 def send_udp(namespace, source, to, count, pps=None, port=UDP_PORT):
-    """Sends from a real socket, evenly paced if @pps is given. Returns the seconds it took."""
+    """
+    Sends from a real socket, never faster than @pps if that is given: a pause of this process is
+    not made up for. Returns the seconds it took.
+    """
     family = socket.AF_INET6 if ":" in to else socket.AF_INET
     with namespace:
         sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.bind((source, 0))
-    start = time.monotonic()
-    for n in range(count):
+    start = due = time.monotonic()
+    for _ in range(count):
         if pps:
-            time.sleep(max(0, start + n / pps - time.monotonic()))
+            time.sleep(max(0, due - time.monotonic()))
+            due = max(due + 1 / pps, time.monotonic())
         sock.sendto(b"x" * 18, (to, port))
     sock.close()
     return time.monotonic() - start

@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Runs weir under strace, which makes system calls fail."""
+import os
 import re
 import tempfile
 
 from stage import WEIR, demand, skip
 
 SAYS_WHY = re.compile(r"weir: \S")
+
+
+def traced(*options):
+    """The words of strace before a command. The sanitizer for leaks cannot work under it."""
+    found = os.environ.get("ASAN_OPTIONS", "")
+    return ["strace", "-E", f"ASAN_OPTIONS={found}:detect_leaks=0", "-qq", *options]
 
 
 def strace_works(lab, what):
@@ -18,8 +25,8 @@ def strace_works(lab, what):
 def trace(lab, words, *options):
     """Runs weir under strace. Returns it, and its bpf() calls."""
     with tempfile.NamedTemporaryFile("r") as log:
-        done = lab.near.run("strace", "-qq", "-o", log.name, "-e", "trace=bpf", *options, WEIR,
-                            *words, expect=None, env={"ASAN_OPTIONS": "detect_leaks=0"})
+        done = lab.near.run(*traced("-o", log.name, "-e", "trace=bpf", *options), WEIR, *words,
+                            expect=None)
         return done, log.read().splitlines()
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 from stage import BUILD, NEAR4, WEIR, check, demand, run_tests, skip
+from strace import traced
 
 SAMPLE = re.compile(r'(\w+)(?:\{(.*)\})? (\S+)')
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -172,7 +173,7 @@ def test_a_million_sources(lab):
     check(saturation > 0.9, "the gate is saturated", saturation)
     full = min(cost(lab) for _ in range(10))
     trace = BUILD / "metrics.strace"
-    lab.near.run("strace", "-e", "trace=bpf", "-o", trace, WEIR, "metrics")
+    lab.near.run(*traced("-e", "trace=bpf", "-o", trace), WEIR, "metrics")
     batches = trace.read_text().count("BPF_MAP_LOOKUP_BATCH")
     check(batches <= 6, "a scrape reads a part of the tables, at most 6 times 4096 elements",
           f"{batches} times; processor time as a command of its own, best of several: "

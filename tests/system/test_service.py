@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from stage import BPFFS, FAR4, NEAR4, PINS, ROOT, WEIR, check, run, run_tests, skip, wait_for
+from strace import traced
 
 SYSTEMD = ROOT / "packaging/systemd"
 MOST_EXPOSED = {"weir.service": 2.5, "weir-restore.service": 3.0, "weir-attach@eth0.service": 3.0}
@@ -145,7 +146,7 @@ def test_system_calls(lab):
         config.write_text(f"sources:\n  windows: 2\n  least: 10\nstate:\n  known: {folder}/known\n"
                           f"  settings: {folder}/settings\nlists:\n  load:\n    - name: one\n"
                           f"      file: {listed}\n")
-        daemon = subprocess.Popen(lab.near.command("strace", "-f", "-qq", "-o", trace, WEIR, "daemon",
+        daemon = subprocess.Popen(lab.near.command(*traced("-f", "-o", trace), WEIR, "daemon",
                                                    "config", config), stderr=subprocess.DEVNULL)
         lab.children.append(daemon)
         flood = lab.start_flood("to", NEAR4, "from", "198.51.100.9/32", "pps", 500, "seconds", 6)
@@ -170,7 +171,7 @@ def confined(unit, trace):
     text = (SYSTEMD / f"{unit}.in").read_text()
     caps = re.search("^CapabilityBoundingSet=(.*)$", text, re.M)[1].lower().replace("cap_", "+").split()
     return ["setpriv", "--no-new-privs", f"--bounding-set=-all,{','.join(caps)}", "--inh-caps=-all",
-            "strace", "-f", "-qq", "-o", trace]
+            *traced("-f", "-o", trace)]
 
 
 def refused_calls(unit, trace):
@@ -249,8 +250,8 @@ def test_folders_of_lists(lab):
         os.chmod(trace, 0o666)
         words = service.command("list", "load", "drop", "file", path)
         at = words.index(service.weir)
-        done = run(*words[:at], "strace", "-qq", "-e", "trace=mkdir,mkdirat,chmod,fchmod,fchmodat", "-o",
-                   trace, *words[at:], expect=None)
+        done = run(*words[:at], *traced("-e", "trace=mkdir,mkdirat,chmod,fchmod,fchmodat", "-o", trace),
+                   *words[at:], expect=None)
         set_ids = [line for line in trace.read_text().splitlines() if re.search(r"0[246][0-7]{3}\)", line)]
         mode = (PINS / "lists/drop").stat()
         check(done.status == 0 and not set_ids and (mode.st_mode & 0o7777, mode.st_gid) == (0o2770, GID),

@@ -9,6 +9,7 @@ import tempfile
 import time
 
 from stage import (BUILD, FAR4, NEAR4, NEAR6, WEIR, check, demand, pins, run, run_tests, wait_for)
+from strace import traced
 
 TRANSACT = BUILD / "tests/tools/transact"
 SINK = BUILD / "tests/lab/sink.bpf.o"     # drops what is for none of the users
@@ -322,14 +323,15 @@ def test_sysctls_where_the_maps_cannot_be_written(lab):
     lab.weir("limit", "set", "rate", "1000pps")
     command = ("syn", "protect", "dport", PORT, "always", "set-sysctl")
     with tempfile.NamedTemporaryFile("r") as log:
-        lab.near.run("strace", "-f", "-qq", "-o", log.name, "-e", "trace=bpf", WEIR, *command)
+        lab.near.run(*traced("-f", "-o", log.name, "-e", "trace=bpf"), WEIR, *command)
         calls = log.read().count("bpf(")
     failed, wrong = 0, []
     for call in range(1, calls + 1):
         lab.weir("syn", "del", "dport", PORT, expect=None)
         host_not_ready(lab)
-        done = lab.near.run("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=bpf", "-e",
-                            f"inject=bpf:error=ENOMEM:when={call}", WEIR, *command, expect=None)
+        done = lab.near.run(*traced("-f", "-o", "/dev/null", "-e", "trace=bpf", "-e",
+                                    f"inject=bpf:error=ENOMEM:when={call}"), WEIR, *command,
+                            expect=None)
         rule, host = bool(lab.read("syn", "show")["protected"]), host_tcp(lab)
         failed += done.status != 0
         if (rule, host) not in ((True, ["2", "2"]), (False, ["1", "1"])):
