@@ -19,7 +19,8 @@ OURS6, PEER6 = "2001:db8:9::1", "2001:db8:9::2"
 PORT = 8080
 
 # Link types of <linux/if_arp.h>, given to a tun device: the frames stay what they are.
-BARE = {"rawip": 519, "ppp": 512, "ipip": 768, "ip6tnl": 769, "sit": 776}
+BARE = {"rawip": 519, "ppp": 512, "ipip": 768, "ip6tnl": 769, "sit": 776,
+        "ip6gre": 823}
 UNREADABLE = {"cisco": 513, "can": 280, "infiniband": 32, "ieee80211 radiotap": 803}
 
 
@@ -194,36 +195,6 @@ def test_types(lab):
     said = lab.weir("attach", "dev", TUN, expect=1).err
     check("GRE" in said and "remote" in said, "GRE without a remote end is refused", said.strip())
     tun.close()
-
-
-TUNNELS = {
-    "gre": ("local", NEAR4, "remote", FAR4), "ipip": ("local", NEAR4, "remote", FAR4),
-    "sit": ("local", NEAR4, "remote", FAR4), "wireguard": (),
-}
-
-
-def test_tunnels(lab):
-    """Tunnels of the kernel, where it has them: traffic of the inner packets is limited."""
-    lab.up()
-    for kind, words in TUNNELS.items():
-        made = [space.run("ip", "link", "add", "tn0", "type", kind, *other, expect=None).status
-                for space, other in ((lab.near, words),
-                                     (lab.far, words[:1] + words[3:] + words[2:3] + words[1:2]))]
-        if any(made) or kind == "wireguard":
-            why = "needs wg" if not any(made) else "this kernel has none"
-            skip(f"{kind}: limits on inner packets", why)
-        else:
-            for space, address in ((lab.near, OURS), (lab.far, PEER)):
-                space.run("ip", "address", "add", f"{address}/24", "dev", "tn0")
-                space.run("ip", "link", "set", "tn0", "up")
-            lab.weir("-q", "attach", "dev", "tn0")
-            lab.weir("block", "add", PEER)
-            lab.far.run("ping", "-c", 3, "-i", "0.2", "-W", 1, OURS, expect=None)
-            stats = lab.stats("tn0")
-            check(stats["block"] == 3, f"{kind}: limits on inner packets", f"block {stats['block']}")
-            lab.weir("-q", "detach", "dev", "tn0")
-        for space in (lab.near, lab.far):
-            space.run("ip", "link", "del", "tn0", expect=None)
 
 
 def test_loopback(lab):

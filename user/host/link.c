@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <linux/if_packet.h>
+#include <netinet/in.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdbool.h>
@@ -40,15 +41,21 @@ static bool is_bare(unsigned int type)
 	}
 }
 
-/* The hardware broadcast address of a GRE interface is its remote end. */
+/*
+ * The hardware broadcast address of a GRE interface over IPv4 is its remote end. Only with one host
+ * there does the kernel show XDP the packet; else, without one or with a multicast group, it shows
+ * the outer header (ipgre_header_ops). GRE over IPv6 always shows the packet, and `external` GRE
+ * over IPv4 has TYPE_NONE.
+ */
 static bool has_remote(const struct ifaddrs *each)
 {
 	const struct sockaddr_ll *remote = (const struct sockaddr_ll *)each->ifa_broadaddr;
+	uint32_t address;
 
-	for (int i = 0; remote && i < remote->sll_halen && i < (int)sizeof(remote->sll_addr); i++)
-		if (remote->sll_addr[i])
-			return true;
-	return false;
+	if (!remote || remote->sll_halen != sizeof(address))
+		return false;
+	memcpy(&address, remote->sll_addr, sizeof(address));
+	return address && !IN_MULTICAST(ntohl(address));
 }
 
 static bool gre_has_remote(const char *name)
@@ -94,9 +101,9 @@ int link_read(const char *name, enum link_kind *kind, char *err)
 		return fail(err, EOPNOTSUPP, "%s: its link type is %d, and weir reads Ethernet and "
 			    "plain IP only (tun, WireGuard, PPP, tunnels); attach to an interface "
 			    "above or below it", name, type);
-	if ((type == TYPE_IPGRE || type == TYPE_IP6GRE) && !gre_has_remote(name))
-		return fail(err, EOPNOTSUPP, "%s: a GRE tunnel without a fixed remote end shows XDP "
-			    "the outer header and not the packet; give it a `remote`, or attach to "
-			    "the interface that carries it", name);
+	if (type == TYPE_IPGRE && !gre_has_remote(name))
+		return fail(err, EOPNOTSUPP, "%s: a GRE tunnel without one host as its remote end shows "
+			    "XDP the outer header and not the packet; give it a `remote` that is no "
+			    "group, or attach to the interface that carries it", name);
 	return 0;
 }
