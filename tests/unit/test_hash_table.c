@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tests/unit/check.h"
+#include "tests/unit/invert.h"
 #include "user/model/hash_table.h"
 
 #define CHOSEN		120000
@@ -23,26 +24,6 @@ static uint64_t unkeyed(const struct hash_key *key)
 
 	x = (x ^ x >> 31) * MULTIPLY_SUM;
 	return x ^ x >> 29;
-}
-
-/* Of an odd number modulo 2^64, by Newton: each step doubles the number of right bits. */
-static uint64_t inverse(uint64_t odd)
-{
-	uint64_t x = odd;
-
-	for (int i = 0; i < 6; i++)
-		x *= 2 - odd * x;
-	return x;
-}
-
-/* The x of which x ^ x >> @shift is @y. */
-static uint64_t unshift(uint64_t y, int shift)
-{
-	uint64_t x = y;
-
-	for (int i = 0; i < 64 / shift + 1; i++)
-		x = y ^ x >> shift;
-	return x;
 }
 
 /* The /64 that the mixing of before puts at @hash, under limit 1. */

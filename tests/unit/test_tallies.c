@@ -8,6 +8,7 @@
 
 #include "bpf/pure/hash.h"
 #include "tests/unit/check.h"
+#include "tests/unit/invert.h"
 #include "user/model/tallies.h"
 #include "user/model/units.h"
 
@@ -47,26 +48,11 @@ static void test_sums(struct check *check)
 
 /* ---- chosen sources ---- */
 
-static uint64_t unshift33(uint64_t y)
-{
-	return y ^ y >> 33;
-}
-
-/* Of an odd number modulo 2^64, by Newton. */
-static uint64_t inverse(uint64_t odd)
-{
-	uint64_t x = odd;
-
-	for (int i = 0; i < 6; i++)
-		x *= 2 - odd * x;
-	return x;
-}
-
 static uint64_t unmix(uint64_t y)
 {
-	y = unshift33(y) * inverse(0xc4ceb9fe1a85ec53ULL);
-	y = unshift33(y) * inverse(0xff51afd7ed558ccdULL);
-	return unshift33(y);
+	y = unshift(y, 33) * inverse(0xc4ceb9fe1a85ec53ULL);
+	y = unshift(y, 33) * inverse(0xff51afd7ed558ccdULL);
+	return unshift(y, 33);
 }
 
 /* The longest run of look-ups in the index, and the sum of all. */

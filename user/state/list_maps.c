@@ -261,30 +261,35 @@ int list_prepare_next(const char *name, const struct weir_list *head, const stru
 	return rc;
 }
 
-/* The generation keeps its number and its date. */
-int list_prepare_previous(const char *name, uint64_t set_generation)
+/* Moves generation @which of a list to where @pin puts it; it keeps its number and its date. */
+static int prepare_move(const char *name, const char *which, uint64_t set_generation,
+			int (*pin)(const char *name, const struct view *view))
 {
 	struct view view;
-	int rc = view_open(&view, name, "previous");
+	int rc = view_open(&view, name, which);
 
 	if (rc)
 		return rc;
 	view.head->set_generation = set_generation;
-	rc = pin_next(name, &view);
+	rc = pin(name, &view);
 	view_close(&view);
 	return rc;
 }
 
+static int pin_doomed(const char *name, const struct view *view)
+{
+	(void)view;
+	return rename_pin(name, "current", "doomed");
+}
+
+int list_prepare_previous(const char *name, uint64_t set_generation)
+{
+	return prepare_move(name, "previous", set_generation, pin_next);
+}
+
 int list_prepare_delete(const char *name, uint64_t set_generation)
 {
-	struct view view;
-	int rc = view_open(&view, name, "current");
-
-	if (rc)
-		return rc;
-	view.head->set_generation = set_generation;
-	view_close(&view);
-	return rename_pin(name, "current", "doomed");
+	return prepare_move(name, "current", set_generation, pin_doomed);
 }
 
 /* ---- settling ---- */
