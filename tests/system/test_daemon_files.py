@@ -11,7 +11,8 @@ import tempfile
 import time
 
 from daemon import IN_TIME, Daemon, bans, prepare, start_flood
-from stage import BUILD, STATE, WEIR, check, run, run_tests, wait_for
+from slow_files import SlowFiles
+from stage import BUILD, STATE, WEIR, check, demand, run, run_tests, skip, wait_for
 
 
 def test_lists(lab):
@@ -75,6 +76,53 @@ def test_list_without_its_file(lab):
           daemon.says("list named: 1"))
 
 
+def test_file_system_that_hangs(lab):
+    """One list is on a file system that stops to answer: the daemon, and other lists, go on."""
+    what = "lists on a file system that hangs"
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        skip(what, "there is no /dev/fuse")
+        return
+    prepare(lab)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-lists-"))
+    mount, quick = folder / "far", folder / "quick"
+    mount.mkdir()
+    quick.write_text("203.0.113.0/28\n")
+    with contextlib.closing(SlowFiles(mount, "slow", "198.51.100.0/28\n")) as slow:
+        daemon = Daemon(lab, lists={
+            "settle": "1s", "load": f"[{{name: slow, file: {slow.path()}}}, {{name: quick, file: {quick}}}]"})
+        check(wait_for(lambda: daemon.says("list slow: 1 prefixes") and
+                       daemon.says("list quick: 1 prefixes"), 20), "both are loaded",
+              daemon.says("list"))
+        slow.hangs = True
+        check(wait_for(lambda: daemon.says("<3>list slow: .*does not answer"), 40),
+              "the operator is told which file does not answer", daemon.says("does not answer"))
+        held, loops = slow.held, lab.read("show", "health")["daemon"]["loops"]
+        quick.write_text("203.0.113.0/27\n203.0.113.64/28\n")
+        check(wait_for(lambda: daemon.says("list quick: 2 prefixes"), 40) and
+              lab.read("show", "health")["daemon"]["loops"] > loops,
+              "other lists are loaded meanwhile, and the daemon's loop goes on",
+              lab.read("show", "health")["daemon"])
+        check(slow.held == held and len(daemon.says("does not answer")) == 1,
+              "it is not asked again while its answer is owed", f"{slow.held} requests")
+        done = lab.weir("block", "test", "198.51.100.0/28", expect=None)
+        check(done.status == 0, "what was loaded stays in force", done)
+        status = daemon.stop()
+        daemon.start()
+        check(status == 0, "the daemon can be stopped and started all the same", status)
+        done = lab.near.run(WEIR, "restore", "-", text_in=f"list load slow file {slow.path()}\n",
+                            expect=None)
+        check(done.status == 3 and "within 20 s" in done.err.replace("\n", " ") and
+              lab.weir("block", "test", "198.51.100.0/28", expect=None).status == 0,
+              "restore does not wait for it for long; the list stays", done)
+        slow.set("198.51.100.0/27\n198.51.100.64/28\n")
+        demand(wait_for(lambda: daemon.says("list slow: .*does not answer"), 40), daemon.text())
+        slow.answer_again()
+        check(wait_for(lambda: daemon.says("list slow: .*answers again") and
+                       daemon.says("list slow: 2 prefixes"), 60),
+              "when it answers, what it has is loaded", daemon.says("list slow"))
+        daemon.stop()
+
+
 def test_guards_of_lists(lab):
     """The daemon overrules for a list what the settings file or the operator overruled."""
     prepare(lab)
@@ -96,7 +144,8 @@ def test_guards_of_lists(lab):
           daemon.says("list hand: 1 prefixes .*left out.*127.0.0.0/8"),
           "what was forced by hand stays overruled", daemon.says("list hand"))
     (folder / "hand").write_text("11.0.0.0/24\n")
-    check(wait_for(lambda: daemon.says("list hand stays as it was: .*force size"), 8),
+    # Behind a load a file rests for 20 times as long as that took, on a slow machine for a while.
+    check(wait_for(lambda: daemon.says("list hand stays as it was: .*force size"), 60),
           "but the size is that of one load", daemon.says("list hand stays"))
     said = lab.read("daemon", "check", "config", daemon.settings)["lists"]["load"]
     check([each["force"] for each in said] == [["coverage"], []], "daemon check shows it",

@@ -27,6 +27,8 @@
 #define WORDS_MAX	64
 #define LINE_MAX_LEN	4096
 #define FILE_MOST	(256U << 20)	/* bytes */
+#define ANSWER_NS	(20 * NS_PER_S)	/* a file that takes longer is on a file system that hangs */
+#define ANSWERS_NS	(60 * NS_PER_S)
 
 /* ---- save ---- */
 
@@ -303,17 +305,29 @@ static int read_script(struct script *script, FILE *file, char *err)
 					       strerror(errno));
 }
 
-/* Without the lock: some of the files may be slow to read, and a broken one stops nothing. */
+/*
+ * Without the lock: some of the files may be slow to read, and a broken one stops nothing. At boot
+ * the network waits for this, so all files together get ANSWERS_NS more than it takes to read them.
+ */
 static int read_lists(struct script *script, char *err)
 {
+	uint64_t patience = ANSWERS_NS;
 	struct list_report report;
 
 	script->why = calloc(script->list_count + 1, sizeof(*script->why));
 	if (!script->why)
 		return fail(err, ENOMEM, "out of memory");
-	for (size_t i = 0; i < script->list_count; i++)
-		if (list_read_file(&script->lists[i], NULL, &report, script->why[i]) >= 0)
+	for (size_t i = 0; i < script->list_count; i++) {
+		uint64_t most = patience < ANSWER_NS ? patience : ANSWER_NS;
+		pid_t left;		/* it ends when its file system answers, or with this host */
+		int rc = list_read_file_within(&script->lists[i], most, &left, &report,
+					       script->why[i]);
+
+		if (!rc)
 			script->why[i][0] = '\0';
+		if (rc == -ETIMEDOUT)
+			patience -= most;
+	}
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "user/daemon/list_watcher.h"
+#include "user/host/bounded.h"
 #include "user/host/clock.h"
 #include "user/host/log.h"
 #include "user/model/error.h"
@@ -27,11 +28,13 @@
 #define REFRESH_PART	50		/* with thousands of lists later: at most a 50th of the time */
 #define FILES_MOST	LISTS_MAX
 #define BUSY_PART	20		/* reading one file takes at most this part of the time */
+#define ANSWER_NS	(5 * NS_PER_S)	/* what takes longer hangs; the watchdog has time for two */
+#define STUCK_MOST_NS	(3600 * NS_PER_S)
 #define CHANGES		(IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ATTRIB)
 
 /* Two stamps of a file differ if its content does. */
 struct stamp {
-	uint64_t inode, size, seconds, nanoseconds;
+	uint64_t device, inode, size, seconds, nanoseconds;
 };
 
 struct watched_file {
@@ -43,6 +46,11 @@ struct watched_file {
 	struct stamp stamp;		/* when it was last looked at */
 	uint64_t due_ns;		/* when it is to be loaded; 0: it has not changed */
 	uint64_t rest_ns;		/* until then it is not read again */
+	pid_t left;			/* the child that hangs in its file system; 0: none does */
+	bool held;			/* the child was killed and lives on */
+	uint64_t stuck_until_ns, stuck_ns;	/* it did not answer; for how long it is left alone */
+	bool is_new;			/* its folder is not watched yet */
+	uint64_t loaded_s;		/* of a new one: when the list was last loaded */
 	uint64_t every_ns, next_ns;
 };
 
@@ -51,6 +59,7 @@ struct list_watcher {
 	struct watched_file files[FILES_MOST];
 	size_t count;
 	uint64_t refresh_ns;
+	uint64_t rest_ns;		/* until then no file is looked at: several did not answer */
 	bool changed;			/* in a watched folder, since the last look */
 	bool keep_failed;		/* told already that lists cannot be kept */
 };
@@ -96,7 +105,7 @@ static bool read_stamp(const char *path, struct stamp *stamp)
 
 	if (stat(path, &st))
 		return false;
-	*stamp = (struct stamp){ st.st_ino, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec };
+	*stamp = (struct stamp){ st.st_dev, st.st_ino, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec };
 	return true;
 }
 
@@ -141,9 +150,9 @@ static void want_file(struct list_watcher *watcher, const char *name, const char
 	if (!strcmp(file->path, path))
 		return;
 	snprintf(file->path, sizeof(file->path), "%s", path);
-	watch_folder(watcher, path);
-	if (!read_stamp(path, &file->stamp) || file->stamp.seconds >= loaded_s)
-		file->due_ns = now_ns();
+	file->stamp = (struct stamp){ 0 };
+	file->is_new = true;
+	file->loaded_s = loaded_s;
 }
 
 static uint64_t loaded_at(const struct list_info *infos, size_t count, const char *name)
@@ -220,26 +229,154 @@ static void refresh(struct list_watcher *watcher, const struct config *config)
 	watcher->count = kept;
 }
 
-/* Each further change postpones the loading: the file has to stay the same for `settle`. */
+/* ---- looking at files, in a child: a file system that hangs must not stop the daemon ---- */
+
+struct seen {
+	struct stamp stamp;
+	bool visited, there;
+};
+
+struct visit {
+	const struct list_watcher *watcher;
+	size_t first, last;		/* of the files, which are visited in this order */
+	volatile size_t at;		/* the one that is visited now */
+	struct seen seen[FILES_MOST];
+};
+
+static bool is_left_alone(const struct watched_file *file)
+{
+	return file->left || now_ns() < file->stuck_until_ns;
+}
+
+/* One that shares its device with a file that hangs would hang, too. */
+static bool is_stuck(const struct list_watcher *watcher, const struct watched_file *file)
+{
+	for (size_t i = 0; i < watcher->count; i++) {
+		const struct watched_file *other = &watcher->files[i];
+
+		if ((other == file || (file->stamp.device &&
+				       other->stamp.device == file->stamp.device)) &&
+		    is_left_alone(other))
+			return true;
+	}
+	return false;
+}
+
+static void visit_in_child(void *arg)
+{
+	struct visit *visit = arg;
+
+	for (visit->at = visit->first; visit->at <= visit->last; visit->at++) {
+		const struct watched_file *file = &visit->watcher->files[visit->at];
+		struct seen *seen = &visit->seen[visit->at];
+
+		if (is_stuck(visit->watcher, file))
+			continue;
+		if (file->is_new)
+			watch_folder(visit->watcher, file->path);
+		seen->there = read_stamp(file->path, &seen->stamp);
+		seen->visited = true;
+	}
+}
+
+/*
+ * Each time in a row it is left alone for twice as long, so that files behind it have their turn. One
+ * hanging device costs the daemon ANSWER_NS; with several it does something else in between.
+ */
+static void note_stuck(struct list_watcher *watcher, struct watched_file *file, pid_t left)
+{
+	uint64_t rest = BUSY_PART * ANSWER_NS, now = now_ns();
+
+	for (size_t i = 0; i < watcher->count; i++)
+		if (is_left_alone(&watcher->files[i]))
+			watcher->rest_ns = now + rest;
+	file->left = left;
+	file->held = false;
+	file->stuck_ns = !file->stuck_ns ? rest : file->stuck_ns > STUCK_MOST_NS / 2 ? STUCK_MOST_NS :
+			 2 * file->stuck_ns;
+	file->stuck_until_ns = now + file->stuck_ns;
+	log_line(LOG_ERR, "list %s: %s does not answer within %llu s, as on a network file system that "
+		 "hangs; it is left alone until that answers, or for %llu s, and so are all files on "
+		 "its device", file->name, file->path, (unsigned long long)(ANSWER_NS / NS_PER_S),
+		 (unsigned long long)(file->stuck_ns / NS_PER_S));
+}
+
+/* A killed child that lived on ends when the file system answers. */
+static void ask_left(struct watched_file *file)
+{
+	if (!file->left)
+		return;
+	if (!bounded_is_over(&file->left))
+		file->held = true;
+	else if (file->held)
+		file->stuck_until_ns = 0;
+}
+
+/* @watch: a change is a reason to load it, once it has stayed the same for `settle`. */
+static void note_seen(struct watched_file *file, const struct seen *seen, uint64_t settle_ns,
+		      bool watch)
+{
+	uint64_t now = now_ns();
+
+	if (file->stuck_ns)
+		log_line(LOG_NOTICE, "list %s: %s answers again", file->name, file->path);
+	file->stuck_ns = 0;
+	if (file->is_new) {
+		file->is_new = false;
+		if (!seen->there || seen->stamp.seconds >= file->loaded_s)
+			file->due_ns = now;
+		file->stamp = seen->stamp;
+	} else if (watch && seen->there && memcmp(&seen->stamp, &file->stamp, sizeof(seen->stamp))) {
+		file->stamp = seen->stamp;
+		file->due_ns = now + settle_ns;
+	}
+}
+
+/*
+ * Visits the files from @first to @last and notes what has changed, or which one hangs. False: not
+ * all were visited.
+ */
+static bool visit_files(struct list_watcher *watcher, size_t first, size_t last, uint64_t settle_ns,
+			bool watch)
+{
+	struct visit *visit = bounded_memory(sizeof(*visit));
+	size_t visited = first;
+	pid_t left;
+	int rc;
+
+	if (!visit)
+		return false;
+	*visit = (struct visit){ .watcher = watcher, .first = first, .last = last, .at = first };
+	rc = bounded_run(visit_in_child, visit, watcher->inotify, ANSWER_NS, &left);
+	if (!rc || rc == -ETIMEDOUT)
+		visited = rc ? visit->at : last + 1;
+	for (size_t i = first; i < visited; i++)
+		if (visit->seen[i].visited)
+			note_seen(&watcher->files[i], &visit->seen[i], settle_ns, watch);
+	if (rc == -ETIMEDOUT && visited <= last)
+		note_stuck(watcher, &watcher->files[visited], left);
+	bounded_memory_free(visit, sizeof(*visit));
+	return visited > last;
+}
+
 static void note_changes(struct list_watcher *watcher, const struct config *config)
 {
 	uint64_t now = now_ns();
 
 	for (size_t i = 0; i < watcher->count; i++) {
 		struct watched_file *file = &watcher->files[i];
-		struct stamp stamp;
 
+		ask_left(file);
 		if (file->next_ns && now >= file->next_ns) {
 			file->due_ns = now;
 			file->next_ns = now + file->every_ns;
 		}
-		if (!config->watch || !read_stamp(file->path, &stamp) ||
-		    !memcmp(&stamp, &file->stamp, sizeof(stamp)))
-			continue;
-		file->stamp = stamp;
-		file->due_ns = now + config->settle_ns;
 	}
+	if (watcher->count && now >= watcher->rest_ns)
+		visit_files(watcher, 0, watcher->count - 1, config->settle_ns, config->watch);
 }
+
+/* ---- loading ---- */
 
 static int plan(struct list_change *change, const struct settings *settings, int read_rc, char *err)
 {
@@ -268,19 +405,23 @@ static int load_under_lock(struct maps *maps, struct list_change *change, int re
 	return rc;
 }
 
-static void load(const struct watched_file *file)
+/* False: the file could not be read in time. */
+static bool load(struct list_watcher *watcher, struct watched_file *file)
 {
 	struct list_change change = { .what = LIST_LOAD, .format = file->format,
 				      .skip_bad = file->skip_bad, .force = file->force };
 	struct list_report report = { 0 };
 	char why[ERR_LEN] = "", err[ERR_LEN], note[ERR_LEN];
 	struct maps maps;
+	pid_t left = 0;
 	int rc, read_rc;
 
 	snprintf(change.name, sizeof(change.name), "%s", file->name);
 	snprintf(change.file, sizeof(change.file), "%s", file->path);
 	rc = list_check_name(file->name, err);
-	read_rc = rc ? rc : list_read_file(&change, NULL, &report, why);
+	read_rc = rc ? rc : list_read_file_within(&change, ANSWER_NS, &left, &report, why);
+	if (read_rc == -ETIMEDOUT)
+		note_stuck(watcher, file, left);
 	if (!rc)
 		rc = open_maps(&maps, MAPS_WRITE, err);
 	if (!rc) {
@@ -298,25 +439,24 @@ static void load(const struct watched_file *file)
 	for (size_t i = 0; rc > 0 && !change.instead && guard_note(&change.notes, i, note); i++)
 		log_line(LOG_INFO, "list %s: %s", file->name, note);
 	prefixes_free(&change.set);
+	return read_rc != -ETIMEDOUT;
 }
 
-static void load_if_due(struct watched_file *file, const struct config *config, uint64_t now)
+static void load_if_due(struct list_watcher *watcher, size_t number, const struct config *config)
 {
-	struct stamp stamp = file->stamp;
-	uint64_t began = now_ns();
+	struct watched_file *file = &watcher->files[number];
+	uint64_t began = now_ns(), due_ns = file->due_ns;
 
-	if (!file->due_ns || now < file->due_ns || now < file->rest_ns)
+	if (!due_ns || began < due_ns || began < file->rest_ns || began < watcher->rest_ns ||
+	    is_stuck(watcher, file))
 		return;
-	read_stamp(file->path, &stamp);
 	file->due_ns = 0;
-	if (memcmp(&stamp, &file->stamp, sizeof(stamp)))	/* it is still being written */
-		file->due_ns = now + config->settle_ns;
-	else
-		load(file);
+	if (!visit_files(watcher, number, number, config->settle_ns, true))
+		file->due_ns = due_ns;
+	else if (!file->due_ns && !load(watcher, file))		/* due again: it is still being written */
+		file->due_ns = due_ns;
 	/* A file that is large and changes all the time must not keep the daemon from banning. */
-	now = now_ns();
-	file->rest_ns = now + BUSY_PART * (now - began);
-	file->stamp = stamp;
+	file->rest_ns = now_ns() + BUSY_PART * (now_ns() - began);
 }
 
 void list_watcher_look(struct list_watcher *watcher, const struct config *config)
@@ -334,5 +474,5 @@ void list_watcher_look(struct list_watcher *watcher, const struct config *config
 		watcher->changed = false;
 	}
 	for (size_t i = 0; i < watcher->count; i++)
-		load_if_due(&watcher->files[i], config, now);
+		load_if_due(watcher, i, config);
 }

@@ -6,10 +6,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "user/host/bounded.h"
 #include "user/host/file.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/text.h"
+#include "user/model/units.h"
 #include "user/state/list_guard.h"
 #include "user/state/list_keep.h"
 #include "user/state/list_load.h"
@@ -27,7 +29,7 @@ static int check_path(const char *path, const char *what, char *err)
 }
 
 /* The path that is stored: absolute, since the daemon reads the file again from another folder. */
-static int resolve(struct list_change *change, char path[PATH_MAX], char *err)
+static int resolve(const struct list_change *change, char path[PATH_MAX], char *err)
 {
 	int rc = check_path(change->file, "the path of the list file", err);
 
@@ -56,25 +58,91 @@ static int parse(struct list_change *change, const struct file_text *text,
 	return rc;
 }
 
+/* What a file has, and where it is. */
+static int fetch(const struct list_change *change, struct file_text *text, char path[PATH_MAX],
+		 char *err)
+{
+	int rc = resolve(change, path, err);
+
+	return rc ? rc : file_read(change->file, LIST_BYTES_MOST, text, err);
+}
+
+/*
+ * A link is resolved only where it led to a list. The path that is stored of another file still has
+ * its link, by which a later message knows not to quote what it leads to.
+ */
+static int take(struct list_change *change, const struct file_text *text, const char *path,
+		const struct list_progress *progress, struct list_report *report, char *err)
+{
+	int rc = parse(change, text, progress, report, err);
+
+	if (!rc)
+		snprintf(change->file, sizeof(change->file), "%.*s", (int)sizeof(change->file) - 1,
+			 path);		/* resolve() knows that it fits */
+	return rc;
+}
+
 int list_read_file(struct list_change *change, const struct list_progress *progress,
 		   struct list_report *report, char *err)
 {
 	struct file_text text;
 	char path[PATH_MAX];
-	int rc = resolve(change, path, err);
+	int rc = fetch(change, &text, path, err);
 
-	if (!rc)
-		rc = file_read(change->file, LIST_BYTES_MOST, &text, err);
 	if (rc)
 		return rc;
-	rc = parse(change, &text, progress, report, err);
+	rc = take(change, &text, path, progress, report, err);
 	file_text_free(&text);
-	/*
-	 * A link is resolved only where it led to a list. The path that is stored of another file
-	 * still has its link, by which a later message knows not to quote what it leads to.
-	 */
-	if (!rc)
-		snprintf(change->file, sizeof(change->file), "%s", path);
+	return rc;
+}
+
+/* What the child that fetches a file hands over. */
+struct fetched {
+	const struct list_change *change;
+	int rc;
+	bool quotable;
+	size_t size;
+	char err[ERR_LEN], path[PATH_MAX];
+	char data[LIST_BYTES_MOST + 1];
+};
+
+static void fetch_in_child(void *arg)
+{
+	struct fetched *fetched = arg;
+	struct file_text text;
+
+	fetched->rc = fetch(fetched->change, &text, fetched->path, fetched->err);
+	if (fetched->rc)
+		return;
+	memcpy(fetched->data, text.data, text.size);
+	fetched->size = text.size;
+	fetched->quotable = text.quotable;
+}
+
+int list_read_file_within(struct list_change *change, uint64_t ns, pid_t *left,
+			  struct list_report *report, char *err)
+{
+	struct fetched *fetched = bounded_memory(sizeof(*fetched));
+	struct file_text text;
+	int rc;
+
+	*left = 0;
+	if (!fetched)
+		return fail(err, ENOMEM, "cannot read %s: out of memory", change->file);
+	fetched->change = change;
+	rc = bounded_run(fetch_in_child, fetched, -1, ns, left);
+	text = (struct file_text){ fetched->data, fetched->size, fetched->quotable };
+	if (rc == -ETIMEDOUT)
+		fail(err, ETIMEDOUT, "%.150s could not be read within %llu s: its file system does "
+		     "not answer, or is too slow", change->file,
+		     (unsigned long long)(ns / NS_PER_S));
+	else if (rc)
+		fail(err, -rc, "cannot read %s: %s", change->file, strerror(-rc));
+	else if (fetched->rc)
+		rc = fail(err, -fetched->rc, "%s", fetched->err);
+	else
+		rc = take(change, &text, fetched->path, NULL, report, err);
+	bounded_memory_free(fetched, sizeof(*fetched));
 	return rc;
 }
 

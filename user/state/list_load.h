@@ -3,6 +3,9 @@
 #ifndef WEIR_STATE_LIST_LOAD_H
 #define WEIR_STATE_LIST_LOAD_H
 
+#include <stdint.h>
+#include <sys/types.h>
+
 #include "user/state/lists.h"
 
 /* Called from time to time while a file is read; see struct list_options. */
@@ -17,6 +20,12 @@ struct list_progress {
  */
 int list_read_file(struct list_change *change, const struct list_progress *progress,
 		   struct list_report *report, char *err);
+/*
+ * The same, but not for longer than @ns: -ETIMEDOUT if the file has not been read by then, and
+ * *@left as bounded_run() leaves it. For those that must not wait for a file system that hangs.
+ */
+int list_read_file_within(struct list_change *change, uint64_t ns, pid_t *left,
+			  struct list_report *report, char *err);
 /*
  * Compares what was read with what is in force, and applies the guards; writes nothing. 1: the list
  * would change; 0: it is the same as the one in force; -errno with @err.
