@@ -121,9 +121,28 @@ static __always_inline int seen_lately(__u64 hash, __u64 now_ns)
 	return was && (was & 0xfffff) == tag && ((time - (was >> 20)) & 0xfff) < SEEN_LASTS;
 }
 
+/* Neighbours on the link have no network in common: each link-local address is one of its own. */
+static __always_inline int is_own_network(const struct packet *pkt)
+{
+	return pkt->ipv6 && is_link_local(pkt->hi);
+}
+
 static __always_inline __u64 network_key(const struct packet *pkt)
 {
-	return pkt->ipv6 ? pkt->hi & ~0xffffULL : pkt->lo & ~0xffULL;
+	return is_own_network(pkt) ? pkt->hi : pkt->ipv6 ? pkt->hi & ~0xffffULL : pkt->lo & ~0xffULL;
+}
+
+/*
+ * What the line of a network is found by. A neighbour chooses its 64 bits freely; the seed is turned
+ * for them, so that it cannot choose those of another network.
+ */
+static __always_inline __u64 network_mixed(const struct packet *pkt, __u64 seed)
+{
+	__u64 of = is_own_network(pkt) ? pkt->lo : network_key(pkt) + pkt->ipv6;
+
+	if (is_own_network(pkt))
+		seed = seed << 32 | seed >> 32;
+	return weir_mix(of * 0x9e3779b97f4a7c15ULL ^ seed);
 }
 
 /* The cells were on the clock of another budget, before budgets were set or deleted. */
@@ -144,8 +163,7 @@ static __always_inline struct weir_network *network_of(const struct packet *pkt,
 	__u32 bits = rules->network_bits & 31, index;
 	struct weir_network *network;
 
-	*hash = weir_mix((network_key(pkt) + pkt->ipv6) * 0x9e3779b97f4a7c15ULL ^ rules->seed ^
-			 spend->slot);
+	*hash = network_mixed(pkt, rules->seed ^ spend->slot);
 	index = spend->budget->serial << bits | (*hash & ((1U << bits) - 1));
 	network = bpf_map_lookup_elem(&networks, &index);
 	if (network && network->budget != spend->slot)
@@ -204,13 +222,17 @@ __noinline int within_share(struct weir_network *network, __u64 hash, __u32 tier
 }
 
 /* Counts one drop in SHARE_SAMPLE, in the manner of Misra and Gries (weir_network). */
-static __always_inline void note_drop(struct weir_network *network, __u64 key, __u64 now_ns)
+static __always_inline void note_drop(struct weir_network *network, const struct packet *pkt,
+				      __u64 now_ns)
 {
-	if (network->key == key) {
+	__u64 key = network_key(pkt), key_lo = is_own_network(pkt) ? pkt->lo : 0;
+
+	if (network->key == key && network->key_lo == key_lo) {
 		__sync_fetch_and_add(&network->dropped, SHARE_SAMPLE);
 		network->seen_ns = now_ns;
 	} else if (network->dropped <= SHARE_SAMPLE) {
 		network->key = key;
+		network->key_lo = key_lo;
 		network->dropped = SHARE_SAMPLE;
 		network->seen_ns = now_ns;
 	} else {
@@ -376,7 +398,7 @@ static __always_inline enum spent spend_in_tier(const struct packet *pkt, struct
 		spent = take_budget(spend, WEIR_FIRST_SEEN, SCRAPS_REACH) ? SPENT : OVER_SHARE;
 	}
 	if (sampled && spent != SPENT)
-		note_drop(network, network_key(pkt), now_ns);
+		note_drop(network, pkt, now_ns);
 	return spent;
 }
 

@@ -475,14 +475,16 @@ struct weir_offence {
 struct weir_network {
 	__u64 used[4];		/* cells, in 2^-12 packets: three for returning sources, of which a
 				 * network has two; the last is for first-seen sources */
-	__u64 key;		/* 0xffff << 32 | address >> 8 << 8, or the upper half of a /48 */
+	__u64 key;		/* 0xffff << 32 | address >> 8 << 8, or the upper half of a /48 or
+				 * of a link-local address */
 	__u64 dropped;		/* packets, a sample times its weight */
 	__u64 seen_ns;		/* when one was last dropped, coarse clock */
 	__u32 budget;		/* the budget on whose clock the cells are; for any other they count
 				 * as 0 */
 	__u32 pad;
 	__u64 known_used[WEIR_KNOWN_TIERS][2];	/* for known sources; a network has one of two */
-	__u64 pad2[2];
+	__u64 key_lo;		/* the lower half of a link-local address, else 0 */
+	__u64 pad2;
 };
 
 /*

@@ -24,7 +24,7 @@
 #define FRAME	60
 #define SAMPLED	127 /* of so many packets in a row the program looks at one at least */
 
-enum origin { RANDOM_SOURCES, HOSTS, HOSTS_V6 };
+enum origin { RANDOM_SOURCES, HOSTS, HOSTS_V6, NEIGHBOURS };
 
 /* Sends @pps packets a second, from @count hosts in turn or from anywhere. */
 struct actor {
@@ -47,16 +47,21 @@ static struct check check;
 
 /* ---- frames ---- */
 
+static bool is_v6(const struct actor *actor)
+{
+	return actor->origin == HOSTS_V6 || actor->origin == NEIGHBOURS;
+}
+
 static void build(struct actor *actor)
 {
 	static const uint8_t v4[] = { 0x45, 0, 0,  46, 0, 1,   0, 0, 64, 6,
 				      0,    0, 192, 0, 2, 99, 192, 0, 2,  1 };
 	static const uint8_t v6[] = { 0x60, 0, 0, 0, 0, 26, 6, 64 };
-	uint8_t *tcp = actor->frame + 14 + (actor->origin == HOSTS_V6 ? 40 : 20);
+	uint8_t *tcp = actor->frame + 14 + (is_v6(actor) ? 40 : 20);
 
-	actor->frame[12] = actor->origin == HOSTS_V6 ? 0x86 : 0x08;
-	actor->frame[13] = actor->origin == HOSTS_V6 ? 0xdd : 0x00;
-	if (actor->origin == HOSTS_V6)
+	actor->frame[12] = is_v6(actor) ? 0x86 : 0x08;
+	actor->frame[13] = is_v6(actor) ? 0xdd : 0x00;
+	if (is_v6(actor))
 		memcpy(actor->frame + 14, v6, sizeof(v6));
 	else
 		memcpy(actor->frame + 14, v4, sizeof(v4));
@@ -68,12 +73,18 @@ static void build(struct actor *actor)
 static void put_source(struct actor *actor)
 {
 	uint32_t source, host = actor->number++ % (actor->count ? actor->count : 1);
-	uint8_t *at = actor->frame + 14 + (actor->origin == HOSTS_V6 ? 8 : 12);
+	uint8_t *at = actor->frame + 14 + (is_v6(actor) ? 8 : 12);
 
 	if (actor->origin == RANDOM_SOURCES)
 		source = check_random(&random_state);
 	else
 		source = actor->first + host * actor->stride;
+	if (actor->origin == NEIGHBOURS) {
+		memcpy(at, (uint8_t[]){ 0xfe, 0x80 }, 2);
+		at[14] = (actor->first + host) >> 8;
+		at[15] = actor->first + host;
+		return;
+	}
 	if (actor->origin == HOSTS_V6) {
 		/* a /48 of @first, and in it a /64 for each packet */
 		memcpy(at, (uint8_t[]){ 0x20, 1, 0x0d, 0xb8 }, 4);
@@ -92,7 +103,7 @@ static void transmit(struct actor *actor, bool counts)
 	uint32_t action;
 
 	put_source(actor);
-	action = run_frame(prog_fd, actor->frame, FRAME + (actor->origin == HOSTS_V6 ? 20 : 0), 1);
+	action = run_frame(prog_fd, actor->frame, FRAME + (is_v6(actor) ? 20 : 0), 1);
 	actor->sent += counts;
 	actor->passed += counts && action == XDP_PASS;
 }
@@ -324,6 +335,22 @@ static void test_networks(void)
 		   "%.1f %% of the newcomers passed, %.1f %% of the known, %.2f %% of the bots, %.0f "
 		   "a second in all", 100 * share_of(&actors[0]), 100 * share_of(&actors[2]),
 		   100 * share_of(&actors[1]), rate);
+}
+
+/* Neighbours on the link are no network: one that floods takes nothing from the others. */
+static void test_neighbours(void)
+{
+	struct actor actors[] = {
+		{ "neighbours", NEIGHBOURS, 2, 20, 1, RATE / 10 },
+		{ "one of them", NEIGHBOURS, 1, 1, 1, FLOOD_PPS },
+	};
+
+	play(actors, 2, 2);
+	CHECK(&check, share_of(&actors[0]) >= 0.8, "%.1f %% of 20 neighbours' passed",
+	      100 * share_of(&actors[0]));
+	check_done(&check, "20 neighbours by link-local address, under a flood of one of them",
+		   "%.1f %% of theirs passed, %.2f %% of the flood", 100 * share_of(&actors[0]),
+		   100 * share_of(&actors[1]));
 }
 
 /* A source that never sends two packets from the same /64. */
@@ -573,6 +600,7 @@ int main(void)
 	test_too_many_known();
 	test_returning();
 	test_networks();
+	test_neighbours();
 	test_ipv6();
 	test_syn();
 	test_learning(bpf_program__fd(quick->progs.weir_ingress));

@@ -2,16 +2,19 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "bpf/pure/address.h"
 #include "user/state/networks.h"
 
 #define TABLE_BYTES	(WEIR_NETWORKS * sizeof(struct weir_network))
 #define V4_BITS		24
 #define V6_BITS		48
 
-static struct prefix prefix_of(uint64_t key)
+static struct prefix prefix_of(uint64_t key, uint64_t key_lo)
 {
 	if (key >> 32 == 0xffff)
 		return prefix_v4(key, V4_BITS);
+	if (is_link_local(key))
+		return (struct prefix){ .hi = key, .lo = key_lo, .length = 128 };
 	return (struct prefix){ .hi = key, .length = V6_BITS };
 }
 
@@ -36,7 +39,8 @@ int networks_each(const struct maps *maps, int (*each)(const struct network *net
 
 		if (!network.key)
 			continue;
-		network.prefix = prefix_of(network.key);
+		network.prefix = prefix_of(network.key,
+					   __atomic_load_n(&lines[i].key_lo, __ATOMIC_RELAXED));
 		rc = each(&network, arg);
 	}
 	munmap((void *)lines, TABLE_BYTES);
