@@ -129,7 +129,9 @@ static __always_inline int is_own_network(const struct packet *pkt)
 
 static __always_inline __u64 network_key(const struct packet *pkt)
 {
-	return is_own_network(pkt) ? pkt->hi : pkt->ipv6 ? pkt->hi & ~0xffffULL : pkt->lo & ~0xffULL;
+	if (!pkt->ipv6)
+		return pkt->lo & ~0xffULL;
+	return is_own_network(pkt) ? pkt->hi : pkt->hi & ~0xffffULL;
 }
 
 /*

@@ -562,7 +562,7 @@ struct weir_listener {
 	__u64 lost_packets;	/* how many packets those stood for */
 	__u64 pid_started;	/* of the reader, as in /proc/PID/stat, since pids are reused */
 	__u32 pid;		/* 0, or of a process that has ended: the slot is free */
-	__u32 only_ipv6;	/* 1: the source is one of IPv6; IPv4 has mapped addresses in ::/0 */
+	__u32 only_ipv6;	/* 1: no source of IPv4, whose addresses are mapped into ::/0 */
 	/*
 	 * One of 2^n packets becomes an event. Each reason has its own n, so that a flood under
 	 * one reason does not hide the few packets under another.

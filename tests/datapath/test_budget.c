@@ -341,12 +341,12 @@ static void test_networks(void)
 static void test_neighbours(void)
 {
 	struct actor actors[] = {
-		{ "neighbours", NEIGHBOURS, 2, 20, 1, RATE / 10 },
+		{ "neighbours", NEIGHBOURS, 2, 20, 1, RATE * 4 / 10 },
 		{ "one of them", NEIGHBOURS, 1, 1, 1, FLOOD_PPS },
 	};
 
 	play(actors, 2, 2);
-	CHECK(&check, share_of(&actors[0]) >= 0.8, "%.1f %% of 20 neighbours' passed",
+	CHECK(&check, share_of(&actors[0]) >= 0.7, "%.1f %% of 20 neighbours' passed",
 	      100 * share_of(&actors[0]));
 	check_done(&check, "20 neighbours by link-local address, under a flood of one of them",
 		   "%.1f %% of theirs passed, %.2f %% of the flood", 100 * share_of(&actors[0]),
