@@ -46,6 +46,8 @@ enum weir_judgement_kind {
 	WEIR_WOULD_BAN_SOURCE, WEIR_WOULD_BAN_NETWORK,	/* in judge mode: not carried out */
 	WEIR_UNBAN,		/* undone by the operator */
 	WEIR_SPARED,		/* not banned, for the reason in @text */
+	WEIR_GAVE_WAY,		/* a ban that ended early: `most_bans` was reached, and others were
+				 * worse. @seen_pps: what it dropped lately */
 };
 struct weir_judgement {
 	__u64 number;		/* 0: free */
@@ -60,7 +62,7 @@ struct weir_judgement {
 	__u64 seen_pps;		/* what came, a second */
 	__u32 sources;		/* of a network: how many of its sources misbehaved */
 	__u32 share_permille;	/* of all drops in the last window */
-	char  text[64];		/* in words; NUL-terminated */
+	char  text[80];		/* in words; NUL-terminated */
 };
 
 /*
@@ -92,7 +94,7 @@ struct weir_list {
 };
 
 _Static_assert(sizeof(struct weir_device) == 56, "ABI: weir_device");
-_Static_assert(sizeof(struct weir_judgement) == 144, "ABI: weir_judgement");
+_Static_assert(sizeof(struct weir_judgement) == 160, "ABI: weir_judgement");
 _Static_assert(sizeof(struct weir_list) == 304, "ABI: weir_list");
 
 #endif

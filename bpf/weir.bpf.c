@@ -54,7 +54,7 @@ static __always_inline int journey(struct xdp_md *ctx)
 	reason = parse(ctx, &pkt, bare);
 	if (reason == WEIR_CONTINUE) {
 		hint = hint_of(&pkt, env.hints);
-		reason = check_lists(&pkt, hint);
+		reason = check_lists(&pkt, hint, env.cpu);
 	} else if (is_of_link(reason)) {
 		reason = check_link(ctx, &pkt, reason);
 	}

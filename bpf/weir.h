@@ -135,6 +135,8 @@ struct weir_tally {
 	__u32 daemon_loop_us;	/* duration of the last one, and of the longest */
 	__u32 daemon_longest_us;
 	__u64 daemon_ns;	/* when the last one ended; 0: never */
+	__u64 bans_gave_way;	/* bans of the daemon that ended early, for worse offenders */
+	__u64 bans_put_off;	/* decisions to ban for which there was no room */
 };
 
 /*
@@ -189,8 +191,10 @@ struct weir_entry {
 	__u8  spare_known;	/* as asked for; 1: known sources pass, in a ban of a network */
 	__u8  strikes;		/* by the daemon: bans before this one */
 	__u8  prefixlen;	/* of its key: tells the families apart, see pure/address.h */
-	__u8  pad[4];
+	__u32 hits;		/* packets that a ban dropped, one in WEIR_BAN_HIT_SAMPLE: the only
+				 * field that the program writes */
 };
+#define WEIR_BAN_HIT_SAMPLE	64
 
 /* ---- scopes: inner LPM_TRIE of weir_prefix -> __u32 row in weir_policy.limit_of ---- */
 #define WEIR_SCOPES	2048
@@ -624,8 +628,8 @@ struct weir_line {
 	  BPF_F_MMAPABLE | BPF_F_INNER_MAP, 1)
 
 _Static_assert(sizeof(struct weir_prefix) == 20, "ABI: weir_prefix");
-_Static_assert(sizeof(struct weir_tally) == 56, "ABI: weir_tally");
-_Static_assert(__builtin_offsetof(struct weir_hints, v4) == 64, "ABI: weir_hints");
+_Static_assert(sizeof(struct weir_tally) == 72, "ABI: weir_tally");
+_Static_assert(__builtin_offsetof(struct weir_hints, v4) == 80, "ABI: weir_hints");
 _Static_assert(sizeof(struct weir_entry) == 80, "ABI: weir_entry");
 _Static_assert(sizeof(struct weir_limit) == 64, "ABI: weir_limit");
 _Static_assert(sizeof(struct weir_limit_spec) == 72, "ABI: weir_limit_spec");

@@ -20,6 +20,7 @@
 #include "user/model/units.h"
 #include "user/state/block_set.h"
 #include "user/state/hints.h"
+#include "user/state/known.h"
 #include "user/state/side_settings.h"
 #include "user/state/tables.h"
 
@@ -476,6 +477,79 @@ static void test_ban_ends(struct check *check)
 		   "%u packets dropped, the first after the end passes", before);
 }
 
+/* How many hits the entry of @prefix counts. */
+static uint32_t hits_of(const char *text)
+{
+	struct settings settings;
+	struct entry *entry;
+	struct prefix prefix;
+	uint32_t hits = 0;
+	char err[ERR_LEN];
+
+	if (prefix_parse(text, &prefix, NULL, err) ||
+	    maps_read_settings(&program.maps, &settings, err))
+		die(err, -EINVAL);
+	entry = entries_find(&settings.block, &prefix);
+	if (entry)
+		hits = entry->value.hits;
+	settings_free(&settings);
+	return hits;
+}
+
+/*
+ * A ban counts one in 64 of the packets that it drops, in the hash and in the trie. One that spares
+ * known sources lets those pass that are proven.
+ */
+static void test_ban_hits(struct check *check)
+{
+	enum { SENT = 64 * 1024, LEAST = 1024 - 6 * 32, MOST = 1024 + 6 * 32 };
+	static const char *const sources[] = { "203.0.113.8", "198.51.100.1", "198.51.100.2",
+					       "198.51.100.3" };
+	static const char *const bans[] = { "203.0.113.8/32", "198.51.100.0/24" };
+	static const enum weir_tier tiers[] = { 0, 0, WEIR_SEEN, WEIR_PROVEN };
+	struct settings settings;
+	uint32_t hits[2];
+	struct known known;
+	char err[ERR_LEN];
+
+	start_afresh();
+	new_settings(&settings);
+	for (int i = 0; i < 2; i++) {
+		struct weir_entry ban = { .until_ns = now_ns() + 3600 * NS_PER_S, .spare_known = i };
+		struct prefix prefix;
+
+		if (prefix_parse(bans[i], &prefix, NULL, err) ||
+		    entries_put(&settings.block, &prefix, &ban) < 0)
+			die(bans[i], -EINVAL);
+	}
+	program_set(&program, &settings);
+	if (known_open(&program.maps, &known, err))
+		die(err, -EINVAL);
+	for (int i = 0; i < 4; i++) {
+		struct weir_counters counters;
+		struct frame_bytes bytes;
+		struct prefix prefix;
+
+		if (tiers[i] && (prefix_parse(sources[i], &prefix, NULL, err) ||
+				 !known_add(&known, &prefix, tiers[i])))
+			die(sources[i], -EINVAL);
+		from(&bytes, sources[i], "ip4 udp:53", "ip6 udp:53");
+		run_frame(weir_fd(skel), bytes.at, bytes.size, i < 2 ? SENT : 1);
+		counters = take_counters(&program);
+		CHECK(check, counters.reason[WEIR_DROP_BAN].packets ==
+		      (i < 2 ? SENT : tiers[i] == WEIR_SEEN), "%s: %llu dropped", sources[i],
+		      (unsigned long long)counters.reason[WEIR_DROP_BAN].packets);
+	}
+	known_flush(&known);
+	known_close(&known);
+	for (int i = 0; i < 2; i++) {
+		hits[i] = hits_of(bans[i]);
+		CHECK(check, hits[i] > LEAST && hits[i] < MOST, "%s: %u hits", bans[i], hits[i]);
+	}
+	check_done(check, "a ban counts what it drops, and spares proven sources only",
+		   "%u and %u of %d packets counted", hits[0], hits[1], SENT);
+}
+
 /* More bans than the first hash of hosts has room for, and then none. */
 static void test_many_bans(struct check *check)
 {
@@ -673,6 +747,7 @@ int main(void)
 		  "packets that end at every byte");
 	put_set(in_set, sizeof(in_set) / sizeof(*in_set));
 	test_ban_ends(&check);
+	test_ban_hits(&check);
 	test_many_bans(&check);
 	set_lists(0);
 	test_lists(&check, skel, false);
