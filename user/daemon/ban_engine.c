@@ -18,13 +18,16 @@
 #include "user/state/device.h"
 #include "user/state/judgements.h"
 #include "user/state/known.h"
+#include "user/state/hints.h"
 #include "user/state/listen.h"
 #include "user/state/networks.h"
+#include "user/state/offences.h"
 #include "user/state/side_settings.h"
 #include "user/state/tables.h"
 
 #define LINES_MOST		50	/* lines in one window; the other judgements are counted */
 #define RECORDS_MOST		512	/* records of judgements in one window */
+#define PUT_OFF_EVERY_NS	(60 * NS_PER_S)	/* lines on bans for which there is no room */
 #define EXPIRE_EVERY_NS		(10 * NS_PER_S)	/* ended bans have no effect, but take room */
 #define COUNT_ONE_BY_ONE	(1U << 16)	/* addresses; else all known sources are read */
 
@@ -46,6 +49,7 @@ struct ban_engine {
 	struct drops drops;		/* at the last look */
 	struct drops logged;		/* when the last line about drops was logged */
 	uint64_t logged_ns, expire_ns;
+	uint64_t put_off_ns;		/* when bans that are put off may be logged again */
 	uint64_t looked_ns;		/* when the present window began; 0: the first look */
 	uint64_t judgement;		/* the number of the last judgement that the judge knows */
 	struct limit_by_serial limits[WEIR_LIMITS];
@@ -170,7 +174,8 @@ static int see_bucket(const struct weir_bucket_key *key, const struct weir_bucke
 {
 	struct ban_engine *engine = arg;
 	struct judge_source source = { .key = *key, .passed = bucket->passed,
-				       .dropped = bucket->dropped };
+				       .dropped = bucket->dropped,
+				       .dropped_bytes = bucket->dropped_bytes };
 	struct prefix address = { .hi = key->hi, .lo = key->lo, .length = 128 };
 	struct limit_by_serial wanted = { .serial = key->serial };
 
@@ -182,6 +187,8 @@ static int see_bucket(const struct weir_bucket_key *key, const struct weir_bucke
 	if (!engine->last)	/* the limit has been removed */
 		return 0;
 	source.limit_pps = engine->last->pps;
+	source.cost = engine->last->limit->cost;
+	source.byte_cost = engine->last->limit->byte_cost;
 	source.prefix = limit_source(engine->last->limit, &address);
 	return judge_source(engine->judge, &source);
 }
@@ -269,9 +276,9 @@ static void log_drops(struct ban_engine *engine, const struct config *config)
 
 /* ---- questions of the judge ---- */
 
-static bool is_known(void *ctx, const struct prefix *source)
+static enum weir_tier tier_of(void *ctx, const struct prefix *source)
 {
-	return known_tier_of(ctx, source) >= WEIR_SEEN;
+	return known_tier_of(ctx, source);
 }
 
 struct inside {
@@ -287,7 +294,7 @@ static int count_inside(const struct prefix *source, enum weir_tier tier, void *
 	return 0;
 }
 
-static uint64_t count_known(void *ctx, const struct prefix *prefix)
+static uint64_t count_proven(void *ctx, const struct prefix *prefix)
 {
 	struct inside inside = { .prefix = prefix };
 	uint64_t addresses = prefix_is_v4(prefix) ? 1ULL << (128 - prefix->length) : 0;
@@ -306,10 +313,42 @@ static uint64_t count_known(void *ctx, const struct prefix *prefix)
 
 /* ---- carrying out decisions ---- */
 
+static int by_prefix(const void *a, const void *b)
+{
+	return prefix_cmp(a, b);
+}
+
+/* Those that gave way or were replaced; an operator's entry of the same prefix stays. */
+static int remove_bans(struct entries *block, const struct decisions *decisions)
+{
+	size_t count = decisions->replaced_count, kept = 0;
+	struct prefix *gone = calloc(count + decisions->gave_way + 1, sizeof(*gone));
+
+	if (!gone)
+		return -ENOMEM;
+	if (count)
+		memcpy(gone, decisions->replaced, count * sizeof(*gone));
+	for (size_t i = 0; i < decisions->count; i++)
+		if (decisions->at[i].about.kind == WEIR_GAVE_WAY)
+			gone[count++] = decisions->at[i].prefix;
+	qsort(gone, count, sizeof(*gone), by_prefix);
+	for (size_t i = 0; i < block->count && count; i++) {
+		const struct entry *entry = &block->at[i];
+
+		if (entry->value.origin != WEIR_BY_DAEMON ||
+		    !bsearch(&entry->prefix, gone, count, sizeof(*gone), by_prefix))
+			block->at[kept++] = *entry;
+	}
+	if (count)
+		block->count = kept;
+	free(gone);
+	return 0;
+}
+
 static int add_bans(struct settings *is, const struct decisions *decisions)
 {
 	uint64_t now = now_ns(), now_unix_s = time(NULL);
-	int rc = 0;
+	int rc = remove_bans(&is->block, decisions);
 
 	for (size_t i = 0; i < decisions->count && !rc; i++) {
 		const struct decision *d = &decisions->at[i];
@@ -346,14 +385,32 @@ static int record(struct ban_engine *engine, const struct maps *maps,
 	if (decisions->count > LINES_MOST)
 		log_line(LOG_WARNING, "and %zu more judgements at once; `weir show bans` and "
 			 "`weir ban-log` list them", decisions->count - LINES_MOST);
-	if (decisions->put_off)
-		log_line(LOG_WARNING, "%llu bans were not made: most_bans is reached",
-			 (unsigned long long)decisions->put_off);
 	rc = judgements_append(maps, list, count, err);
 	if (!rc && count)
 		engine->judgement = list[count - 1].number;
 	free(list);
 	return rc;
+}
+
+/* A ban that stays due is put off in each window: a line a minute is enough. */
+static void note_room(struct ban_engine *engine, const struct maps *maps,
+		      const struct decisions *decisions)
+{
+	uint64_t now = now_ns();
+
+	tally_bans(maps->hints, decisions->gave_way, decisions->put_off);
+	if (decisions->gave_way)
+		log_line(LOG_NOTICE, "most_bans is reached: %llu bans that dropped little ended, for "
+			 "worse offenders", (unsigned long long)decisions->gave_way);
+	if (decisions->replaced_count)
+		log_line(LOG_INFO, "bans of networks replace %zu bans of sources in them",
+			 decisions->replaced_count);
+	if (decisions->put_off && now >= engine->put_off_ns) {
+		engine->put_off_ns = now + PUT_OFF_EVERY_NS;
+		log_line(LOG_WARNING, "most_bans is reached: %llu bans were not made, because those "
+			 "that are in force drop as much; their limits hold the sources",
+			 (unsigned long long)decisions->put_off);
+	}
 }
 
 static int judge_and_ban(struct ban_engine *engine, struct maps *maps, const struct settings *was,
@@ -370,9 +427,11 @@ static int judge_and_ban(struct ban_engine *engine, struct maps *maps, const str
 		rc = maps_write_settings(maps, was, is, false, err);
 	if (rc)
 		judge_take_back(engine->judge, &decisions);
-	else if (decisions.count)
+	else
+		note_room(engine, maps, &decisions);
+	if (!rc && decisions.count)
 		rc = record(engine, maps, &decisions, err);
-	free(decisions.at);
+	decisions_free(&decisions);
 	return rc;
 }
 
@@ -395,7 +454,7 @@ static int decide_and_ban(struct ban_engine *engine, struct maps *maps, const st
 	struct known known = { 0 };
 	struct judge_world world = {
 		.allow = &is.allow, .block = &is.block, .host_addresses = &addresses,
-		.host_networks = &networks, .is_known = is_known, .count_known = count_known,
+		.host_networks = &networks, .tier_of = tier_of, .count_proven = count_proven,
 		.ctx = &known,
 	};
 	int rc = 0;
@@ -440,6 +499,13 @@ static int act(struct ban_engine *engine, const struct drops *before, char *err)
 
 /* ---- one look ---- */
 
+static int see_offence(const struct prefix *source, uint64_t packets, void *arg)
+{
+	struct ban_engine *engine = arg;
+
+	return judge_offence(engine->judge, source, packets);
+}
+
 /* Shows the judge the counters of the window that ends at @now. */
 static int read_window(struct ban_engine *engine, const struct maps *maps, uint64_t now, char *err)
 {
@@ -454,6 +520,9 @@ static int read_window(struct ban_engine *engine, const struct maps *maps, uint6
 	if (!rc) {
 		judge_begin(engine->judge, now);
 		engine->looked_ns = now;
+		rc = offences_each(maps, see_offence, engine);
+	}
+	if (!rc) {
 		rc = maps_each_bucket(maps, see_bucket, engine);
 	}
 	if (rc)

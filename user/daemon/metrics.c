@@ -224,6 +224,11 @@ static void print_blocks(struct exposition *out, const struct snapshot *snapshot
 		sample(out, LABELS({ "origin", origins[origin] }, { "kind", "ban" }),
 		       snapshot->tally.block[origin][1]);
 	}
+	single(out, COUNTER, "weir_bans_gave_way", snapshot->tally.bans_gave_way,
+	       "Bans that ended early because most_bans was reached and others were worse.");
+	single(out, COUNTER, "weir_bans_put_off", snapshot->tally.bans_put_off,
+	       "Decisions to ban for which most_bans left no room; one that stays due counts in "
+	       "each window.");
 }
 
 static void print_lists(struct exposition *out, const struct snapshot *snapshot)

@@ -36,7 +36,7 @@ const struct config_key config_keys[] = {
 	{ "", "remember", CONFIG_DURATION, IN(judge.remember_ns), 1, YEAR_S, "24h",
 	  "for how long after its end a ban counts as a strike; each strike doubles the next ban" },
 	{ "", "most_bans", CONFIG_NUMBER, IN(judge.most_bans), 1, 1000000, "100000",
-	  "how many bans there may be at a time; if more are due, the worst offenders go first" },
+	  "how many bans there may be at a time; if more are due, those that drop the least end" },
 
 	{ "sources", "windows", CONFIG_NUMBER, IN(judge.source.windows), 1, 1000, "3",
 	  "for how many windows in a row a source must be over its limit to be banned" },
@@ -44,6 +44,11 @@ const struct config_key config_keys[] = {
 	  "over its limit means: it sends at least this many times what the limit lets through" },
 	{ "sources", "least", CONFIG_NUMBER, IN(judge.source.least_pps), 1, NUMBER_MOST, "50",
 	  "and at least this many of its packets are dropped, in packets per second" },
+	{ "sources", "span", CONFIG_DURATION, IN(judge.source.span_ns), 0, 86400, "10m",
+	  "over how long drops are added up, whether in a row or not; `off`: they are not" },
+	{ "sources", "excess", CONFIG_NUMBER, IN(judge.source.excess_percent), 1, 100000, "80",
+	  "a source is banned when in the span `least` of its packets per second are dropped on "
+	  "average, and in all this many percent of what its limit lets through in the span" },
 	{ "sources", "ban", CONFIG_DURATION, IN(judge.source.first_ban_ns), 1, YEAR_S, "1m",
 	  "how long the first ban of a source lasts; each further ban is twice as long" },
 	{ "sources", "longest", CONFIG_DURATION, IN(judge.source.longest_ban_ns), 1, YEAR_S, "1h",
@@ -51,7 +56,7 @@ const struct config_key config_keys[] = {
 
 	{ "networks", "sources", CONFIG_NUMBER, IN(judge.network.sources), 2, NUMBER_MOST, "16",
 	  "a /24 or /48 is banned when this many of its sources are banned or would be; it is "
-	  "spared if as many of its sources are known, or as many as misbehave if that is more" },
+	  "spared if as many of its sources are proven, or as many as misbehave if that is more" },
 	{ "networks", "windows", CONFIG_NUMBER, IN(judge.network.windows), 1, 1000, "5",
 	  "or when for this many windows in a row budgets drop far more of it than its share" },
 	{ "networks", "times", CONFIG_NUMBER, IN(judge.network.times), 1, NUMBER_MOST, "10",
@@ -61,7 +66,7 @@ const struct config_key config_keys[] = {
 	{ "networks", "share", CONFIG_NUMBER, IN(judge.network.share_permille), 0, 1000, "5",
 	  "and at least this part of all packets that budgets drop, in thousandths" },
 	{ "networks", "ban", CONFIG_DURATION, IN(judge.network.first_ban_ns), 1, YEAR_S, "1m",
-	  "how long the first ban of a network lasts; known sources in it still pass" },
+	  "how long the first ban of a network lasts; proven sources in it still pass" },
 	{ "networks", "longest", CONFIG_DURATION, IN(judge.network.longest_ban_ns), 1, YEAR_S,
 	  "10m", "the longest ban of a network" },
 

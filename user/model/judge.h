@@ -5,6 +5,7 @@
  * what it asks for and carries out what it decides.
  *
  *	judge_begin(judge, now_ns);
+ *	judge_offence(judge, ...);	for every element of the map `offences`
  *	judge_source(judge, ...);	for every source that had packets dropped
  *	judge_network(judge, ...);	for every line of the map `networks` that is in use
  *	judge_end(judge, &world, &decisions);
@@ -24,6 +25,7 @@ struct judge_rules {
 	uint64_t most_bans;
 	struct {
 		uint64_t windows, times, least_pps, first_ban_ns, longest_ban_ns;
+		uint64_t span_ns, excess_percent;	/* span 0: drops are not added up */
 	} source;
 	struct {
 		uint64_t windows, sources, times, least_pps, share_permille;
@@ -36,7 +38,9 @@ struct judge_source {
 	struct weir_bucket_key key;
 	struct prefix prefix;
 	uint64_t passed, dropped;	/* packets */
+	uint64_t dropped_bytes;
 	uint64_t limit_pps;		/* 0: the limit is one of bits */
+	uint64_t cost, byte_cost;	/* as in struct weir_limit */
 };
 
 /* A line of the map `networks`: what budgets dropped of a /24 or /48. */
@@ -53,9 +57,13 @@ struct judge_world {
 	const struct entries *block;		/* sorted, without those that have ended */
 	const struct prefixes *host_addresses;	/* this host's addresses and gateways; merged */
 	const struct prefixes *host_networks;	/* the networks that these are in; merged */
-	/* Whether a source is known; how many known sources a prefix has. */
-	bool (*is_known)(void *ctx, const struct prefix *source);
-	uint64_t (*count_known)(void *ctx, const struct prefix *prefix);
+	/*
+	 * The tier of a source; how many sources of a prefix are WEIR_PROVEN or better. A tier
+	 * below that follows from packets whose source may have been forged, and so may a network
+	 * full of such sources.
+	 */
+	enum weir_tier (*tier_of)(void *ctx, const struct prefix *source);
+	uint64_t (*count_proven)(void *ctx, const struct prefix *prefix);
 	void *ctx;
 	uint64_t dropped;		/* by all devices in this window, for whatever reason */
 	uint64_t turned_away;		/* of those, by budgets */
@@ -68,11 +76,18 @@ struct decision {
 	uint64_t weight;		/* packets dropped in the last window */
 };
 
-/* By weight, the largest first. */
+/* By weight, the largest first; then the bans that gave way (WEIR_GAVE_WAY). */
 struct decisions {
 	struct decision *at;
 	size_t count, room;
 	uint64_t put_off;		/* bans for which there was no room */
+	uint64_t gave_way;		/* bans that end now, for worse offenders */
+	/*
+	 * Bans of the daemon in networks that are banned now, which end no later than those: their
+	 * entries go, in the same transaction.
+	 */
+	struct prefix *replaced;
+	size_t replaced_count, replaced_room;
 };
 
 struct judge;
@@ -94,6 +109,11 @@ int judge_remember_ban(struct judge *judge, const struct entry *entry);
 
 void judge_begin(struct judge *judge, uint64_t now_ns);
 /* These return 0 or -ENOMEM. */
+/*
+ * @source: an IPv4 /32 or an IPv6 /64; @packets: as the map `offences` has it, a counter. All of a
+ * window before its sources.
+ */
+int judge_offence(struct judge *judge, const struct prefix *source, uint64_t packets);
 int judge_source(struct judge *judge, const struct judge_source *source);
 int judge_network(struct judge *judge, const struct judge_network *network);
 /*
@@ -110,8 +130,9 @@ uint64_t judge_network_share(const struct weir_budget_state *states, size_t coun
 			     uint64_t since_ns);
 /* Whether there are suspects for judge_end(). */
 bool judge_is_due(const struct judge *judge);
-/* Adds to @decisions, which the caller frees. 0 or -ENOMEM. */
+/* Adds to @decisions, which the caller frees with decisions_free(). 0 or -ENOMEM. */
 int judge_end(struct judge *judge, const struct judge_world *world, struct decisions *decisions);
+void decisions_free(struct decisions *decisions);
 
 /* @decisions could not be carried out, and have to be made again. */
 void judge_take_back(struct judge *judge, const struct decisions *decisions);

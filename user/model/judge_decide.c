@@ -7,14 +7,34 @@
 #include "user/model/judge_private.h"
 #include "user/model/units.h"
 
-#define SPARED_MOST	16	/* reported in one window */
-
 static uint64_t permille(uint64_t part, uint64_t whole)
 {
 	return !whole ? 0 : part >= whole ? 1000 : part * 1000 / whole;
 }
 
 /* ---- one prefix ---- */
+
+/*
+ * A known source is spared until it is proven that it sent the packets itself; its limit holds it.
+ * Whether the ban is spared or not, the text says what is proven.
+ */
+static bool spare_known(const struct judge *judge, struct decision *d)
+{
+	const struct offender *offender = offender_find(judge, &d->prefix);
+	struct conduct conduct = { 0 };
+	bool proven = offender && offender_is_proven(judge, offender, &conduct);
+
+	if (!conduct.proven)
+		snprintf(d->about.text, sizeof(d->about.text),
+			 "known; nothing proves that it sent the packets; its limit holds it");
+	else
+		snprintf(d->about.text, sizeof(d->about.text), "known; %llu of its %llu dropped "
+			 "packets were on its own connections",
+			 (unsigned long long)(conduct.proven < conduct.dropped ? conduct.proven :
+										 conduct.dropped),
+			 (unsigned long long)conduct.dropped);
+	return !proven;
+}
 
 /* Whether @prefix must not be banned; the reason goes into about.text. */
 static bool spare(const struct judge *judge, const struct judge_world *world, struct decision *d)
@@ -24,7 +44,7 @@ static bool spare(const struct judge *judge, const struct judge_world *world, st
 	size_t size = sizeof(d->about.text);
 	char text[PREFIX_STRLEN];
 	struct prefix which;
-	uint64_t known, bad;
+	uint64_t proven, bad;
 
 	if (allowed) {
 		prefix_format(&allowed->prefix, text);
@@ -38,17 +58,15 @@ static bool spare(const struct judge *judge, const struct judge_world *world, st
 		return true;
 	}
 	if (single) {
-		if (!world->is_known(world->ctx, &d->prefix))
-			return false;
-		snprintf(d->about.text, size, "a known source; its limit holds it");
-		return true;
+		return world->tier_of(world->ctx, &d->prefix) >= WEIR_SEEN &&
+		       spare_known(judge, d);
 	}
-	known = world->count_known(world->ctx, &d->prefix);
+	proven = world->count_proven(world->ctx, &d->prefix);
 	bad = d->about.sources > judge->rules.network.sources ? d->about.sources :
 							       judge->rules.network.sources;
-	if (known < bad)
+	if (proven < bad)
 		return false;
-	snprintf(d->about.text, size, "%llu known sources are in it", (unsigned long long)known);
+	snprintf(d->about.text, size, "%llu proven sources are in it", (unsigned long long)proven);
 	return true;
 }
 
@@ -68,13 +86,15 @@ static int decide(struct judge *judge, const struct judge_world *world, struct d
 
 	if (!memory)
 		return -ENOMEM;
-	if (memory->judged_at == judge->now || memory_is_settled(judge, &d->prefix) ||
+	if (memory->judged_at == judge->now || judge_is_settled(judge, &d->prefix) ||
 	    memory_is_undone(judge, &d->prefix) || entries_find(world->block, &d->prefix))
 		return 0;
 	memory->judged_at = judge->now;
 	d->about.share_permille = permille(d->weight, world->dropped);
 	prefix_to_key(&d->prefix, &d->about.prefix);
 	if (spare(judge, world, d)) {
+		if (memory_is_spared(judge, memory))	/* it was said lately */
+			return 0;
 		d->about.kind = WEIR_SPARED;
 		memory->spared_at = judge->now;
 		return decisions_add(out, d);
@@ -235,44 +255,10 @@ static int worst_first(const void *a, const void *b)
 	return prefix_cmp(&x->prefix, &y->prefix);
 }
 
-static size_t count_bans(const struct entries *block)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < block->count; i++)
-		count += block->at[i].value.origin == WEIR_BY_DAEMON;
-	return count;
-}
-
-/*
- * Keeps as many bans as `most_bans` leaves room for, and SPARED_MOST of the spared. Only bans that
- * are kept are remembered: one for which there was no room has to be decided on again.
- */
-static void cut_to_room(struct judge *judge, const struct judge_world *world,
-			struct decisions *out)
-{
-	size_t bans = count_bans(world->block), spared = 0, kept = 0;
-
-	for (size_t i = 0; i < out->count; i++) {
-		const struct decision *d = &out->at[i];
-
-		if (!d->ttl_ns && spared++ >= SPARED_MOST)
-			continue;
-		if (d->ttl_ns && bans++ >= judge->rules.most_bans) {
-			out->put_off++;
-			continue;
-		}
-		if (d->ttl_ns)
-			memory_note_ban(judge, d);
-		out->at[kept++] = *d;
-	}
-	out->count = kept;
-}
-
 int judge_end(struct judge *judge, const struct judge_world *world, struct decisions *out)
 {
 	struct decisions networks = { 0 };
-	int rc = 0;
+	int rc = note_hits_of_bans(judge, world);
 
 	for (size_t i = 0; i < judge->suspect_sources.count && !rc; i++) {
 		struct decision *d = &judge->suspect_sources.at[i];
@@ -289,7 +275,7 @@ int judge_end(struct judge *judge, const struct judge_world *world, struct decis
 		rc = decisions_add(out, &networks.at[i]);
 	if (!rc && out->count) {
 		qsort(out->at, out->count, sizeof(*out->at), worst_first);
-		cut_to_room(judge, world, out);
+		rc = cut_to_room(judge, world, out);
 	}
 	free(networks.at);
 	return rc;

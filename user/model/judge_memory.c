@@ -12,7 +12,8 @@ static bool worth_keeping(const void *value, uint64_t forget_before)
 	const struct memory *memory = value;
 
 	return memory->ban_until > forget_before || memory->undone_until > forget_before ||
-	       memory->spared_at > forget_before || memory->judged_at > forget_before;
+	       memory->spared_at > forget_before || memory->judged_at > forget_before ||
+	       memory->hits_at > forget_before;
 }
 
 /* Before the table grows, what is older than `remember` is removed. */
@@ -49,6 +50,9 @@ void memory_note_ban(struct judge *judge, const struct decision *d)
 	memory->ban_until = judge->now + d->ttl_ns;
 	memory->strikes = one_more(d->about.strikes);
 	memory->judged_only = !judge->rules.enforce;
+	memory->hits_at = judge->now;
+	memory->hits = 0;
+	memory->pps = BAN_FRESH;
 }
 
 /* ---- from the ring of judgements and from the entries, after a start ---- */
@@ -85,6 +89,9 @@ static void remember(struct judge *judge, struct memory *memory, const struct pr
 	case WEIR_SPARED:
 		memory->spared_at = then_ns;
 		break;
+	case WEIR_GAVE_WAY:	/* its strikes count from now on */
+		memory->ban_until = then_ns;
+		break;
 	}
 }
 
@@ -115,6 +122,9 @@ int judge_remember_ban(struct judge *judge, const struct entry *entry)
 	memory->judged_only = false;
 	memory->ban_until = entry->value.until_ns;
 	memory->strikes = one_more(entry->value.strikes);
+	memory->hits_at = judge->now;
+	memory->hits = entry->value.hits;
+	memory->pps = BAN_FRESH;
 	return 0;
 }
 
@@ -172,10 +182,15 @@ uint8_t memory_strikes(const struct judge *judge, const struct memory *memory)
 	return memory->ban_until + judge->rules.remember_ns > judge->now ? memory->strikes : 0;
 }
 
+bool memory_is_spared(const struct judge *judge, const struct memory *memory)
+{
+	return memory->spared_at && memory->spared_at + SPARED_EVERY_NS > judge->now;
+}
+
 bool memory_is_settled(const struct judge *judge, const struct prefix *prefix)
 {
 	const struct memory *memory = memory_find(judge, prefix);
 
-	return memory && (memory_is_banned(judge, memory) ||
-			  (memory->spared_at && memory->spared_at + SPARED_EVERY_NS > judge->now));
+	return memory &&
+	       (memory_is_banned(judge, memory) || memory_is_spared(judge, memory));
 }

@@ -137,3 +137,9 @@ void tally_loop(struct weir_hints *hints, uint64_t start_ns)
 	tally->daemon_loops++;
 	tally->daemon_ns = now;
 }
+
+void tally_bans(struct weir_hints *hints, uint64_t gave_way, uint64_t put_off)
+{
+	hints->tally.bans_gave_way += gave_way;
+	hints->tally.bans_put_off += put_off;
+}

@@ -34,5 +34,7 @@ void hints_for_set(struct weir_hints *live, const struct prefixes *set, bool onl
 void tally_settings(struct weir_hints *hints, const struct settings *settings);
 /* The daemon finished a loop that began at @start_ns: others see by it that it lives. */
 void tally_loop(struct weir_hints *hints, uint64_t start_ns);
+/* The daemon found no room for so many bans, and so many others ended early to make some. */
+void tally_bans(struct weir_hints *hints, uint64_t gave_way, uint64_t put_off);
 
 #endif

@@ -138,6 +138,7 @@ const char *judgement_name(uint8_t kind)
 		[WEIR_WOULD_BAN_NETWORK] = "would-ban-network",
 		[WEIR_UNBAN] = "unban",
 		[WEIR_SPARED] = "spared",
+		[WEIR_GAVE_WAY] = "gave-way",
 	};
 
 	return kind < sizeof(names) / sizeof(*names) ? names[kind] : "?";
@@ -150,6 +151,11 @@ void judgement_explain(const struct weir_judgement *j, char *text, size_t size)
 
 	if (j->kind == WEIR_UNBAN) {
 		snprintf(text, size, "undone by a person");
+		return;
+	}
+	if (j->kind == WEIR_GAVE_WAY) {
+		snprintf(text, size, "most_bans is reached, and worse offenders take its place; it "
+			 "dropped %llu pps lately", (unsigned long long)j->seen_pps);
 		return;
 	}
 	if (j->limit_pps)
