@@ -154,8 +154,10 @@ __noinline int note_in_line(__u64 key, int how, __u64 now_ns)
 		before &= ~WEIR_KNOWN_SCORE;
 	rank = known_note(line, key, minute, before, how);
 	if (rank < 0) {
-		if (how == KNOWN_PROOF)
+		if (how == KNOWN_PROOF) {
 			__sync_fetch_and_add(&all->known_full, 1);
+			all->known_full_ns = now_ns;
+		}
 		return 0;
 	}
 	if (rank & KNOWN_ROSE && !may_become_seen(all, now_ns)) {
@@ -263,6 +265,7 @@ static __always_inline void learn_from(struct xdp_md *ctx, struct packet *pkt, i
 	if (!is_learn_sample(pkt, cpu))
 		return;
 	did = learn(ctx, pkt, over, now_ns);
+	cpu->sampled++;
 	cpu->looked_up += did & LEARN_LOOKED_UP;
 	cpu->own += (did & LEARN_OWN) >> 1;
 }

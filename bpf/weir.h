@@ -114,7 +114,8 @@ struct weir_counters {
 	__u64 exact;		/* packets that the gate sent on to their bucket */
 	__u64 created;		/* buckets created */
 	__u64 until_sample;	/* packets until the next one that is looked at, see known.h */
-	__u64 looked_up;	/* of those, TCP whose socket was looked up; each stands for 64 */
+	__u64 sampled;		/* packets that were looked at, without SYNs; each stands for 64 */
+	__u64 looked_up;	/* of those, TCP whose socket was looked up */
 	__u64 own;		/* of those, segments of a connection of this host */
 	__u64 jiffies;		/* the kernel's tick in which @coarse_ns was read: see clock.h */
 	__u64 coarse_ns;
@@ -414,7 +415,7 @@ struct weir_common {
 	__u64 seen_tat;		/* ticks; sources that became known without proof */
 	__u64 seen_put_off;	/* sources that did not, for want of room there */
 	__u64 known_full;	/* proven sources for which their line had no room */
-	__u64 pad;
+	__u64 known_full_ns;	/* when that last was so, coarse clock; 0: never */
 };
 
 /*

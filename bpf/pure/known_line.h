@@ -150,15 +150,16 @@ static __always_inline enum weir_tier known_tier(int rank, int before)
 enum known_how { KNOWN_BAD, KNOWN_GOOD, KNOWN_PROOF };
 
 /*
- * The slot that @key has or may take: another source gives way whose rank is below @strength.
- * WEIR_KNOWN_SLOTS: there is none.
+ * The slot that @key has or may take: a free one, or that of another source whose rank is below
+ * @strength. WEIR_KNOWN_SLOTS: there is none.
  */
-static __always_inline __u32 known_slot(const struct weir_known_line *line, __u64 key, __u32 strength)
+static __always_inline __u32 known_slot(const struct weir_known_line *line, __u64 key, int strength)
 {
-	__u32 slot = WEIR_KNOWN_SLOTS, least = strength;
+	__u32 slot = WEIR_KNOWN_SLOTS;
+	int least = strength;
 
 	for (__u32 i = 0; i < WEIR_KNOWN_SLOTS; i++) {
-		__u32 rank = line->key[i] ? line->state[i] & 15 : 0;
+		int rank = line->key[i] ? line->state[i] & 15 : -1;
 
 		if (line->key[i] == key)
 			return i;
@@ -224,10 +225,11 @@ static __always_inline int known_score(int was, int before, int new_minute, int 
 static __always_inline int known_note(struct weir_known_line *line, __u64 key, __u64 minute,
 				      int before, enum known_how how)
 {
-	__u32 strength = how != KNOWN_PROOF ? WEIR_KNOWN_SCORE :
-			 before >= WEIR_RANK_PROVEN ? WEIR_RANK_LONG : WEIR_RANK_PROVEN, slot;
+	int strength = how != KNOWN_PROOF ? WEIR_KNOWN_SCORE :
+		       before >= WEIR_RANK_PROVEN ? WEIR_RANK_LONG : WEIR_RANK_PROVEN;
 	__u8 mark = (minute & 15) << 4, epoch = known_epoch(minute);
 	int was, rank, fresh_minute;
+	__u32 slot;
 
 	if (line->epoch != epoch) {
 		for (int i = 0; i < WEIR_KNOWN_SLOTS; i++)

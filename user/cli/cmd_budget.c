@@ -11,6 +11,7 @@
 #include "user/model/parse.h"
 #include "user/model/policy.h"
 #include "user/model/table.h"
+#include "user/model/tiers.h"
 #include "user/model/words.h"
 #include "user/state/side_settings.h"
 #include "user/state/tables.h"
@@ -58,6 +59,20 @@ enum outcome edit_budget_del(struct edit *edit)
 
 /* ---- show ---- */
 
+/* What became of the packets of each tier under pressure. */
+static json_t *tiers_json(const struct weir_spending *sum)
+{
+	json_t *list = json_array();
+
+	for (int tier = WEIR_LONG; tier >= 0; tier--)
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I}", "tier",
+						      tier_name(tier), "passed",
+						      (json_int_t)sum->let_in[tier], "no_room",
+						      (json_int_t)sum->no_room[tier], "over_share",
+						      (json_int_t)sum->over_share[tier]));
+	return list;
+}
+
 static json_t *budget_json(const struct weir_budget_spec *spec, const struct weir_limit *budget,
 		    const struct weir_budget_state *state, const struct weir_spending *sum)
 {
@@ -67,7 +82,7 @@ static json_t *budget_json(const struct weir_budget_spec *spec, const struct wei
 	format_end(&spec->limit.from, to);
 	format_class(&spec->limit, class);
 	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:I, s:I, s:I, s:I, "
-			 "s:I, s:I, s:I, s:I}",
+			 "s:I, s:I, s:I, s:I, s:o}",
 			 "name", spec->name, "to", to, "class", class,
 			 "rate_packets", (json_int_t)spec->limit.rate_packets,
 			 "per_seconds", (json_int_t)spec->limit.per_s,
@@ -81,13 +96,29 @@ static json_t *budget_json(const struct weir_budget_spec *spec, const struct wei
 			 "newcomers", (json_int_t)counts.newcomers,
 			 "shed", (json_int_t)counts.shed, "share", (json_int_t)counts.share,
 			 "over", (json_int_t)counts.over,
-			 "dropped_bytes", (json_int_t)sum->dropped_bytes);
+			 "dropped_bytes", (json_int_t)sum->dropped_bytes, "tiers", tiers_json(sum));
 }
 
 static const struct column budget_columns[] = {
 	{ "NAME", 12 }, { "RATE", 10, true }, { "USED", 5, true }, { "PASSED", 15, true },
 	{ "DROPPED", 15, true }, { "FOR", 0 }, { 0 },
 };
+
+/* Only tiers that came; the last column is free here. */
+static void print_tiers(const struct weir_spending *sum)
+{
+	char passed[FORMAT_LEN], dropped[FORMAT_LEN];
+
+	for (int tier = WEIR_LONG; tier >= 0; tier--) {
+		uint64_t over = sum->no_room[tier] + sum->over_share[tier];
+
+		if (sum->let_in[tier] || over)
+			table_row(budget_columns, "  used up:", tier_name(tier), "",
+				  table_count(sum->let_in[tier], passed),
+				  table_count(over, dropped), tier < WEIR_SEEN ? "newcomers" :
+				  "known sources");
+	}
+}
 
 static void print_budget(const struct weir_budget_spec *spec, const struct weir_limit *budget,
 			 const struct weir_budget_state *state, const struct weir_spending *sum)
@@ -113,9 +144,7 @@ static void print_budget(const struct weir_budget_spec *spec, const struct weir_
 		table_row(budget_columns, "", rate, "", "", "", "");
 	}
 	if (budget_is_pressed(state))
-		printf("  used up: known sources go first (%llu passed), newcomers by network "
-		       "(%llu)\n", (unsigned long long)counts.known,
-		       (unsigned long long)counts.newcomers);
+		print_tiers(sum);
 }
 
 enum outcome cmd_budget_show(const struct call *call)

@@ -17,6 +17,7 @@
 #include "user/model/probe.h"
 #include "user/model/reasons.h"
 #include "user/model/table.h"
+#include "user/model/tiers.h"
 #include "user/state/cookie_clock.h"
 #include "user/state/device.h"
 #include "user/state/known.h"
@@ -29,7 +30,7 @@ struct question {
 	struct prefix address, to;	/* to: where the packet goes, if that was said */
 	struct packet_kind kind;
 	bool given, proto, destination;	/* the address, the protocol, to */
-	bool known;		/* the source is a known one */
+	enum weir_tier tier;	/* of the source, as far as the table of known sources tells it */
 };
 
 /* What the rules are that a reason comes from. */
@@ -189,7 +190,7 @@ static void describe_block(const struct context *context, char rule[RULE_LEN])
 
 		if (!prefix_covers(&entry->prefix, &context->q->address) ||
 		    (entry->value.until_ns && entry->value.until_ns <= now) ||
-		    (entry->value.until_ns && entry->value.spare_known && context->q->known))
+		    (entry->value.until_ns && entry->value.spare_known && context->q->tier >= WEIR_SEEN))
 			continue;
 		if (!last || !entry->value.until_ns ||
 		    (last->value.until_ns && entry->value.until_ns > last->value.until_ns))
@@ -234,12 +235,30 @@ static void describe_limit(const struct context *context, char rule[RULE_LEN])
 	snprintf(rule, RULE_LEN, "limit %s", words);
 }
 
+static const char *tier_word(enum weir_tier tier)
+{
+	return tier < WEIR_SEEN ? "newcomer" : tier_name(tier);
+}
+
+static void describe_tier(enum weir_tier tier, char rule[RULE_LEN])
+{
+	static const char *const effects[WEIR_TIERS] = {
+		[WEIR_FIRST_SEEN] = "comes after all known sources, within the share of its network",
+		[WEIR_RETURNING] = "comes after all known sources, within the share of its network",
+		[WEIR_SEEN] = "comes before newcomers and after proven sources",
+		[WEIR_PROVEN] = "comes before sources without proof",
+		[WEIR_LONG] = "comes first",
+	};
+
+	snprintf(rule, RULE_LEN, "a source of the tier %s %s", tier_word(tier), effects[tier]);
+}
+
+/* What that means, the line behind the answer says. */
 static void describe_budget(const struct context *context, char rule[RULE_LEN])
 {
-	snprintf(rule, RULE_LEN, "budget %s is used up; the source is %s",
+	snprintf(rule, RULE_LEN, "budget %s is used up; the source %s",
 		 context->settings->policy->budget_spec[context->budget].name,
-		 context->q->known ? "known and goes first" :
-				     "not known, and its network has a share of what is left");
+		 tier_meaning(context->q->tier));
 }
 
 static void describe_cookies(const struct context *context, const char *effect, char rule[RULE_LEN])
@@ -393,6 +412,19 @@ static void print_others(json_t *others)
 	}
 }
 
+/* What budgets would do with the source, where one counts for the packet. */
+static void print_tier(const struct context *context)
+{
+	char rule[RULE_LEN], text[512];
+
+	if (!context->budget)
+		return;
+	describe_tier(context->q->tier, rule);
+	snprintf(text, sizeof(text), "while budget %s is used up, %s",
+		 context->settings->policy->budget_spec[context->budget].name, rule);
+	print_wrapped(stdout, text, 0, 4);
+}
+
 static enum outcome answer(const struct call *call, const struct context *context,
 			   const struct verdict *verdict)
 {
@@ -406,8 +438,10 @@ static enum outcome answer(const struct call *call, const struct context *contex
 	if (!call->json) {
 		print_wrapped(stdout, text, 0, 0);
 		print_others(others);
+		print_tier(context);
 	}
-	root = json_pack("{s:s, s:s, s:s, s:s}", "address", address,
+	root = json_pack("{s:s, s:s, s:s, s:s, s:s}", "address", address, "tier",
+			 tier_word(context->q->tier),
 			 "action", reason_action(verdict->reason),
 			 "reason", reason_name(verdict->reason), "rule", rule);
 	if (json_array_size(others))
@@ -423,7 +457,7 @@ static int ask_known(const struct maps *maps, struct question *q, char *err)
 
 	if (rc)
 		return rc;
-	q->known = known_tier_of(&known, &q->address) >= WEIR_SEEN;
+	q->tier = known_tier_of(&known, &q->address);
 	known_close(&known);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "user/cli/output.h"
 #include "user/state/device.h"
 #include "user/model/error.h"
+#include "user/state/proof.h"
 #include "user/state/snapshot.h"
 #include "user/state/unread.h"
 #include "user/model/table.h"
@@ -20,11 +21,12 @@ static json_t *devices_json(const struct snapshot *snapshot)
 		unsigned int percent;
 
 		is_mostly_unread(&snapshot->devices[i].counters, 0, &percent);
-		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:b, s:i}", "dev",
+		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:b, s:i, s:s}", "dev",
 						      device->name, "mode", device_mode(device),
 						      "monitor", device->monitor, "attached",
 						      snapshot->devices[i].attached,
-						      "not_ip_percent", percent));
+						      "not_ip_percent", percent, "proof",
+						      proof_name(proof_on(&snapshot->devices[i].counters))));
 	}
 	return list;
 }
@@ -64,11 +66,22 @@ static json_t *daemon_json(const struct snapshot *snapshot)
 			 tally->daemon_longest_us / 1e6);
 }
 
+static json_t *known_json(const struct snapshot *snapshot)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:b}",
+			 "long", (json_int_t)snapshot->known_of_tier[WEIR_LONG],
+			 "proven", (json_int_t)snapshot->known_of_tier[WEIR_PROVEN],
+			 "seen", (json_int_t)snapshot->known_of_tier[WEIR_SEEN],
+			 "put_off", (json_int_t)snapshot->common.seen_put_off,
+			 "no_room", (json_int_t)snapshot->common.known_full,
+			 "full", snapshot->known_is_full);
+}
+
 static json_t *health_json(const struct snapshot *snapshot)
 {
-	return json_pack("{s:s, s:i, s:o, s:o, s:f, s:o, s:o, s:I, s:s}", "version", WEIR_VERSION, "abi",
+	return json_pack("{s:s, s:i, s:o, s:o, s:o, s:f, s:o, s:o, s:I, s:s}", "version", WEIR_VERSION, "abi",
 			 WEIR_ABI, "devices", devices_json(snapshot), "tables",
-			 tables_json(snapshot), "gate_saturation", snapshot->gate_share, "block",
+			 tables_json(snapshot), "known", known_json(snapshot), "gate_saturation", snapshot->gate_share, "block",
 			 blocks_json(&snapshot->tally), "daemon", daemon_json(snapshot),
 			 "blockset_generation", (json_int_t)snapshot->set_generation, "alarm",
 			 snapshot->alarm);
@@ -104,12 +117,28 @@ static void print_devices(const struct snapshot *snapshot)
 
 		printf("%s: %s\n", each->device.name,
 		       each->attached ? "attached" : "NOT attached any more");
+		if (proof_remark(each->device.name, &each->counters, text, sizeof(text)))
+			print_wrapped(stdout, text, 0, 0);
 		if (!is_mostly_unread(&each->counters, UNREAD_LEAST, &percent))
 			continue;
 		snprintf(text, sizeof(text), "%s: %u%% of its packets are not IP to weir: "
 			 UNREAD_REMEDY, each->device.name, percent);
 		print_wrapped(stdout, text, 0, 0);
 	}
+}
+
+static void print_known(const struct snapshot *snapshot)
+{
+	printf("known sources: %llu proven for long, %llu proven, %llu only seen\n",
+	       (unsigned long long)snapshot->known_of_tier[WEIR_LONG],
+	       (unsigned long long)snapshot->known_of_tier[WEIR_PROVEN],
+	       (unsigned long long)snapshot->known_of_tier[WEIR_SEEN]);
+	if (snapshot->common.seen_put_off)
+		printf("put off: %llu times, since too many sources would have become known without "
+		       "proof\n", (unsigned long long)snapshot->common.seen_put_off);
+	if (snapshot->common.known_full)
+		printf("no room: %llu times for a source that proved itself\n",
+		       (unsigned long long)snapshot->common.known_full);
 }
 
 static void print_health(const struct snapshot *snapshot)
@@ -120,10 +149,13 @@ static void print_health(const struct snapshot *snapshot)
 		snprintf(line, sizeof(line), "ALARM: %s", snapshot->alarm);
 		print_wrapped(stdout, line, 0, 4);
 	}
+	if (snapshot->known_is_full)
+		print_wrapped(stdout, "ALARM: " KNOWN_FULL_TEXT, 0, 4);
 	print_devices(snapshot);
 	if (!snapshot->device_count)
 		printf("attached to no interface\n");
 	print_tables(snapshot);
+	print_known(snapshot);
 	printf("gate: %.1f%% of its cells hold a debt\n", 100 * snapshot->gate_share);
 	if (snapshot_daemon_is_up(snapshot))
 		printf("daemon: up, its last loop took %.1f ms, the longest %.1f ms\n",

@@ -11,8 +11,11 @@
 #include "user/model/reasons.h"
 #include "user/model/policy.h"
 #include "user/model/table.h"
+#include "user/model/tiers.h"
 #include "user/model/units.h"
 #include "user/state/device.h"
+#include "user/state/known.h"
+#include "user/state/proof.h"
 #include "user/state/side_settings.h"
 #include "user/state/tables.h"
 #include "user/state/try.h"
@@ -36,6 +39,8 @@ struct status {
 	uint64_t sources;
 	uint32_t limits;
 	json_t *devices;
+	struct weir_common common;
+	char remarks[WEIR_DEVICES][512];	/* "": none on that device */
 };
 
 static json_t *try_status(const struct weir_device *device)
@@ -49,19 +54,22 @@ static json_t *try_status(const struct weir_device *device)
 			 try_fallback_word(device));
 }
 
-static json_t *device_status(const struct maps *maps, const struct weir_device *device)
+static json_t *device_status(const struct maps *maps, const struct weir_device *device,
+			     const struct weir_counters *counters)
 {
-	return json_pack("{s:s, s:s, s:I, s:s, s:b, s:b, s:b, s:i, s:I, s:o}", "dev",
+	return json_pack("{s:s, s:s, s:I, s:s, s:b, s:b, s:b, s:i, s:I, s:o, s:s}", "dev",
 			 device->name, "frames", device->bare ? "ip" : "ethernet", "link_pps",
 			 (json_int_t)device->link_pps, "mode",
 			 device_mode(device), "monitor", device->monitor, "attached",
 			 device_is_attached(maps, device), "dispatcher", device->dispatcher,
 			 "prog_id", device->prog_id, "since",
-			 (json_int_t)device->attached_unix_s, "try", try_status(device));
+			 (json_int_t)device->attached_unix_s, "try", try_status(device),
+			 "proof", proof_name(proof_on(counters)));
 }
 
 static int read_status(struct maps *maps, struct status *status, char *err)
 {
+	struct weir_counters counters;
 	struct weir_device device;
 	int rc;
 
@@ -69,8 +77,16 @@ static int read_status(struct maps *maps, struct status *status, char *err)
 	rc = maps_read_settings(maps, &status->settings, err);
 	if (rc)
 		return rc;
-	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++)
-		json_array_append_new(status->devices, device_status(maps, &device));
+	rc = maps_read_common(maps, &status->common);
+	if (rc)
+		return fail(err, -rc, "cannot read what budgets share: %s", strerror(-rc));
+	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++) {
+		if (maps_read_counters(maps, slot, &counters))
+			counters = (struct weir_counters){ 0 };
+		proof_remark(device.name, &counters, status->remarks[slot],
+			     sizeof(status->remarks[slot]));
+		json_array_append_new(status->devices, device_status(maps, &device, &counters));
+	}
 	for (uint32_t i = 1; i < WEIR_LIMITS; i++)
 		status->limits += status->settings.policy->spec[i].used;
 	maps_each_bucket(maps, count_bucket, &status->sources);
@@ -124,6 +140,11 @@ static void print_status(const struct call *call, const struct status *status)
 		printf("attached to no interface\n");
 	json_array_foreach(status->devices, i, device)
 		print_device(device);
+	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
+		if (*status->remarks[slot])
+			print_wrapped(stdout, status->remarks[slot], 0, 0);
+	if (known_is_full(&status->common))
+		print_wrapped(stdout, "ALARM: " KNOWN_FULL_TEXT, 0, 4);
 	printf("limits %u, allow %zu, block %zu\n", status->limits, status->settings.allow.count,
 	       status->settings.block.count);
 	printf("sources near or over a limit: %llu\n", (unsigned long long)status->sources);
@@ -146,11 +167,11 @@ enum outcome cmd_show_status(const struct call *call)
 	}
 	if (!call->json)
 		print_status(call, &status);
-	root = json_pack("{s:i, s:O, s:i, s:I, s:I, s:I}", "abi", WEIR_ABI, "devices",
+	root = json_pack("{s:i, s:O, s:i, s:I, s:I, s:I, s:b}", "abi", WEIR_ABI, "devices",
 			 status.devices, "limits", status.limits, "allow",
 			 (json_int_t)status.settings.allow.count, "block",
 			 (json_int_t)status.settings.block.count, "sources",
-			 (json_int_t)status.sources);
+			 (json_int_t)status.sources, "known_full", known_is_full(&status.common));
 	json_decref(status.devices);
 	settings_free(&status.settings);
 	maps_close(&maps);
@@ -271,6 +292,7 @@ struct worst {
 	uint64_t total;
 	const struct settings *settings;
 	const struct prefix *only;	/* an address: its buckets alone; NULL: all */
+	enum weir_tier tier;		/* of that address */
 };
 
 static int worst_first(const void *a, const void *b)
@@ -349,6 +371,17 @@ static json_t *source_json(const struct settings *settings, const struct source 
 			 (int)dropped_percent(&source->bucket));
 }
 
+/* The tier of the address that `show source` asks for. */
+static void add_tier(const struct call *call, const struct worst *worst, json_t *root)
+{
+	if (!worst->only)
+		return;
+	json_object_set_new(root, "tier", json_string(tier_name(worst->tier)));
+	if (!call->json)
+		remark(call, "in the eyes of budgets the source %s (tier %s)",
+		       tier_meaning(worst->tier), tier_name(worst->tier));
+}
+
 static enum outcome print_sources(const struct call *call, const struct settings *settings,
 				  struct worst *worst)
 {
@@ -356,7 +389,7 @@ static enum outcome print_sources(const struct call *call, const struct settings
 		{ "SOURCE", 23 }, { "CLASS", 27 }, { "DROPPED", 12, true },
 		{ "%", 3, true }, { "PASSED", 11, true }, { 0 },
 	};
-	json_t *list = json_array();
+	json_t *list = json_array(), *root;
 
 	qsort(worst->at, worst->count, sizeof(*worst->at), worst_first);
 	if (worst->count > worst->wanted)
@@ -380,8 +413,21 @@ static enum outcome print_sources(const struct call *call, const struct settings
 	if (!call->json)
 		remark(call, "%llu sources near or over a limit",
 		       (unsigned long long)worst->total);
-	return print_json(call, json_pack("{s:I, s:o}", "total", (json_int_t)worst->total, "sources",
-					  list));
+	root = json_pack("{s:I, s:o}", "total", (json_int_t)worst->total, "sources", list);
+	add_tier(call, worst, root);
+	return print_json(call, root);
+}
+
+static int read_tier(const struct maps *maps, struct worst *worst, char *err)
+{
+	struct known known;
+	int rc = known_open(maps, &known, err);
+
+	if (rc)
+		return rc;
+	worst->tier = known_tier_of(&known, worst->only);
+	known_close(&known);
+	return 0;
 }
 
 /* Prints the worst @wanted buckets. @only: those of this address; NULL: of all. */
@@ -396,7 +442,9 @@ static enum outcome show_buckets(const struct call *call, size_t wanted, const s
 
 	if (maps_open(&maps, MAPS_READ, err))
 		return failed(call, "%s", err);
-	rc = maps_read_settings(&maps, &settings, err);
+	rc = only ? read_tier(&maps, &worst, err) : 0;
+	if (!rc)
+		rc = maps_read_settings(&maps, &settings, err);
 	if (rc) {
 		maps_close(&maps);
 		return failed(call, "%s", err);

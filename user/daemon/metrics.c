@@ -9,6 +9,7 @@
 #include "user/model/format.h"
 #include "user/model/reasons.h"
 #include "user/model/text.h"
+#include "user/model/tiers.h"
 #include "user/state/budgets.h"
 #include "user/state/device.h"
 #include "user/state/snapshot.h"
@@ -327,6 +328,59 @@ static void print_budget_counts(struct exposition *out, const struct snapshot *s
 		sample(out, BUDGET(each), each->spent.dropped_bytes);
 }
 
+static void print_budget_tiers(struct exposition *out, const struct snapshot *snapshot)
+{
+	const struct snapshot_budget *end = snapshot->budgets + snapshot->budget_count;
+	const struct snapshot_budget *each;
+
+	family(out, COUNTER, "weir_budget_tier_passed_packets",
+	       "Packets that the budget let through under pressure, by the source's tier.");
+	for (each = snapshot->budgets; each < end; each++)
+		for (int tier = 0; tier < WEIR_TIERS; tier++)
+			sample(out, LABELS({ "budget", each->spec.name },
+					   { "tier", tier_name(tier) }), each->spent.let_in[tier]);
+	family(out, COUNTER, "weir_budget_tier_dropped_packets",
+	       "Packets that the budget dropped, by the source's tier; cause no-room: within the "
+	       "share of the source's network, over-share: beyond it.");
+	for (each = snapshot->budgets; each < end; each++)
+		for (int tier = 0; tier < WEIR_TIERS; tier++) {
+			sample(out, LABELS({ "budget", each->spec.name },
+					   { "tier", tier_name(tier) }, { "cause", "no-room" }),
+			       each->spent.no_room[tier]);
+			sample(out, LABELS({ "budget", each->spec.name },
+					   { "tier", tier_name(tier) }, { "cause", "over-share" }),
+			       each->spent.over_share[tier]);
+		}
+}
+
+/* ---- known sources ---- */
+
+static void print_known(struct exposition *out, const struct snapshot *snapshot)
+{
+	char text[64];
+
+	family(out, GAUGE, "weir_known_sources",
+	       "Known sources by tier, estimated from 1/256 of the table: seen (without proof), "
+	       "proven, long (proven in two generations).");
+	for (int tier = WEIR_SEEN; tier < WEIR_TIERS; tier++)
+		sample(out, LABELS({ "tier", tier_name(tier) }), snapshot->known_of_tier[tier]);
+	single(out, COUNTER, "weir_known_put_off", snapshot->common.seen_put_off,
+	       "Times that a source did not become known without proof, since too many did.");
+	single(out, COUNTER, "weir_known_no_room", snapshot->common.known_full,
+	       "Proofs of sources for which the table had no room.");
+	family(out, COUNTER, "weir_proof_lookups",
+	       "TCP segments whose socket was looked up, a sample, and whether this host has their "
+	       "connection.");
+	for (size_t i = 0; i < snapshot->device_count; i++) {
+		const struct weir_counters *counters = &snapshot->devices[i].counters;
+		const char *device = device_label(&snapshot->devices[i].device, text);
+
+		sample(out, LABELS({ "device", device }, { "connection", "own" }), counters->own);
+		sample(out, LABELS({ "device", device }, { "connection", "none" }),
+		       counters->looked_up - counters->own);
+	}
+}
+
 /* ---- the daemon, and all together ---- */
 
 static void print_daemon(struct exposition *out, const struct snapshot *snapshot)
@@ -368,6 +422,8 @@ static void print_metrics(struct exposition *out, const struct snapshot *snapsho
 	print_limits(out, snapshot);
 	print_budget_settings(out, snapshot);
 	print_budget_counts(out, snapshot);
+	print_budget_tiers(out, snapshot);
+	print_known(out, snapshot);
 	print_daemon(out, snapshot);
 	single(out, GAUGE, "weir_scrape_duration_seconds", snapshot->took_s,
 	       "Time that reading these metrics took.");

@@ -13,6 +13,7 @@
 #include "user/host/clock.h"
 #include "user/host/log.h"
 #include "user/model/error.h"
+#include "user/model/known_file.h"
 #include "user/state/known.h"
 #include "user/state/lists.h"
 #include "user/state/maps.h"
@@ -134,12 +135,35 @@ static bool is_from_before(const char *file, const struct maps *maps)
 	       (uint64_t)st.st_mtim.tv_sec <= maps->meta.created_unix_s;
 }
 
+/*
+ * Whether the file says which sources are proven. Those of before did not, and held sources for
+ * which only packets spoke that anybody can send.
+ */
+static bool holds_proof(const char *file)
+{
+	char head[128];
+	ssize_t len;
+	int fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	len = read(fd, head, sizeof(head));
+	close(fd);
+	return len > 0 && known_file_version(head, len);
+}
+
 static bool restore_file(enum state_part part, const char *file)
 {
 	const char *const known[] = { "known", "import", file, NULL };
+	const char *const only_seen[] = { "known", "import", file, "as", "seen", NULL };
 	const char *const settings[] = { "restore", file, "force", NULL };
-	pid_t pid = run_self(part == KNOWN_SOURCES ? known : settings, NULL);
+	bool proof = part != KNOWN_SOURCES || holds_proof(file);
+	pid_t pid = run_self(part == SETTINGS ? settings : proof ? known : only_seen, NULL);
 
+	if (!proof)
+		log_line(LOG_NOTICE, "%s was written by an earlier weir, or by hand: it does not say "
+			 "which of its sources are proven, so all are restored as seen; `weir known "
+			 "import` vouches for them", file);
 	return pid >= 0 && ended_well(pid);
 }
 

@@ -35,6 +35,7 @@ struct budget_counts budget_count(const struct weir_spending *spending)
 
 	for (int tier = 0; tier < WEIR_TIERS; tier++) {
 		*(tier < WEIR_SEEN ? &counts.newcomers : &counts.known) += spending->let_in[tier];
+		counts.proven += tier < WEIR_PROVEN ? 0 : spending->let_in[tier];
 		*(tier < WEIR_SEEN ? &counts.shed : &counts.over) += spending->no_room[tier];
 		counts.share += spending->over_share[tier];
 	}

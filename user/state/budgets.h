@@ -16,6 +16,7 @@ bool budget_is_pressed(const struct weir_budget_state *state);
 /* What became of packets under pressure, over all tiers; see struct weir_spending. */
 struct budget_counts {
 	uint64_t known, newcomers;	/* let through */
+	uint64_t proven;		/* of the known */
 	uint64_t shed;			/* newcomers dropped, though within their network's share */
 	uint64_t over;			/* the same of known sources */
 	uint64_t share;			/* dropped: the network had used its share */

@@ -68,23 +68,20 @@ int census_buckets(const struct maps *maps, struct census *census)
 
 /* ---- known sources ---- */
 
-/* The sources in one line of both generations; one that was carried over counts once. */
-static unsigned int known_in(const struct weir_known_line *line, uint8_t epoch, bool odd)
+/* Counts the sources in one line of both generations; one that was carried over counts once. */
+static void count_known_in(const struct weir_known_line *line, uint8_t epoch, bool odd,
+			   uint64_t of_tier[WEIR_TIERS])
 {
 	const struct weir_known_line *now = &line[odd], *before = &line[!odd];
-	unsigned int count = 0;
 
 	for (int i = 0; i < WEIR_KNOWN_SLOTS; i++) {
-		if (now->epoch == epoch && now->key[i] &&
-		    known_tier(now->state[i] & 15,
-			       known_rank(before, epoch - 1, now->key[i])) >= WEIR_SEEN)
-			count++;
+		if (now->epoch == epoch && now->key[i])
+			of_tier[known_tier(now->state[i] & 15,
+					   known_rank(before, epoch - 1, now->key[i]))]++;
 		if (before->epoch == (uint8_t)(epoch - 1) && before->key[i] &&
-		    (before->state[i] & 15) >= WEIR_KNOWN_SCORE &&
 		    known_rank(now, epoch, before->key[i]) < 0)
-			count++;
+			of_tier[known_tier(-1, before->state[i] & 15)]++;
 	}
-	return count;
 }
 
 /* Reads the first @wanted elements of an array map. */
@@ -104,17 +101,22 @@ static int read_array(int fd, uint32_t wanted, void *values)
 	return rc;
 }
 
-int census_known(const struct maps *maps, struct census *census)
+int census_known(const struct maps *maps, struct census *census, uint64_t of_tier[WEIR_TIERS])
 {
 	uint32_t wanted = WEIR_KNOWN_LINES / KNOWN_SHARE;
 	struct weir_known_line *lines = calloc(2 * wanted, sizeof(*lines));
-	uint64_t minute = known_minute(now_ns(), maps->meta.minute_shift), seen = 0;
+	uint64_t minute = known_minute(now_ns(), maps->meta.minute_shift);
 	int rc = lines ? read_array(maps->fd[MAP_known], 2 * wanted, lines) : -ENOMEM;
 
+	memset(of_tier, 0, WEIR_TIERS * sizeof(*of_tier));
 	for (uint32_t i = 0; i < wanted && !rc; i++)
-		seen += known_in(&lines[2 * i], known_epoch(minute),
-				 minute >> WEIR_EPOCH_SHIFT & 1);
-	*census = (struct census){ seen * KNOWN_SHARE, WEIR_KNOWN_LINES * WEIR_KNOWN_SLOTS };
+		count_known_in(&lines[2 * i], known_epoch(minute), minute >> WEIR_EPOCH_SHIFT & 1,
+			       of_tier);
+	*census = (struct census){ .capacity = WEIR_KNOWN_LINES * WEIR_KNOWN_SLOTS };
+	for (int tier = 0; tier < WEIR_TIERS; tier++) {
+		of_tier[tier] = tier < WEIR_SEEN ? 0 : of_tier[tier] * KNOWN_SHARE;
+		census->entries += of_tier[tier];
+	}
 	free(lines);
 	return rc;
 }

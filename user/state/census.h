@@ -15,8 +15,9 @@ struct census {
 
 /* Exact below 8,000 entries, estimated above: a million to 2 %. All return 0 or -errno. */
 int census_buckets(const struct maps *maps, struct census *census);
-/* Known sources, without those still on their way to it; estimated from 1/256 of the table. */
-int census_known(const struct maps *maps, struct census *census);
+/* Known sources in all and by tier, without those still on their way to it; estimated from 1/256 of
+ * the table. */
+int census_known(const struct maps *maps, struct census *census, uint64_t of_tier[WEIR_TIERS]);
 /* The share of cells of the gate with any debt, estimated from 1/16 of them to 0.4 %. */
 int census_gate(const struct maps *maps, double *share);
 

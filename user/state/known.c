@@ -6,6 +6,7 @@
 #include "bpf/pure/known_line.h"
 #include "user/host/clock.h"
 #include "user/model/error.h"
+#include "user/model/units.h"
 #include "user/state/known.h"
 
 #define LINES	(2 * WEIR_KNOWN_LINES)
@@ -29,6 +30,7 @@ int known_open(const struct maps *maps, struct known *known, char *err)
 		return rc;
 	}
 	*known = (struct known){ .lines = at, .filter = filter, .seed = maps->meta.seed,
+				 .minute_shift = maps->meta.minute_shift,
 				 .minute = known_minute(now_ns(), maps->meta.minute_shift) };
 	return 0;
 }
@@ -68,6 +70,36 @@ enum weir_tier known_tier_of(const struct known *known, const struct prefix *add
 	    !filter_has(filter, hash, known->minute - KNOWN_BEFORE))
 		return WEIR_FIRST_SEEN;
 	return tier_of_key(known, key);
+}
+
+struct known_source known_look_up(const struct known *known, const struct prefix *address)
+{
+	struct known_source source = { .tier = known_tier_of(known, address) };
+	int rank = rank_at(known, known_key(address->hi, address->lo), known->minute);
+
+	source.seen_now = rank >= 0;
+	source.proven_now = rank >= WEIR_RANK_PROVEN;
+	return source;
+}
+
+static uint64_t minutes_s(const struct known *known, uint64_t minutes)
+{
+	return (minutes << known->minute_shift) / NS_PER_S;
+}
+
+uint64_t known_generation_age_s(const struct known *known)
+{
+	return minutes_s(known, known->minute % KNOWN_BEFORE);
+}
+
+uint64_t known_generation_left_s(const struct known *known)
+{
+	return minutes_s(known, KNOWN_BEFORE - known->minute % KNOWN_BEFORE);
+}
+
+uint64_t known_generation_s(const struct known *known)
+{
+	return minutes_s(known, KNOWN_BEFORE);
 }
 
 bool known_add(struct known *known, const struct prefix *address, enum weir_tier tier)

@@ -18,6 +18,19 @@ struct known {
 int known_open(const struct maps *maps, struct known *known, char *err);
 void known_close(struct known *known);
 
+/* What the table tells of one source. */
+struct known_source {
+	enum weir_tier tier;
+	bool seen_now;		/* in this generation; else it was last seen in the one before */
+	bool proven_now;	/* the same of its last proof */
+};
+struct known_source known_look_up(const struct known *known, const struct prefix *address);
+/* Since when the generation lasts, and until when; both in seconds from now. */
+uint64_t known_generation_age_s(const struct known *known);
+uint64_t known_generation_left_s(const struct known *known);
+/* How long one lasts. */
+uint64_t known_generation_s(const struct known *known);
+
 /* The address's tier, of IPv6 that of its /64: WEIR_SEEN or above, or WEIR_FIRST_SEEN: not known. */
 enum weir_tier known_tier_of(const struct known *known, const struct prefix *address);
 /*

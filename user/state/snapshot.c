@@ -11,6 +11,7 @@
 #include "user/state/block_set.h"
 #include "user/state/budgets.h"
 #include "user/state/device.h"
+#include "user/state/proof.h"
 #include "user/state/side_settings.h"
 #include "user/state/snapshot.h"
 #include "user/state/tables.h"
@@ -83,14 +84,17 @@ static int read_tables(const struct maps *maps, struct snapshot *snapshot, char 
 	int rc = census_buckets(maps, &snapshot->buckets);
 
 	if (!rc)
-		rc = census_known(maps, &snapshot->known);
+		rc = census_known(maps, &snapshot->known, snapshot->known_of_tier);
 	if (!rc)
 		rc = census_gate(maps, &snapshot->gate_share);
+	if (!rc)
+		rc = maps_read_common(maps, &snapshot->common);
 	if (rc)
 		return fail(err, -rc, "cannot count what the tables hold: %s", strerror(-rc));
 	note_most(&tally->most_buckets, snapshot->buckets.entries);
 	note_most(&tally->most_known, snapshot->known.entries);
 	snapshot->tally = *tally;
+	snapshot->known_is_full = known_is_full(&snapshot->common);
 	snapshot->daemon_age_s = tally->daemon_ns ?
 				 (double)(now_ns() - tally->daemon_ns) / NS_PER_S : -1;
 	return 0;

@@ -32,6 +32,9 @@ struct snapshot {
 	uint64_t set_generation, policy_generation;
 	uint32_t limits;
 	struct census buckets, known;
+	uint64_t known_of_tier[WEIR_TIERS];	/* estimated, from WEIR_SEEN on */
+	struct weir_common common;
+	bool known_is_full;		/* proof found no room in the last minutes */
 	double gate_share;		/* of cells that owe */
 	struct weir_tally tally;
 	double daemon_age_s;		/* since its last loop; negative: there was none */

@@ -117,3 +117,10 @@ int maps_clear_budget(const struct maps *maps, uint32_t slot)
 		return -errno;
 	return clear_cpus(maps, MAP_spending, slot, sizeof(struct weir_spending));
 }
+
+int maps_read_common(const struct maps *maps, struct weir_common *common)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(maps->fd[MAP_common], &zero, common) ? -errno : 0;
+}

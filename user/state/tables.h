@@ -22,5 +22,7 @@ int maps_read_gate(const struct maps *maps, uint32_t line, struct weir_gate_line
 int maps_read_budget(const struct maps *maps, uint32_t slot, struct weir_budget_state *state,
 		     struct weir_spending *sum);
 int maps_clear_budget(const struct maps *maps, uint32_t slot);
+/* What all budgets share. 0 or -errno. */
+int maps_read_common(const struct maps *maps, struct weir_common *common);
 
 #endif

@@ -93,6 +93,7 @@ static void read_budgets(struct top_rates *rates, const struct maps *maps,
 		counts = budget_count(&sum);
 		counted = budget_count(was);
 		budget->known_pps = rate_of(counts.known, counted.known, seconds);
+		budget->proven_pps = rate_of(counts.proven, counted.proven, seconds);
 		budget->dropped_pps = rate_of(counts.dropped, counted.dropped, seconds);
 		*was = sum;
 	}

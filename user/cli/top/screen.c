@@ -193,17 +193,18 @@ static int put_reasons(const struct top_screen *screen, int line, int lines)
 
 static int put_budgets(const struct top_screen *screen, int line, int lines)
 {
-	put_line(line++, A_BOLD, "%-18s %12s %5s %10s %10s %10s", "BUDGET", "RATE", "USED",
-		 "PASSED/S", "KNOWN/S", "SHED/S");
+	put_line(line++, A_BOLD, "%-14s %10s %5s %9s %9s %9s %9s", "BUDGET", "RATE", "USED",
+		 "PASSED/S", "KNOWN/S", "PROVEN/S", "SHED/S");
 	for (uint32_t i = 0; i < screen->rates->budgets && (int)i < lines - 1; i++) {
 		const struct top_budget *budget = &screen->rates->budget[i];
-		char passed[FORMAT_LEN], known[FORMAT_LEN], shed[FORMAT_LEN];
+		char passed[FORMAT_LEN], known[FORMAT_LEN], proven[FORMAT_LEN];
+		char shed[FORMAT_LEN];
 
 		put_line(line++, budget->pressed ? pair_of(RED) : (int)A_NORMAL,
-			 "%-18.18s %12.12s %4.0f%% %10s %10s %10s%s", budget->name, budget->rate,
+			 "%-14.14s %10.10s %4.0f%% %9s %9s %9s %9s%s", budget->name, budget->rate,
 			 100 * budget->used, rate_text(budget->passed_pps, passed),
-			 rate_text(budget->known_pps, known), rate_text(budget->dropped_pps, shed),
-			 budget->pressed ? "  used up" : "");
+			 rate_text(budget->known_pps, known), rate_text(budget->proven_pps, proven),
+			 rate_text(budget->dropped_pps, shed), budget->pressed ? " used up" : "");
 	}
 	return line;
 }

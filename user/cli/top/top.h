@@ -27,7 +27,8 @@ struct top_budget {
 	char rate[FORMAT_LEN];
 	double used;			/* 0..1, of the burst */
 	bool pressed;
-	double passed_pps, dropped_pps, known_pps;
+	double passed_pps, dropped_pps;
+	double known_pps, proven_pps;	/* under pressure; proven sources are known, too */
 };
 
 struct top_rates {

@@ -353,6 +353,16 @@ function showAlarm(alarm) {
 	banner.hidden = !text;
 }
 
+function knownText({ devices, known }) {
+	const blind = devices.filter(each => ["elsewhere", "no-tcp"].includes(each.proof)).map(each => each.dev);
+	return [`${whole.format(known.long)} proven for long, ${whole.format(known.proven)} proven, ${whole.format(known.seen)} only seen`,
+		known.put_off && `${whole.format(known.put_off)} times put off`,
+		known.no_room && `${whole.format(known.no_room)} times no room for a proof`,
+		known.full && "the table is full of proven sources where others belong",
+		blind.length && `${blind.join(", ")}: no source can prove itself there, see weir show health`,
+	].filter(Boolean).join("; ");
+}
+
 function showHealth(health) {
 	showAlarm(health.alarm);
 	byId("devices").replaceChildren(...(health.devices.length ? health.devices.map(devicePill) :
@@ -360,6 +370,7 @@ function showHealth(health) {
 	health.daemon.up ? pill("✓", "good", "daemon") : pill("✕", "bad", `daemon ${daemonText(health.daemon)}`));
 	const facts = [["Daemon", daemonText(health.daemon)],
 		       ["Gate", `${(health.gate_saturation * 100).toFixed(1)} % of its cells have a debt`],
+		       ["Known sources", knownText(health)],
 		       ["Block set", health.blockset_generation ? `generation ${health.blockset_generation}` : "none"]];
 	byId("health").replaceChildren(...facts.flatMap(([name, text]) =>
 		[element("dt", {}, name), element("dd", {}, text)]));
@@ -371,8 +382,9 @@ function showHealth(health) {
 	byId("now-bans").textContent = short(block.operator_bans + block.daemon_bans);
 	byId("now-blocks").textContent = `${short(block.daemon_bans)} by the daemon; ` +
 		`${short(block.operator_permanent + block.daemon_permanent)} permanent block entries`;
-	const known = health.tables.find(each => each.table === "known");
-	byId("now-known").textContent = `${short(known ? known.entries : 0)} known sources`;
+	const known = health.known;
+	byId("now-known").textContent = `known: ${short(known.long + known.proven)} proven, ` +
+		`${short(known.seen)} only seen`;
 	byId("version").textContent = `weir ${health.version}, ABI ${health.abi}`;
 }
 
