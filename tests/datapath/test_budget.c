@@ -11,9 +11,11 @@
 #include <time.h>
 
 #include "bpf/weir.skel.h"
+#include "tests/datapath/namespace.h"
 #include "tests/datapath/program.h"
 #include "bpf/pure/known_line.h"
 #include "user/host/clock.h"
+#include "user/model/tiers.h"
 #include "user/state/known.h"
 #include "user/state/tables.h"
 
@@ -32,7 +34,9 @@ struct actor {
 	enum origin origin;
 	uint32_t first, count, stride; /* of HOSTS: IPv4 */
 	uint32_t pps;
-	bool known, syn;
+	enum weir_tier tier; /* that they are put into at first */
+	uint8_t port; /* 0: 80 */
+	bool syn;
 	uint8_t frame[FRAME + 20];
 	uint64_t number;
 	double due;
@@ -65,7 +69,7 @@ static void build(struct actor *actor)
 		memcpy(actor->frame + 14, v6, sizeof(v6));
 	else
 		memcpy(actor->frame + 14, v4, sizeof(v4));
-	tcp[3] = 80;
+	tcp[3] = actor->port ? actor->port : 80;
 	tcp[12] = 5 << 4;
 	tcp[13] = actor->syn ? 0x02 : 0x10;
 }
@@ -137,7 +141,7 @@ static void introduce(const struct actor *actor)
 	for (uint32_t i = 0; i < actor->count; i++) {
 		struct prefix source = prefix_v4(actor->first + i * actor->stride, 32);
 
-		if (!known_add(&known, &source, WEIR_PROVEN))
+		if (!known_add(&known, &source, actor->tier))
 			die("a known source found no room", -ENOSPC);
 	}
 	known_close(&known);
@@ -152,10 +156,11 @@ static double play(struct actor *actors, int count, double seconds)
 	for (int i = 0; i < count; i++) {
 		build(&actors[i]);
 		actors[i].due = start;
-		if (actors[i].known)
+		if (actors[i].tier)
 			introduce(&actors[i]);
 	}
-	for (now = start; now < start + SETTLE + seconds; now = check_seconds()) {
+	/* Counted from the first packet on that comes after SETTLE, however long this thread slept. */
+	for (now = start; !from || now < from + seconds; now = check_seconds()) {
 		bool counts = now >= start + SETTLE;
 
 		if (counts && !from)
@@ -271,7 +276,7 @@ static void test_rate(void)
 static void test_known(void)
 {
 	struct actor actors[] = {
-		{ "known", HOSTS, NET(203, 0, 113, 0), 200, 1, RATE * 6 / 10, .known = true },
+		{ "known", HOSTS, NET(203, 0, 113, 0), 200, 1, RATE * 6 / 10, .tier = WEIR_PROVEN },
 		{ "flood", RANDOM_SOURCES, .pps = FLOOD_PPS },
 	};
 	double seconds;
@@ -292,7 +297,7 @@ static void test_known(void)
 static void test_too_many_known(void)
 {
 	struct actor actors[] = {
-		{ "known", HOSTS, NET(203, 0, 113, 0), 200, 1, RATE * 4, .known = true },
+		{ "known", HOSTS, NET(203, 0, 113, 0), 200, 1, RATE * 4, .tier = WEIR_PROVEN },
 	};
 	double seconds = play(actors, 1, 1.5), rate = actors[0].passed / seconds;
 
@@ -321,7 +326,7 @@ static void test_networks(void)
 	struct actor actors[] = {
 		{ "newcomers", HOSTS, NET(198, 51, 0, 1), 20, 256, RATE / 10 },
 		{ "bots", HOSTS, NET(10, 1, 0, 0), 30 * 256, 1, FLOOD_PPS },
-		{ "known", HOSTS, NET(10, 1, 7, 77), 1, 1, 50, .known = true },
+		{ "known", HOSTS, NET(10, 1, 7, 77), 1, 1, 50, .tier = WEIR_PROVEN },
 	};
 	double seconds = play(actors, 3, 2), rate = passed(actors, 3) / seconds;
 
@@ -503,6 +508,392 @@ static void test_one_network_fills_the_table(void)
 		   (unsigned long long)lost, others);
 }
 
+/* ---- tiers ---- */
+
+/*
+ * Shares by network hold within each tier of known sources, too: a botnet whose hosts are known is
+ * held to what its networks may have, beside customers of the same tier.
+ */
+static void test_shares_of_known(enum weir_tier tier)
+{
+	struct actor actors[] = {
+		{ "customers", HOSTS, NET(198, 51, 0, 1), 20, 256, RATE / 10, .tier = tier },
+		{ "bots", HOSTS, NET(10, 1, 0, 0), 30 * 256, 1, FLOOD_PPS, .tier = tier },
+	};
+	double seconds = play(actors, 2, 2), rate = passed(actors, 2) / seconds;
+	char what[64];
+
+	CHECK(&check, share_of(&actors[0]) >= 0.8, "%.1f %% of the customers passed",
+	      100 * share_of(&actors[0]));
+	CHECK(&check, (rate > 0.75 * RATE || stood_still > BUSY) && rate < 1.05 * RATE,
+	      "%.0f a second in all", rate);
+	snprintf(what, sizeof(what), "a botnet of 30 networks in the customers' own tier, %s",
+		 tier_name(tier));
+	check_done(&check, what, "%.1f %% of the customers passed, %.2f %% of the bots, %.0f a second in "
+		   "all", 100 * share_of(&actors[0]), 100 * share_of(&actors[1]), rate);
+}
+
+/* Each tier has a sixteenth of the rate for itself, whatever comes in the highest one. */
+static void test_reserves(void)
+{
+	struct actor actors[] = {
+		{ "first-seen", RANDOM_SOURCES, .pps = RATE / 20 },
+		{ "returning", HOSTS, NET(198, 51, 0, 1), 20, 256, RATE / 20 },
+		{ "seen", HOSTS, NET(203, 0, 0, 1), 20, 256, RATE / 20, .tier = WEIR_SEEN },
+		{ "proven", HOSTS, NET(192, 88, 0, 1), 20, 256, RATE / 20, .tier = WEIR_PROVEN },
+		{ "flood", HOSTS, NET(10, 1, 0, 0), 200 * 64, 4, FLOOD_PPS, .tier = WEIR_LONG },
+	};
+	double seconds = play(actors, 5, 3), rate = passed(actors, 5) / seconds, least = 1;
+
+	for (int i = 0; i < 4; i++) {
+		double share = share_of(&actors[i]);
+
+		least = share < least ? share : least;
+		CHECK(&check, share > 0.95 || stood_still > BUSY, "%s: %.1f %% passed",
+		      actors[i].name, 100 * share);
+	}
+	CHECK(&check, rate < 1.05 * RATE, "%.0f a second in all", rate);
+	check_done(&check, "a flood of sources proven for long leaves each other tier its reserve",
+		   "%.1f %%, %.1f %%, %.1f %% and %.1f %% passed of first-seen, returning, seen and "
+		   "proven sources; at least %.1f %%, %.0f a second in all", 100 * share_of(&actors[0]),
+		   100 * share_of(&actors[1]), 100 * share_of(&actors[2]), 100 * share_of(&actors[3]),
+		   100 * least, rate);
+}
+
+/* ---- two budgets at once ---- */
+
+/* The sum of all lines of the map networks that are on the clock of the budget. */
+static uint64_t sum_of_lines(struct weir_network *lines, uint32_t slot, uint32_t *count)
+{
+	uint64_t sum = 0;
+	struct weir_network line;
+
+	*count = 0;
+	for (uint32_t i = 0; i < WEIR_NETWORKS; i++) {
+		if (bpf_map_lookup_elem(program.maps.fd[MAP_networks], &i, &line))
+			die("networks", 0);
+		lines[i] = line;
+		if (line.budget != slot)
+			continue;
+		++*count;
+		for (int cell = 0; cell < 4; cell++)
+			sum += line.used[cell];
+	}
+	return sum;
+}
+
+static void test_two_budgets(void)
+{
+	struct weir_limit_spec one = { .proto = IPPROTO_TCP, .dport_first = 80, .dport_last = 80,
+				       .rate_packets = RATE, .per_s = 1 };
+	struct weir_limit_spec other = one;
+	struct actor first[] = { { "first", RANDOM_SOURCES, .pps = FLOOD_PPS } };
+	struct actor second = { "second", RANDOM_SOURCES, .port = 81 };
+	struct weir_network *lines = calloc(WEIR_NETWORKS, sizeof(*lines));
+	uint32_t slot, before, after;
+	uint64_t was, is;
+
+	if (!lines)
+		die("networks", -ENOMEM);
+	other.dport_first = other.dport_last = 81;
+	for (uint32_t i = 0; i < WEIR_NETWORKS; i++)	/* from tests before */
+		if (bpf_map_update_elem(program.maps.fd[MAP_networks], &i, &lines[i], BPF_ANY))
+			die("networks", 0);
+	set_budget("one", &one, "other", &other);
+	slot = budget_find(program.settings.policy, "one");
+	play(first, 1, 0.5);
+	was = sum_of_lines(lines, slot, &before);
+	build(&second);
+	for (int i = 0; i < 100000; i++)
+		transmit(&second, false);
+	is = sum_of_lines(lines, slot, &after);
+	CHECK(&check, before > 1000 && was, "%u lines: no flood", before);
+	CHECK(&check, after == before && is == was, "%u of %u lines are left, %llu of %llu", after, before,
+	      (unsigned long long)is, (unsigned long long)was);
+	free(lines);
+	check_done(&check, "a flood on one budget leaves the shares of another as they are",
+		   "%u lines of networks, the same after 100000 packets to the other", before);
+}
+
+/* ---- learning: what can be forged ---- */
+
+static enum weir_tier tier_now(unsigned int shift, uint64_t hi, uint64_t lo)
+{
+	struct prefix source = { hi, lo, 128 };
+	enum weir_tier tier;
+	struct known known;
+	char err[ERR_LEN];
+
+	program.maps.meta.minute_shift = shift;
+	if (known_open(&program.maps, &known, err))
+		die(err, -EIO);
+	tier = known_tier_of(&known, &source);
+	known_close(&known);
+	program.maps.meta.minute_shift = WEIR_MINUTE_SHIFT;
+	return tier;
+}
+
+#define QUICK_SHIFT	27	/* a minute lasts 134 ms */
+#define QUICK_US	150000
+#define MAPPED(address)	(0xffffULL << 32 | (address))
+
+/* However many packets in however many minutes: what a spoofer can send is no proof. */
+static void test_spoofed(int fd)
+{
+	struct actor spoofed = { "spoofed", HOSTS, NET(198, 51, 100, 7), 1, 1, 1 };
+	struct weir_counters counters;
+	enum weir_tier tier;
+	int was = prog_fd;
+
+	forget();
+	take_counters(&program);
+	build(&spoofed);
+	prog_fd = fd;
+	for (int minute = 0; minute < 12; minute++) {
+		for (int i = 0; i < 4 * SAMPLED; i++)
+			transmit(&spoofed, false);
+		usleep(QUICK_US);
+	}
+	prog_fd = was;
+	counters = take_counters(&program);
+	tier = tier_now(QUICK_SHIFT, 0, MAPPED(NET(198, 51, 100, 7)));
+	CHECK(&check, tier == WEIR_SEEN, "tier %s", tier_name(tier));
+	CHECK(&check, counters.looked_up >= 12 && !counters.own, "%llu looked up, %llu own",
+	      (unsigned long long)counters.looked_up, (unsigned long long)counters.own);
+	check_done(&check, "spoofed ACKs in twelve minutes make a source seen, and no more",
+		   "tier %s, %llu sockets looked up", tier_name(tier),
+		   (unsigned long long)counters.looked_up);
+}
+
+/*
+ * A sender that exceeds its limit with all packets but one in 64, where the one comes in step with
+ * the samples of a program that takes every 64th: one of these senders is in step.
+ */
+static void test_in_step(int fd)
+{
+	struct weir_limit_spec tight = { .proto = IPPROTO_TCP, .dport_first = 80, .dport_last = 80,
+					 .rate_packets = 1, .per_s = 3600, .burst_packets = 1 };
+	struct actor bad = { "bad", HOSTS, 0, 1, 1, 1 }, good = { "good", HOSTS, 0, 1, 1, 1, .port = 81 };
+	struct settings settings;
+	unsigned int known = 0;
+	int was = prog_fd;
+
+	if (settings_init(&settings))
+		die("settings", -ENOMEM);
+	add_limit(&settings, NULL, tight, 32, 64);
+	program_set(&program, &settings);
+	forget();
+	build(&bad);
+	build(&good);
+	prog_fd = fd;
+	for (int minute = 0; minute < 5; minute++) {
+		for (int phase = 0; phase < 64; phase++) {
+			bad.first = good.first = NET(198, 51, 100, phase);
+			for (int i = 0; i < 5 * 64; i++)
+				transmit(i % 64 == phase ? &good : &bad, false);
+		}
+		usleep(QUICK_US);
+	}
+	prog_fd = was;
+	for (int phase = 0; phase < 64; phase++)
+		known += tier_now(QUICK_SHIFT, 0, MAPPED(NET(198, 51, 100, phase))) >= WEIR_SEEN;
+	CHECK(&check, !known, "%u of 64 senders are known", known);
+	check_done(&check, "no sender becomes known that behaves in step with one packet in 64",
+		   "%u of 64", known);
+}
+
+static void put_v6(uint8_t *at, uint64_t hi, uint64_t lo)
+{
+	hi = __builtin_bswap64(hi);
+	lo = __builtin_bswap64(lo);
+	memcpy(at, &hi, 8);
+	memcpy(at + 8, &lo, 8);
+}
+
+/* IPv6 sources whose key could be taken for that of an IPv4 address, or of other hosts. */
+static void test_aliases(int fd)
+{
+	static const uint64_t aliases[][2] = {
+		{ 0, NET(198, 51, 100, 7) },			/* ::198.51.100.7 */
+		{ 0, 0x1ULL << 48 | MAPPED(NET(198, 51, 100, 7)) },
+		{ MAPPED(NET(198, 51, 100, 7)), 1 },		/* 0:ffff:c633:6407::1 */
+		{ 0xfe80ULL << 48, 7 },
+	};
+	struct actor v6 = { "alias", HOSTS_V6 };
+	struct known_count count;
+	struct known known;
+	char err[ERR_LEN];
+
+	forget();
+	build(&v6);
+	for (int minute = 0; minute < 5; minute++) {
+		for (size_t i = 0; i < sizeof(aliases) / sizeof(*aliases); i++) {
+			put_v6(v6.frame + 22, aliases[i][0], aliases[i][1]);
+			run_frame(fd, v6.frame, FRAME + 20, 2 * SAMPLED);
+		}
+		usleep(QUICK_US);
+	}
+	program.maps.meta.minute_shift = QUICK_SHIFT;
+	if (known_open(&program.maps, &known, err))
+		die(err, -EIO);
+	known_count(&known, &count);
+	known_close(&known);
+	program.maps.meta.minute_shift = WEIR_MINUTE_SHIFT;
+	CHECK(&check, !known_count_all(&count) && !count.learning, "%llu known, %llu being learnt",
+	      (unsigned long long)known_count_all(&count), (unsigned long long)count.learning);
+	CHECK(&check, tier_now(QUICK_SHIFT, 0, MAPPED(NET(198, 51, 100, 7))) == WEIR_FIRST_SEEN,
+	      "198.51.100.7 is known");
+	check_done(&check, "no IPv6 source counts as an IPv4 one, or for its whole link",
+		   "%zu kinds of address, none is learnt", sizeof(aliases) / sizeof(*aliases));
+}
+
+/* ---- how many become known without proof ---- */
+
+#define SEEN_PER_S	8
+#define SEEN_AT_ONCE	65536
+#define CANDIDATES	300
+
+/* Sources that were seen in two minutes. */
+static void almost_known(uint32_t first, uint32_t count)
+{
+	struct known known;
+	char err[ERR_LEN];
+
+	if (known_open(&program.maps, &known, err))
+		die(err, -EIO);
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t key = MAPPED(first + i);
+		struct weir_known_line *line = &known.lines[known_index(known_hash(key, known.seed),
+									known.minute)];
+
+		for (int minute = 6; minute < 8; minute++)	/* of other numbers than this one's */
+			if (known_note(line, key, (known.minute & ~15ULL) + ((known.minute + minute) & 15),
+				       -1, KNOWN_GOOD) < 0)
+				die("no room", -ENOSPC);
+	}
+	known_close(&known);
+}
+
+static uint32_t known_of(uint32_t first, uint32_t count)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		sum += tier_now(WEIR_MINUTE_SHIFT, 0, MAPPED(first + i)) == WEIR_SEEN;
+	return sum;
+}
+
+static void show_all(struct actor *actor, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		put_source(actor);
+		for (int sent = 0; sent < SAMPLED; sent++)	/* each alone: repeats are slow to begin */
+			run_frame(prog_fd, actor->frame, FRAME, 1);
+	}
+}
+
+static void test_seen_cap(void)
+{
+	struct actor many = { "many", HOSTS, NET(198, 18, 0, 0), CANDIDATES, 1, 1 };
+	const uint64_t cost = WEIR_TICKS_PER_S / SEEN_PER_S, left = 100;
+	struct weir_common common;
+	double start, seconds;
+	uint32_t became, most;
+	__u32 zero = 0;
+
+	forget();
+	build(&many);
+	almost_known(many.first, CANDIDATES);
+	/* As if all of the burst but @left had been used just now. */
+	start = check_seconds();
+	common = (struct weir_common){ .seen_tat = (now_ns() << WEIR_TICK_SHIFT) +
+						   (SEEN_AT_ONCE - left) * cost };
+	if (bpf_map_update_elem(program.maps.fd[MAP_common], &zero, &common, BPF_ANY))
+		die("common", 0);
+	show_all(&many, CANDIDATES);
+	seconds = check_seconds() - start;
+	became = known_of(many.first, CANDIDATES);
+	most = left + SEEN_PER_S * seconds + 1;
+	if (maps_read_common(&program.maps, &common))
+		die("common", 0);
+	CHECK(&check, became >= left && became <= most, "%u became known, of at most %u", became, most);
+	/* A source that was put off is so by each of its samples. */
+	CHECK(&check, common.seen_put_off >= CANDIDATES - became, "%llu put off",
+	      (unsigned long long)common.seen_put_off);
+	CHECK(&check, !common.known_full, "%llu full", (unsigned long long)common.known_full);
+	check_done(&check, "65,536 sources at once become known without proof, and then eight a second",
+		   "with room for %llu, %u of %u did in %.2f s, %llu times put off",
+		   (unsigned long long)left, became, CANDIDATES, seconds,
+		   (unsigned long long)common.seen_put_off);
+}
+
+/* ---- proof by a real connection, over generations ---- */
+
+#define BRIEF_SHIFT	21	/* a generation lasts 2.1 s */
+
+static uint64_t generation_now(void)
+{
+	return known_minute(now_ns(), BRIEF_SHIFT) >> WEIR_EPOCH_SHIFT;
+}
+
+/* Waits until a little after the beginning of @generation. */
+static void wait_for_generation(uint64_t generation)
+{
+	while (generation_now() < generation)
+		usleep(1000);
+	usleep(50000);	/* the program's clock may be a tick behind */
+}
+
+static void test_generations(int fd)
+{
+	int listener = listen_at(80), client = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(80),
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct actor real = { "real", HOSTS, INADDR_LOOPBACK, 1, 1, 1 }, forged;
+	uint64_t me = MAPPED(INADDR_LOOPBACK), first;
+	enum weir_tier tier[5], other;
+	socklen_t len = sizeof(address);
+	struct weir_counters counters;
+
+	forget();
+	take_counters(&program);
+	if (connect(client, (struct sockaddr *)&address, sizeof(address)) ||
+	    getsockname(client, (struct sockaddr *)&address, &len))
+		die("a connection over lo", 0);
+	build(&real);
+	put_source(&real);
+	memcpy(real.frame + 30, &address.sin_addr, 4);
+	memcpy(real.frame + 34, &address.sin_port, 2);
+	forged = real;	/* of another host, with the same ports */
+	forged.first = NET(198, 51, 100, 9);
+	put_source(&forged);
+	first = generation_now() + 1;
+	/* Proof in the first two generations, silence in three. */
+	for (int i = 0; i < 5; i++) {
+		wait_for_generation(first + i);
+		if (i < 2)
+			run_frame(fd, real.frame, FRAME, SAMPLED);
+		if (i < 2)
+			run_frame(fd, forged.frame, FRAME, SAMPLED);
+		tier[i] = tier_now(BRIEF_SHIFT, 0, me);
+		other = tier_now(BRIEF_SHIFT, 0, MAPPED(NET(198, 51, 100, 9)));
+		CHECK(&check, other < WEIR_PROVEN, "the forged one has tier %s", tier_name(other));
+		CHECK(&check, generation_now() == first + i, "this process stood still for too long");
+	}
+	counters = take_counters(&program);
+	CHECK(&check, tier[0] == WEIR_PROVEN && tier[1] == WEIR_LONG && tier[2] == WEIR_LONG &&
+	      tier[3] < WEIR_PROVEN && tier[4] < WEIR_SEEN, "%s, %s, %s, %s, %s", tier_name(tier[0]),
+	      tier_name(tier[1]), tier_name(tier[2]), tier_name(tier[3]), tier_name(tier[4]));
+	CHECK(&check, counters.own >= 2 && counters.looked_up > counters.own, "%llu own of %llu",
+	      (unsigned long long)counters.own, (unsigned long long)counters.looked_up);
+	close(client);
+	close(listener);
+	check_done(&check, "a connection is proof, again in the next generation for long, and it lapses",
+		   "%s, %s, %s, %s, %s; %llu of %llu sockets were connected", tier_name(tier[0]),
+		   tier_name(tier[1]), tier_name(tier[2]), tier_name(tier[3]), tier_name(tier[4]),
+		   (unsigned long long)counters.own, (unsigned long long)counters.looked_up);
+}
+
 /* ---- two CPUs on one budget ---- */
 
 struct shooter {
@@ -571,26 +962,25 @@ static void test_two_cpus(void)
 		   (unsigned long long)(shooters[0].sent + shooters[1].sent), expected);
 }
 
-int main(void)
+/* The same maps, and minutes of 2^@shift ns. */
+static struct weir_bpf *load_with_minutes(unsigned int shift)
 {
-	struct weir_limit_spec spec = { .any_proto = 1, .rate_packets = RATE, .per_s = 1 };
-	struct weir_bpf *skel = weir_bpf__open(), *quick = weir_bpf__open();
+	struct weir_bpf *skel = weir_bpf__open();
 	int rc;
 
-	if (!skel || !quick)
+	if (!skel)
 		die("cannot open the program", 0);
-	random_state = check_seed();
-	program_size(skel->obj, PROGRAM_BUCKETS);
+	program_share(&program, skel->obj);
+	skel->rodata->minute_shift = shift;
 	rc = weir_bpf__load(skel);
 	if (rc)
 		die("cannot load the program", rc);
-	program_take(&program, skel->obj);
-	program_share(&program, quick->obj);
-	quick->rodata->minute_shift = 27;
-	rc = weir_bpf__load(quick);
-	if (rc)
-		die("cannot load the program", rc);
-	prog_fd = bpf_program__fd(skel->progs.weir_ingress);
+	return skel;
+}
+
+static void test_sharing(void)
+{
+	struct weir_limit_spec spec = { .any_proto = 1, .rate_packets = RATE, .per_s = 1 };
 
 	set_budget("all", &spec, NULL, NULL);
 	test_calm();
@@ -602,12 +992,47 @@ int main(void)
 	test_networks();
 	test_neighbours();
 	test_ipv6();
+	for (enum weir_tier tier = WEIR_SEEN; tier < WEIR_TIERS; tier++)
+		test_shares_of_known(tier);
+	test_reserves();
 	test_syn();
+	test_two_budgets();
+}
+
+int main(void)
+{
+	struct weir_bpf *skel = weir_bpf__open(), *quick, *brief;
+	struct settings none;
+	int rc;
+
+	if (!skel)
+		die("cannot open the program", 0);
+	enter_namespace();
+	random_state = check_seed();
+	program_size(skel->obj, PROGRAM_BUCKETS);
+	rc = weir_bpf__load(skel);
+	if (rc)
+		die("cannot load the program", rc);
+	program_take(&program, skel->obj);
+	quick = load_with_minutes(QUICK_SHIFT);
+	brief = load_with_minutes(BRIEF_SHIFT);
+	prog_fd = bpf_program__fd(skel->progs.weir_ingress);
+
+	test_sharing();
+	if (settings_init(&none))	/* without a budget it is always calm */
+		die("settings", -ENOMEM);
+	program_set(&program, &none);
 	test_learning(bpf_program__fd(quick->progs.weir_ingress));
+	test_spoofed(bpf_program__fd(quick->progs.weir_ingress));
+	test_aliases(bpf_program__fd(quick->progs.weir_ingress));
+	test_seen_cap();
+	test_generations(bpf_program__fd(brief->progs.weir_ingress));
+	test_in_step(bpf_program__fd(quick->progs.weir_ingress));
 	test_a_million_known();
 	test_one_network_fills_the_table();
 
 	program_close(&program);
+	weir_bpf__destroy(brief);
 	weir_bpf__destroy(quick);
 	weir_bpf__destroy(skel);
 	return check_exit(&check);
