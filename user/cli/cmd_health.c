@@ -129,7 +129,7 @@ static void print_devices(const struct snapshot *snapshot)
 
 static void print_known(const struct snapshot *snapshot)
 {
-	printf("known sources: %llu proven for long, %llu proven, %llu only seen\n",
+	printf("known sources, estimated: %llu proven for long, %llu proven, %llu only seen\n",
 	       (unsigned long long)snapshot->known_of_tier[WEIR_LONG],
 	       (unsigned long long)snapshot->known_of_tier[WEIR_PROVEN],
 	       (unsigned long long)snapshot->known_of_tier[WEIR_SEEN]);

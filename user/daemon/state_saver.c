@@ -149,7 +149,7 @@ static bool holds_proof(const char *file)
 		return false;
 	len = read(fd, head, sizeof(head));
 	close(fd);
-	return len > 0 && known_file_version(head, len);
+	return !len || (len > 0 && known_file_version(head, len));
 }
 
 static bool restore_file(enum state_part part, const char *file)

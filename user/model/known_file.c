@@ -68,7 +68,7 @@ int known_file_read(const char *name, const char *data, size_t len, struct prefi
 	unsigned int version = known_file_version(data, len);
 	const struct list_options options = {
 		.format = version ? LIST_PLAIN : LIST_AUTO,
-		.allow_empty = version,
+		.allow_empty = version || !len,	/* an earlier weir knew no source */
 	};
 	struct list_report report;
 	int rc;
