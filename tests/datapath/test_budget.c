@@ -523,7 +523,7 @@ static void test_shares_of_known(enum weir_tier tier)
 	double seconds = play(actors, 2, 2), rate = passed(actors, 2) / seconds;
 	char what[64];
 
-	CHECK(&check, share_of(&actors[0]) >= 0.8, "%.1f %% of the customers passed",
+	CHECK(&check, share_of(&actors[0]) >= 0.85, "%.1f %% of the customers passed",
 	      100 * share_of(&actors[0]));
 	CHECK(&check, (rate > 0.75 * RATE || stood_still > BUSY) && rate < 1.05 * RATE,
 	      "%.0f a second in all", rate);
@@ -541,7 +541,8 @@ static void test_reserves(void)
 		{ "returning", HOSTS, NET(198, 51, 0, 1), 20, 256, RATE / 20 },
 		{ "seen", HOSTS, NET(203, 0, 0, 1), 20, 256, RATE / 20, .tier = WEIR_SEEN },
 		{ "proven", HOSTS, NET(192, 88, 0, 1), 20, 256, RATE / 20, .tier = WEIR_PROVEN },
-		{ "flood", HOSTS, NET(10, 1, 0, 0), 200 * 64, 4, FLOOD_PPS, .tier = WEIR_LONG },
+		/* More networks than there are cells for shares: no packet is beyond its share. */
+		{ "flood", HOSTS, NET(10, 0, 0, 0), 300000, 256, FLOOD_PPS, .tier = WEIR_LONG },
 	};
 	double seconds = play(actors, 5, 3), rate = passed(actors, 5) / seconds, least = 1;
 

@@ -330,9 +330,11 @@ def test_json_sources(lab):
     for shown in value["sources"]:
         address = shown["source"].partition("/")[0]
         one = lab.read("show", "source", address)
-        check(one == {"total": 1, "sources": [shown]}, f"show source {address}", one)
+        check(one == {"total": 1, "sources": [shown], "tier": "first-seen"},
+              f"show source {address}", one)
     none = lab.read("show", "source", "203.0.113.1")
-    check(none == {"total": 0, "sources": []}, "show source of one far from its limit", none)
+    check(none == {"total": 0, "sources": [], "tier": "first-seen"},
+          "show source of one far from its limit", none)
     stats = lab.stats()
     check(stats["rate-limit"] == 570 and stats["under-limit"] == 30, "the counters agree",
           f"{stats['rate-limit']} dropped, {stats['under-limit']} let through")

@@ -83,7 +83,7 @@ def test_figures(lab):
     check(network[1] == "network-share" and 0.3 * mean < float(network[2]) < 3 * mean,
           "top: a network that is shed", f"{network}, {mean:.0f} a second counted")
     budget = words_of(shown, "web")
-    check(0 < float(budget[3]) < 1.3 * RATE and float(budget[5]) > 0, "top: a budget", budget)
+    check(0 < float(budget[3]) < 1.3 * RATE and float(budget[6]) > 0, "top: a budget", budget)
     for each in floods:
         each.stop()
     time.sleep(2)
