@@ -232,13 +232,16 @@ static __always_inline int answer_allowed(const struct packet *pkt, __u64 seed, 
 	       charge_source(&quota.cells, now, cost);
 }
 
-/* A segment that belongs to no connection is for the stack to refuse, but not at any rate. */
-static __always_inline int stray_ack_allowed(const struct packet *pkt, __u64 seed, __u64 now_ns)
+/*
+ * Global, for its stack. A segment that belongs to no connection is for the stack to refuse, but not
+ * at any rate.
+ */
+__noinline int stray_ack_allowed(struct packet *pkt, __u64 seed, __u64 now_ns)
 {
 	__u64 now = now_ns << WEIR_TICK_SHIFT;
 	struct cookie_quota quota;
 
-	return find_quota(pkt, seed, &quota) && !is_used_up(&quota.cells, now, ANSWER_COST) &&
+	return pkt && find_quota(pkt, seed, &quota) && !is_used_up(&quota.cells, now, ANSWER_COST) &&
 	       budget_take(&quota.cpu->strays_stash, &quota.all->strays_tat, now, STRAYS_COST,
 			   ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST) &&
 	       charge_source(&quota.cells, now, ANSWER_COST);
@@ -272,6 +275,41 @@ static __always_inline int is_cookie(const struct packet *pkt, struct syn_header
 	return !bpf_tcp_raw_check_syncookie_ipv4(&headers->v4, &headers->tcp);
 }
 
+/* What a segment without SYN is to this host. */
+enum segment { SEGMENT_STRAY, SEGMENT_OF_SOCKET, SEGMENT_OF_CONNECTION, SEGMENT_WITH_COOKIE };
+
+static __always_inline enum segment segment_of(struct xdp_md *ctx, struct packet *pkt)
+{
+	struct syn_headers *headers = scratch_headers();
+	int state = socket_state(ctx, pkt, 0);
+
+	if (state && state != BPF_TCP_LISTEN)
+		return is_connection(state) ? SEGMENT_OF_CONNECTION : SEGMENT_OF_SOCKET;
+	/* The kernel takes no cookie from a RST, and none from a SYN-ACK. */
+	if (!state || (pkt->tcp_flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK || !headers ||
+	    !load_headers(ctx, pkt, headers) || !is_cookie(pkt, headers))
+		return SEGMENT_STRAY;
+	return SEGMENT_WITH_COOKIE;
+}
+
+/* Global, for its stack. One look-up in TIME_SAMPLE is measured. Returns an enum segment. */
+__noinline int look_up_segment(struct xdp_md *ctx, struct packet *pkt)
+{
+	struct weir_core_time *time = cpu_time();
+	enum segment segment;
+	__u64 began_ns;
+
+	if (!pkt || !time)
+		return SEGMENT_STRAY;
+	began_ns = time->ack_tick++ % TIME_SAMPLE ? 0 : bpf_ktime_get_ns();
+	segment = segment_of(ctx, pkt);
+	if (began_ns)
+		time_measured(&time->ack_cost_ns, bpf_ktime_get_ns() - began_ns,
+			      TIME_ACK_LEAST_NS);
+	return segment;
+}
+
+/*
 /*
  * With a reason: the source proved that it is there. It is noted by the stage, since from here the
  * stacks of all calls would exceed what a program may have.
@@ -279,27 +317,24 @@ static __always_inline int is_cookie(const struct packet *pkt, struct syn_header
 #define GAVE_PROOF	0x100
 
 /*
- * Global. A segment without SYN for a protected service, from a source that is not proven: it
- * belongs to a connection, carries a cookie, or is let through at a low rate only. The result may
- * have GAVE_PROOF.
+ * Global. A segment without SYN, or a SYN-ACK, for a protected service, from a source that is not
+ * proven: it belongs to a connection or carries a cookie, and either proves the source; or it is let
+ * through at a low rate only. The result may have GAVE_PROOF.
  */
 __noinline int check_ack(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u64 now_ns)
 {
-	struct syn_headers *headers = scratch_headers();
-	int state;
-
-	if (!pkt || !headers)
+	if (!pkt)
 		return WEIR_CONTINUE;
-	if (load_headers(ctx, pkt, headers)) {
-		state = socket_state(ctx, pkt, 0);
-		if (is_connection(state))
-			return WEIR_CONTINUE | GAVE_PROOF;
-		if (state && state != BPF_TCP_LISTEN)
-			return WEIR_CONTINUE;
-		if (state && pkt->tcp_flags & TCP_ACK && is_cookie(pkt, headers))
-			return WEIR_PASS_COOKIE | GAVE_PROOF;
+	switch (look_up_segment(ctx, pkt)) {
+	case SEGMENT_OF_SOCKET:
+		return WEIR_CONTINUE;
+	case SEGMENT_OF_CONNECTION:
+		return WEIR_CONTINUE | GAVE_PROOF;
+	case SEGMENT_WITH_COOKIE:
+		return WEIR_PASS_COOKIE | GAVE_PROOF;
+	default:
+		return stray_ack_allowed(pkt, seed, now_ns) ? WEIR_CONTINUE : WEIR_DROP_STRAY_ACK;
 	}
-	return stray_ack_allowed(pkt, seed, now_ns) ? WEIR_CONTINUE : WEIR_DROP_STRAY_ACK;
 }
 
 /* ---- SYNs ---- */
@@ -345,7 +380,7 @@ static __always_inline enum weir_reason answer_or_not(struct xdp_md *ctx, struct
 	__u32 len = headers ? load_headers(ctx, pkt, headers) : 0;
 	int found, clock;
 
-	if (len < sizeof(headers->tcp) || len > TCP_HEADER_MAX || pkt->tcp_flags & TCP_FIN)
+	if (len < sizeof(headers->tcp) || len > TCP_HEADER_MAX)
 		return WEIR_DROP_TCP;
 	found = socket_state(ctx, pkt, 1);
 	if ((found & SOCKET_STATE) != BPF_TCP_LISTEN)
@@ -358,7 +393,19 @@ static __always_inline enum weir_reason answer_or_not(struct xdp_md *ctx, struct
 		return WEIR_PASS_NEWCOMER;
 	if (!always && index && spend_scraps(pkt, rules, index, now_ns))
 		return WEIR_PASS_NEWCOMER;
-	return answer_allowed(pkt, rules->seed, now_ns) ? WEIR_TX_COOKIE : WEIR_DROP_COOKIES;
+	if (!answer_allowed(pkt, rules->seed, now_ns))
+		return WEIR_DROP_COOKIES;
+	expect_ack(pkt, headers, rules->seed, now_ns);
+	return WEIR_TX_COOKIE;
+}
+
+/* What the time of a core is charged by, for all that follows. */
+static __always_inline void set_weight(const struct weir_policy *rules)
+{
+	struct weir_core_time *time = cpu_time();
+
+	if (time)
+		time->weight = rules->time_weight * answer_weight;
 }
 
 /*
@@ -374,13 +421,19 @@ __noinline int check_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u
 	if (!pkt || !rules)
 		return WEIR_CONTINUE;
 	rule = syn_rule(rules, pkt->to_hi, pkt->to_lo, pkt->dport);
-	if (!rule || pkt->tcp_flags & TCP_RST)
+	if (!rule)
 		return WEIR_CONTINUE;
 	if (!rule->always && (!index || !is_pressed(index, now_ns)))
 		return WEIR_CONTINUE;
-	if (pkt->what != WEIR_SYN)
-		return tier_fast(pkt, now_ns) >= WEIR_PROVEN ? WEIR_CONTINUE :
-						    check_ack(ctx, pkt, rules->seed, now_ns);
+	if (!flags_are_sent(pkt->tcp_flags))
+		return WEIR_DROP_TCP;
+	set_weight(rules);
+	if (pkt->what != WEIR_SYN) {
+		if (tier_fast(pkt, now_ns) >= WEIR_PROVEN)
+			return WEIR_CONTINUE;
+		return plan_ack(ctx, pkt, rules->seed, now_ns) ?
+			       check_ack(ctx, pkt, rules->seed, now_ns) : WEIR_DROP_FIRST_ACK;
+	}
 	switch (plan_syn(ctx, pkt, rules->seed, now_ns, rule->always)) {
 	case SYN_DROP:
 		return WEIR_DROP_FIRST_SYN;
@@ -389,6 +442,12 @@ __noinline int check_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u
 	default:
 		return answer_or_not(ctx, pkt, rules, index, rule->always, now_ns);
 	}
+}
+
+/* Whether flags were read: also those of which none is set. */
+static __always_inline int has_tcp_header(const struct packet *pkt)
+{
+	return pkt->proto == IPPROTO_TCP && pkt->what != WEIR_FRAGMENT;
 }
 
 /*
@@ -402,7 +461,7 @@ static __always_inline enum weir_reason check_service(struct xdp_md *ctx, struct
 	enum weir_reason reason;
 	__u32 class, found, index = 0;
 
-	if (!rules->policy || !rules->policy->syn_rules || !pkt->tcp_flags ||
+	if (!rules->policy || !rules->policy->syn_rules || !has_tcp_header(pkt) ||
 	    !rules->policy->syn_rule_of[pkt->dport])
 		return so_far;
 	class = rules->policy->class_of_port[WEIR_PORT_SYN][pkt->dport];

@@ -30,7 +30,7 @@ const volatile __u8 bare;	/* 1: frames have no link header, see parse_bare() */
 const volatile __u64 link_cost = WEIR_TICKS_PER_S / 10000;	/* ticks that a frame of the link costs
 								 * the device, see link.h; 0: no limit */
 const volatile __u8 minute_shift = WEIR_MINUTE_SHIFT;	/* shorter in tests */
-const volatile __u8 answer_weight = 2;	/* see shortage.h; 0 in tests: no core is short of time */
+const volatile __u8 answer_weight = 1;	/* 0 in tests: cookies cost no time, see shortage.h */
 /* Of listener.h: jiffies, 0 where the kernel has no BTF; and where to read, in bytes. */
 const volatile __u32 clock_fresh;
 const volatile __u16 clock_stamp_at;

@@ -60,7 +60,8 @@
 	R(DROP_VLAN,        "vlan-tags",        DROP)           \
 	R(DROP_ARP,         "arp-limit",        DROP)           \
 	R(DROP_NEIGHBOUR,   "neighbour-limit",  DROP)           \
-	R(DROP_NOT_IP,      "not-ip-limit",     DROP)
+	R(DROP_NOT_IP,      "not-ip-limit",     DROP)           \
+	R(DROP_FIRST_ACK,   "first-ack",        DROP)
 
 enum weir_reason {
 #define R(id, name, action) WEIR_##id,
@@ -297,7 +298,10 @@ struct weir_policy {
 	__u32 destinations;	/* rows of budget_of in use, everywhere (row 0) included */
 	__u32 syn_rules;	/* 0: no SYN is answered with a cookie, skip the stage */
 	__u32 network_bits;	/* each budget has 2^n lines of the map networks */
-	__u32 pad[4];
+	__u32 time_weight;	/* how often cookies' work is charged to a core's time, in 1/256 */
+	__u32 syn_share;	/* percent of a core's time for it, from which that follows; 0: the
+				 * usual one */
+	__u32 pad[2];
 	struct weir_limit limit[WEIR_LIMITS];	/* 0 is never used: "none" */
 	__u16 class_of_port[WEIR_PORT_KINDS][65536];
 	__u16 class_of_proto[256];
@@ -509,8 +513,8 @@ struct weir_service {
 
 /*
  * ---- asked: ARRAY[WEIR_ASKED_LINES]; see pure/asked.h ----
- * SYNs that were dropped in the last seconds because a core had no time to answer them: two bits of
- * 96 for each, in one line, by the second in which the SYN came.
+ * Segments that were dropped in the last seconds because a core had no time for them, and those that
+ * are expected: two bits of 96 for each, in one line, by the second in which the segment came.
  */
 #define WEIR_ASKED_LINES	(1U << 18)
 #define WEIR_ASKED_TIMES	4
@@ -542,14 +546,19 @@ struct weir_neighbours {
 	__u64 key[WEIR_NEIGHBOUR_SLOTS];
 };
 
-/* ---- core_time: PERCPU_ARRAY[1]; what SYNs take of a core; see pure/core_time.h ---- */
+/* ---- core_time: PERCPU_ARRAY[1]; what cookies take of a core; see pure/core_time.h ---- */
 struct weir_core_time {
-	__u64 tat_ns;		/* until when the answers' part of the core's time is used up */
+	__u64 tat_ns;		/* until when cookies' part of the core's time is used up */
 	__u64 cost_ns;		/* of one answer, as measured; 0: not yet */
 	__u64 began_ns;		/* start of the answer that is being measured; 0: none is */
 	__u64 sample_tick;	/* counts SYNs: one in many is measured */
 	__u64 answers_stash;	/* ticks taken from weir_common.answers_tat, not yet used */
 	__u64 strays_stash;	/* the same for strays_tat */
+	__u64 ack_tat_ns;	/* until when the part of segments without SYN is used up */
+	__u64 ack_cost_ns;	/* of one look-up of such a segment, as measured; 0: not yet */
+	__u64 ack_short_ns;	/* when one was last dropped for want of time; 0: never */
+	__u32 ack_tick;		/* counts them: one in many is measured */
+	__u32 weight;		/* of the settings in force: weir_policy.time_weight */
 };
 
 /*
@@ -645,7 +654,7 @@ _Static_assert(sizeof(struct weir_common) == 64, "ABI: weir_common");
 _Static_assert(sizeof(struct weir_link) == 64, "ABI: weir_link");
 _Static_assert(sizeof(struct weir_neighbours) == 64, "ABI: weir_neighbours");
 _Static_assert(sizeof(struct weir_service) == 24, "ABI: weir_service");
-_Static_assert(sizeof(struct weir_core_time) == 48, "ABI: weir_core_time");
+_Static_assert(sizeof(struct weir_core_time) == 80, "ABI: weir_core_time");
 _Static_assert(sizeof(struct weir_known_line) == 64, "ABI: weir_known_line");
 _Static_assert(sizeof(struct weir_filter_line) == 64, "ABI: weir_filter_line");
 _Static_assert(sizeof(struct weir_asked_line) == 64, "ABI: weir_asked_line");

@@ -139,6 +139,18 @@ static __always_inline enum weir_reason parse_tcp(struct packet *pkt, void *at, 
 	return WEIR_CONTINUE;
 }
 
+/*
+ * Whether stacks send segments with these flags. Each has SYN, ACK or RST (RFC 9293: all segments
+ * have ACK once a connection is there, except that RST may stand alone), and a SYN neither ends nor
+ * resets a connection. Linux discards all others, but for a SYN with RST, which it takes for a RST.
+ */
+static __always_inline int flags_are_sent(__u8 flags)
+{
+	if (flags & TCP_SYN)
+		return !(flags & (TCP_FIN | TCP_RST));
+	return (flags & (TCP_ACK | TCP_RST)) != 0;
+}
+
 /* @whole: the datagram is not fragmented, so all of it must be in the packet. */
 static __always_inline enum weir_reason parse_udp(struct packet *pkt, void *at, void *end,
 						  __u32 len, int whole)

@@ -298,7 +298,9 @@ static void stir_answers(void)
 static void stir_core_time(void)
 {
 	static const uint32_t ms[] = { 0, 0, 0, 20, 48, 96, 1000 };
-	struct weir_core_time time = { .tat_ns = now_ns() + PICK(ms) * MS, .cost_ns = 1000 };
+	struct weir_core_time time = { .tat_ns = now_ns() + PICK(ms) * MS, .cost_ns = 1000,
+				       .ack_tat_ns = now_ns() + PICK(ms) * MS, .ack_cost_ns = 300,
+				       .ack_short_ns = one_in(2) ? now_ns() : 0 };
 
 	if (put_core_time(&program.maps, time))
 		die("core_time", 0);
@@ -389,6 +391,8 @@ static void put_tcp(void)
 	put32(tcp + 8, check_random(&state));
 	if (one_in(30))
 		tcp[13] |= one_in(2) ? 0x01 : 0x04;	/* FIN, RST */
+	if (one_in(30))
+		tcp[13] = below(64);
 	if (one_in(3))
 		set_sums(&frame);
 }

@@ -174,6 +174,14 @@ static void no_core_time(void)
 		die("core_time", 0);
 }
 
+static void no_time_for_acks(void)
+{
+	struct weir_core_time time = { .ack_tat_ns = now_ns() + 10000 * MS, .ack_cost_ns = 300 };
+
+	if (put_core_time(&program.maps, time))
+		die("core_time", 0);
+}
+
 /* Frames of the link have used up what the device allows. */
 static void no_link(void)
 {
@@ -285,6 +293,11 @@ static void fin(struct frame_bytes *frame)
 	frame->at[frame->l4 + 13] |= 1;
 }
 
+static void rst(struct frame_bytes *frame)
+{
+	frame->at[frame->l4 + 13] = 4;
+}
+
 /* The ACK of the last answer. */
 static void acknowledge(struct frame_bytes *frame)
 {
@@ -367,7 +380,12 @@ static const struct row rows[] = {
 	{ WEIR_DROP_COOKIES, "to all hosts", "ip4 syn:80", SOURCE + 3, beats_used_up, to_broadcast },
 	{ WEIR_DROP_COOKIES, "no answers left", "ip4 syn:80", SOURCE + 3, no_answers, .most = 300 },
 	{ WEIR_DROP_STRAY_ACK, "no strays left", "ip4 tcp:80", SOURCE + 3, no_strays, .most = 300 },
+	{ WEIR_DROP_STRAY_ACK, "no strays left, RST", "ip4 tcp:80", SOURCE + 3, no_strays, rst,
+	  .most = 300 },
 	{ WEIR_DROP_FIRST_SYN, "no core time left", "ip4 syn:80", SOURCE + 3, no_core_time },
+	{ WEIR_DROP_FIRST_ACK, "no core time left", "ip4 tcp:80", SOURCE + 3, no_time_for_acks },
+	{ WEIR_DROP_FIRST_ACK, "no core time left, RST", "ip4 tcp:80", SOURCE + 3, no_time_for_acks,
+	  rst },
 	{ WEIR_DROP_TABLE_FULL, "no room for a bucket", "ip4 udp:53", LIMITED + 2,
 	  .most = BUCKETS + 1, .each = true },
 };

@@ -788,6 +788,390 @@ static void test_shortage(void)
 		   "%u cases", count * 4);
 }
 
+/* For changes from another CPU where there are two, and for what each CPU counts. */
+static void take_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+/* ---- segments without SYN ---- */
+
+#define FIN	0x01
+#define SYN	0x02
+#define RST	0x04
+#define PSH	0x08
+#define ACK	0x10
+#define URG	0x20
+
+/* A socket of this host: a connection to itself. Returns the port of the client's end. */
+static uint16_t connect_to_self(int *client)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(PORT),
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(address);
+
+	*client = socket(AF_INET, SOCK_STREAM, 0);
+	if (*client < 0 || connect(*client, (struct sockaddr *)&address, sizeof(address)) ||
+	    getsockname(*client, (struct sockaddr *)&address, &len))
+		die("connect", 0);
+	return ntohs(address.sin_port);
+}
+
+static void segment(struct frame_bytes *frame, const char *words, uint8_t source, uint8_t flags)
+{
+	struct question bare = { .words = words };
+
+	ask(frame, &bare, source);
+	put32(frame->at + frame->l4 + 8, 12345);
+	frame->at[frame->l4 + 13] = flags;
+}
+
+/* All 64 combinations, also from a known source: what no stack sends, and what is left. */
+static void test_flags(void)
+{
+	struct prefix source = prefix_v4(0xc00002cb, 32); /* 192.0.2.203 */
+	uint32_t dropped = 0, combinations = 0;
+	struct frame_bytes frame;
+	struct known known;
+	char err[ERR_LEN];
+
+	for (int is_known = 0; is_known < 2; is_known++) {
+		forget();
+		if (is_known && (known_open(&program.maps, &known, err) ||
+				 !known_add(&known, &source, WEIR_PROVEN)))
+			die("known", -EIO);
+		if (is_known)
+			known_close(&known);
+		for (uint8_t flags = 0; flags < 64; flags++, combinations++) {
+			bool sent = flags & SYN ? !(flags & (FIN | RST)) : flags & (ACK | RST);
+			enum weir_reason reason;
+
+			segment(&frame, "ip4 tcp:80", 203, flags);
+			reason = reason_of(&frame);
+			CHECK(&check, (reason == WEIR_DROP_TCP) == !sent, "flags %02x: reason %d", flags,
+			      reason);
+			dropped += reason == WEIR_DROP_TCP;
+			segment(&frame, "ip4 tcp:81", 203, flags);
+			reason = reason_of(&frame);
+			CHECK(&check, reason == WEIR_CONTINUE, "flags %02x, another port: %d", flags,
+			      reason);
+		}
+	}
+	check_done(&check, "combinations of flags that no stack sends drop at a protected port",
+		   "%u of %u, and none at another port", dropped, combinations);
+}
+
+/* A flood of them passes as stray ACKs do; those of a connection all pass. */
+static void test_resets(void)
+{
+	static const struct { const char *what, *words; uint8_t flags; } rows[] = {
+		{ "RST", "ip4 tcp:80", RST }, { "RST, ACK", "ip4 tcp:80", RST | ACK },
+		{ "RST, IPv6", "ip6 tcp:80", RST }, { "FIN, ACK", "ip4 tcp:80", FIN | ACK },
+		{ "SYN, ACK", "ip4 synack:80", SYN | ACK }, { "RST, FIN", "ip4 tcp:80", RST | FIN },
+	};
+	uint32_t count = sizeof(rows) / sizeof(*rows), passed = 0, of_connection = 0;
+	uint16_t port;
+	int client;
+
+	port = connect_to_self(&client);
+	for (uint32_t i = 0; i < count; i++) {
+		struct frame_bytes frame;
+		double start;
+		uint32_t few;
+
+		forget();
+		start = check_seconds();
+		segment(&frame, rows[i].words, 210 + i, rows[i].flags);
+		few = 1000 - count_reason(&frame, 1000, WEIR_DROP_STRAY_ACK);
+		CHECK(&check, few >= BURST - 1 && few <= BURST + 1 + 50 * (check_seconds() - start),
+		      "%s: %u of 1,000 passed", rows[i].what, few);
+		passed += few;
+		if (frame.v6)
+			continue;
+		put32(frame.at + frame.ip + 12, INADDR_LOOPBACK);
+		put32(frame.at + frame.ip + 16, INADDR_LOOPBACK);
+		put16(frame.at + frame.l4, port);
+		of_connection += count_reason(&frame, 1000, WEIR_CONTINUE);
+	}
+	close(client);
+	CHECK(&check, of_connection == 1000 * (count - 1), "%u of %u of a connection", of_connection,
+	      1000 * (count - 1));
+	check_done(&check, "RSTs of no connection pass as stray ACKs do",
+		   "%u of %u,000 from one source; of a connection's own %u of %u,000", passed, count,
+		   of_connection, count - 1);
+}
+
+/* As if segments without SYN had used up their time until @ms from now, and lately been dropped. */
+static void owe_acks(uint64_t ms, bool short_of_time)
+{
+	uint64_t now = now_ns();
+
+	if (put_core_time(&program.maps,
+			  (struct weir_core_time){ .cost_ns = 1000, .ack_cost_ns = 300,
+						   .ack_tat_ns = now + ms * 1000000,
+						   .ack_short_ns = short_of_time ? now : 0 }))
+		die("core_time", 0);
+}
+
+static enum weir_reason ack_in_short_time(const struct frame_bytes *frame, uint64_t ms)
+{
+	owe_acks(ms, false);
+	return reason_of(frame);
+}
+
+static void test_ack_shortage(void)
+{
+	static const struct {
+		const char *what;
+		uint64_t ms;	/* owed; a quarter and a half of 128 are where tiers end */
+		enum weir_reason first, again;
+	} rows[] = {
+		{ "time for all", 0, WEIR_CONTINUE, WEIR_CONTINUE },
+		{ "none for first ones", 48, WEIR_DROP_FIRST_ACK, WEIR_CONTINUE },
+		{ "none", 96, WEIR_DROP_FIRST_ACK, WEIR_DROP_FIRST_ACK },
+	};
+	static const struct { const char *words; uint8_t flags; } kinds[] = {
+		{ "ip4 tcp:80", ACK }, { "ip6 tcp:80", ACK }, { "ip4 tcp:80", RST },
+		{ "vlan ip4+8 tcp:80", ACK }, { "ip6 hop dst tcp:80", FIN | ACK },
+	};
+	uint32_t count = sizeof(rows) / sizeof(*rows), of = sizeof(kinds) / sizeof(*kinds);
+	struct prefix source = prefix_v4(0xc00002c8, 32); /* 192.0.2.200 */
+	struct frame_bytes frame;
+	struct known known;
+	char err[ERR_LEN];
+
+	forget();
+	if (known_open(&program.maps, &known, err) || !known_add(&known, &source, WEIR_PROVEN))
+		die("known", -EIO);
+	known_close(&known);
+	for (uint32_t i = 0; i < count * of; i++) {
+		enum weir_reason first, again, other, of_known;
+		uint32_t row = i % count, kind = i / count;
+
+		segment(&frame, kinds[kind].words, 20 + i, kinds[kind].flags);
+		first = ack_in_short_time(&frame, rows[row].ms);
+		again = ack_in_short_time(&frame, rows[row].ms);
+		put32(frame.at + frame.l4 + 4, 77777);
+		other = ack_in_short_time(&frame, rows[row].ms);
+		segment(&frame, "ip4 tcp:80", 200, kinds[kind].flags);
+		of_known = ack_in_short_time(&frame, rows[row].ms);
+		CHECK(&check, first == rows[row].first && again == rows[row].again && other == first &&
+		      of_known == WEIR_CONTINUE, "%s, %s: %d, %d, %d, known %d", kinds[kind].words,
+		      rows[row].what, first, again, other, of_known);
+	}
+	owe_acks(0, false);
+	check_done(&check, "short of time, segments without SYN wait, then those that come again",
+		   "%u cases; known sources never", count * of);
+}
+
+/* The ACK of a cookie is looked up at once if it is expected, and else when its data comes. */
+static void test_expected_acks(void)
+{
+	static const char *const families[] = { "ip4 syn:80", "ip6 syn:80" };
+	uint32_t at_once = 0, with_data = 0, tries = 0, size;
+	struct frame_bytes frame;
+	uint8_t out[4096];
+
+	for (int expected = 0; expected < 2; expected++) {
+		for (uint8_t source = 1; source <= 100; source++, tries++) {
+			struct question question = { .words = families[source % 2] };
+			uint32_t action = 0, cookie;
+			enum weir_reason reason;
+
+			if (source == 1)
+				forget();
+			ask(&frame, &question, source);
+			put32(frame.at + frame.l4 + 4, source * 1000U);
+			for (int i = 0; i < 5 && action != XDP_TX; i++) {
+				owe_acks(48, expected);
+				action = run(&frame, out, &size);
+			}
+			if (!CHECK(&check, action == XDP_TX, "action %u", action))
+				continue;
+			cookie = be32_at(out + frame.ip + (frame.v6 ? 40 : 20) + 4);
+			acknowledge(&frame, &question, source, cookie + 1);
+			put32(frame.at + frame.l4 + 4, source * 1000U + 1);
+			reason = reason_of(&frame);
+			at_once += reason == WEIR_PASS_COOKIE;
+			if (expected) {
+				CHECK(&check, reason == WEIR_PASS_COOKIE, "expected: reason %d", reason);
+				continue;
+			}
+			CHECK(&check, reason == WEIR_DROP_FIRST_ACK, "not expected: reason %d", reason);
+			frame.at[frame.l4 + 13] |= PSH;
+			reason = reason_of(&frame);
+			with_data += reason == WEIR_PASS_COOKIE;
+			CHECK(&check, reason == WEIR_PASS_COOKIE, "its data: reason %d", reason);
+		}
+	}
+	owe_acks(0, false);
+	check_done(&check, "ACKs of cookies are looked up though a core is short of time for ACKs",
+		   "%u at once, %u with the data behind them, of %u", at_once, with_data, tries);
+}
+
+/* The cost of one look-up as this CPU measured it last. */
+static uint64_t ack_cost(void)
+{
+	struct weir_core_time *all = calloc(libbpf_num_possible_cpus(), sizeof(*all));
+	uint32_t zero = 0;
+	uint64_t cost = 0;
+
+	if (!all || bpf_map_lookup_elem(program.maps.fd[MAP_core_time], &zero, all))
+		die("core_time", 0);
+	cost = all[sched_getcpu()].ack_cost_ns;
+	free(all);
+	return cost;
+}
+
+static void set_share(uint32_t percent)
+{
+	struct settings settings;
+
+	if (settings_init(&settings))
+		die("settings", -ENOMEM);
+	protect(&settings, PORT, PORT, NULL);
+	settings.policy->syn_share = percent;
+	program_set(&program, &settings);
+}
+
+/*
+ * A flood of ACKs from ever new sources, with a share of 1 % of a core, half of which is for them;
+ * beside it clients that each answer a cookie. What is looked up is counted, and what it took is the
+ * sum of the costs as they were measured.
+ */
+static void test_ack_flood(void)
+{
+	struct weir_bpf *skel = weir_bpf__open();
+	uint32_t looked_up = 0, sent = 0, clients = 0, served = 0, size;
+	unsigned long long state = check_seed();
+	struct weir_counters counters;
+	double start, elapsed, used = 0;
+	int unbounded = prog_fd;
+	uint8_t out[4096];
+
+	if (!skel)
+		die("cannot open the program", 0);
+	program_share(&program, skel->obj);
+	if (weir_bpf__load(skel))
+		die("cannot load the program with its core time", 0);
+	prog_fd = bpf_program__fd(skel->progs.weir_ingress);
+	set_share(1);
+	forget();
+	take_cpu(0);
+	owe_acks(0, false);
+	take_counters(&program);
+	start = check_seconds();
+	while (sent < 400000) {
+		struct question question = { .words = "ip4 syn:80" };
+		struct frame_bytes frame;
+		uint32_t now_up;
+
+		segment(&frame, "ip4 tcp:80", 1, ACK);
+		for (int i = 0; i < 64; i++, sent++) {
+			put32(frame.at + frame.ip + 12, 0x0b000000 | (check_random(&state) & 0xffffff));
+			put32(frame.at + frame.l4 + 4, check_random(&state));
+			run(&frame, out, &size);
+		}
+		counters = take_counters(&program);
+		now_up = counters.reason[WEIR_DROP_STRAY_ACK].packets +
+			 counters.reason[WEIR_CONTINUE].packets;
+		looked_up += now_up;
+		used += now_up * ack_cost() / 1e9;
+		if (sent % 6400 || check_seconds() - start < 0.3)
+			continue;
+		/* Its SYN may wait for time, too: what is asked here is what becomes of its ACK. */
+		ask(&frame, &question, 1);
+		put32(frame.at + frame.ip + 12, 0xc6120000U + sent / 64); /* 198.18.0.0/15 */
+		for (int i = 0; i < 3; i++) {
+			if (run(&frame, out, &size) != XDP_TX)
+				continue;
+			clients++;
+			put32(frame.at + frame.l4 + 8, be32_at(out + frame.ip + 24) + 1);
+			put32(frame.at + frame.l4 + 4, SEQ + 1);
+			frame.at[frame.l4 + 13] = ACK;
+			served += reason_of(&frame) == WEIR_PASS_COOKIE;
+			break;
+		}
+		take_counters(&program);
+	}
+	elapsed = check_seconds() - start;
+	/* The debt for first ones is a quarter of the burst, 32 ms of the clock. */
+	CHECK(&check, looked_up && used <= (elapsed + 0.032) * 0.005 * 1.25, "%.5f s of %.2f", used,
+	      elapsed);
+	CHECK(&check, looked_up < sent / 2, "%u of %u looked up", looked_up, sent);
+	CHECK(&check, clients && served == clients, "%u of %u clients", served, clients);
+	prog_fd = unbounded;
+	set_rules(NULL);
+	owe_acks(0, false);
+	weir_bpf__destroy(skel);
+	check_done(&check, "a flood of ACKs has half of the share of a core",
+		   "%u ACKs in %.2f s: %u looked up, %.2f ms of %.2f; the ACKs of %u of %u clients "
+		   "served at once", sent, elapsed, looked_up, used * 1000, elapsed * 5, served, clients);
+}
+
+/* What SYNs of ever new sources get answered of a core's time, by the share; the program stays. */
+static void test_share(void)
+{
+	static const uint32_t shares[] = { 1, 2, 80, 0 };
+	struct question question = { .words = "ip4 syn:80" };
+	struct weir_bpf *skel = weir_bpf__open();
+	uint32_t answered[4], asked[4], source = 0;
+	int unbounded = prog_fd;
+	struct frame_bytes frame;
+
+	if (!skel)
+		die("cannot open the program", 0);
+	program_share(&program, skel->obj);
+	if (weir_bpf__load(skel))
+		die("cannot load the program with its core time", 0);
+	prog_fd = bpf_program__fd(skel->progs.weir_ingress);
+	take_cpu(0);
+	for (int i = 0; i < 4; i++) {
+		struct weir_core_time *all = calloc(libbpf_num_possible_cpus(), sizeof(*all));
+		double start, elapsed, used = 0, part;
+		uint8_t out[4096];
+		uint32_t size, zero = 0;
+
+		set_share(shares[i]);
+		forget();
+		owe(0);
+		ask(&frame, &question, 1);
+		start = check_seconds();
+		answered[i] = 0;
+		for (asked[i] = 0; asked[i] < 60000; asked[i]++) {
+			uint32_t before = answered[i];
+
+			put32(frame.at + frame.ip + 12, 0xc6120000U + (source++ & 0x1ffff));
+			answered[i] += run(&frame, out, &size) == XDP_TX;
+			if (answered[i] == before)
+				continue;
+			if (bpf_map_lookup_elem(program.maps.fd[MAP_core_time], &zero, all))
+				die("core_time", 0);
+			used += all[sched_getcpu()].cost_ns / 1e9;
+		}
+		elapsed = check_seconds() - start;
+		part = (shares[i] ? shares[i] : 50) / 100.0;
+		CHECK(&check, used <= (elapsed + 0.032) * part * 1.25, "%u%%: %.4f s of %.3f", shares[i],
+		      used, elapsed);
+		free(all);
+	}
+	/* What an answer takes is measured, and more where the CPU is shared: no more can be said. */
+	CHECK(&check, answered[0] < asked[0] / 2 && answered[1] < asked[1] / 2 &&
+	      answered[2] > asked[2] * 9 / 10 && answered[3] > asked[3] * 9 / 10, "%u, %u, %u, %u",
+	      answered[0], answered[1], answered[2], answered[3]);
+	prog_fd = unbounded;
+	set_rules(NULL);
+	owe(0);
+	weir_bpf__destroy(skel);
+	check_done(&check, "the share of a core that is set holds at once",
+		   "of %u SYNs answered: with 1%% %u, 2%% %u, 80%% %u, by default %u", asked[0],
+		   answered[0], answered[1], answered[2], answered[3]);
+}
+
 /* ---- settings that change while a SYN is on its way ---- */
 
 #define RUNS_LEAST	100000
@@ -797,16 +1181,6 @@ struct flicker {
 	uint8_t values[2];
 	volatile bool stop;
 };
-
-/* On a CPU of its own where there are two: else changes come only between packets. */
-static void take_cpu(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-}
 
 static void *flicker(void *arg)
 {
@@ -940,6 +1314,12 @@ int main(void)
 	test_two_services();
 	test_clock();
 	test_shortage();
+	test_flags();
+	test_resets();
+	test_ack_shortage();
+	test_expected_acks();
+	test_ack_flood();
+	test_share();
 	test_failed_answers();
 	test_sides();
 	program_close(&program);

@@ -122,6 +122,12 @@ WRONG = {
         ("list rollback", "name"), ("list del", "name"),
         ("list rollback a b", "b"), ("list del a b", "b"), ("list diff a b", "b"),
     ],
+    "syn share": [
+        ("syn share", "default"), ("syn share 0%", "0"), ("syn share 81%", "81"),
+        ("syn share -5%", "-5"), ("syn share half", "half"), ("syn share %", "share"),
+        ("syn share ''", "share"), ("syn share 1.5%", "1.5"), ("syn share 30%%", "30%"),
+        ("syn share 30% 40%", "40%"), ("syn share default 5%", "5%"),
+    ],
     "check, save, restore": [
         ("check", "address"), ("check 198.51.100.0/24", "198.51.100.0/24"),
         ("check host.example", "host.example"), ("check 198.51.100.1 proto any", "proto"),

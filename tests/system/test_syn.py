@@ -3,7 +3,10 @@
 import json
 import os
 import pathlib
+import random
 import shutil
+import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -37,6 +40,13 @@ def connect(lab, address, count=20):
     said = lab.far.run(TRANSACT, "run", address, PORT, "seconds", 1, "clients", 1, "connect",
                        "pace", count, "json").out
     return json.loads(said.splitlines()[-1])
+
+
+def folded_sum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
 
 
 def received(lab):
@@ -249,6 +259,133 @@ def test_save(lab):
     cookies = lab.stats()["syn-cookie"] - before
     check(said["failed"] == 0 and cookies > 5, "a restored rule answers",
           f"{said['transactions']} made, {cookies} by cookie")
+
+
+def test_share(lab):
+    """The share of a core is one setting: shown, saved, restored, and back to the usual one."""
+    serve(lab, NEAR4)
+    protect(lab, "always", "set-sysctl")
+    up(lab)
+    program = lab.prog_id()
+    usual = lab.read("syn", "show")["share_percent"]
+    lab.weir("syn", "share", "30%")
+    saved, shown = lab.weir("save").out, lab.read("syn", "show")["share_percent"]
+    check(usual == 50 and shown == 30 and "syn share 30%\n" in saved and
+          "30% of each core" in lab.weir("syn", "show").out, "syn share",
+          f"{usual}% by default, then {shown}%, in the same program: {lab.prog_id() == program}")
+    lab.weir("syn", "share", "default")
+    gone = lab.read("syn", "show")["share_percent"]
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(saved)
+        file.flush()
+        lab.weir("restore", file.name)
+    back = lab.read("syn", "show")["share_percent"]
+    check(gone == 50 and back == 30 and lab.weir("save").out == saved and lab.prog_id() == program,
+          "syn share: saved and restored", f"default {gone}%, restored {back}%")
+
+
+# ---- RSTs ----
+
+def frames(lab, flags, count=2048):
+    """Frames with these flags to the service, from sources in 198.18.0.0/15 that never come again."""
+    made = []
+    for number in range(count):
+        source = f"198.{18 + number % 2}.{number // 256 % 256}.{number % 256}"
+        addresses = socket.inet_aton(source) + socket.inet_aton(NEAR4)
+        tcp = struct.pack("!HHIIBBHHH", random.randrange(1024, 65536), PORT, random.getrandbits(32),
+                          random.getrandbits(32), 5 << 4, flags, 0, 0, 0)
+        ip = struct.pack("!BBHHHBBH", 0x45, 0, 40, number, 0, 64, socket.IPPROTO_TCP, 0) + addresses
+        ip = ip[:10] + struct.pack("!H", folded_sum(ip)) + ip[12:]
+        total = folded_sum(addresses + struct.pack("!HH", socket.IPPROTO_TCP, 20) + tcp)
+        made.append(bytes.fromhex(lab.mac.replace(":", "")) + b"\x02\0\0\0\0\x99\x08\0" + ip +
+                    tcp[:16] + struct.pack("!H", total) + tcp[18:])
+    return made
+
+
+def send(lab, made, times):
+    """Sends the frames as fast as a socket does. Returns how many, and how long it took."""
+    with lab.far:
+        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    raw.bind((lab.far_dev, 0))
+    start = time.monotonic()
+    for _ in range(times):
+        for frame in made:
+            raw.send(frame)
+    raw.close()
+    return times * len(made), time.monotonic() - start
+
+
+def test_spoofed_resets(lab):
+    """RSTs and SYNs with RST from everywhere: few reach the stack, and a client's own ends its socket."""
+    serve(lab, NEAR4)
+    protect(lab, "always", "set-sysctl")
+    up(lab)
+    connect(lab, NEAR4, 4)
+    for what, flags, reason in (("RST", 0x04, "stray-ack"), ("RST with ACK", 0x14, "stray-ack"),
+                                ("SYN with RST", 0x06, "bad-tcp"), ("SYN with FIN", 0x03, "bad-tcp"),
+                                ("no flag", 0x00, "bad-tcp")):
+        before, lost = lab.stats(), lab.lost()
+        sent, seconds = send(lab, frames(lab, flags), 20)
+        after = lab.stats()
+        came = after.packets - before.packets
+        dropped = after[reason] - before[reason]
+        first = after["first-ack"] - before["first-ack"]
+        passed = after["no-limit"] - before["no-limit"]
+        most = 0 if reason == "bad-tcp" else 1100 + 10000 * seconds * 1.1
+        check(passed <= most and dropped + first + passed >= came - 20 and came > sent / 2,
+              f"a flood of: {what}", f"{sent} sent in {seconds:.2f} s, {lab.lost() - lost} lost by the "
+              f"ring, {passed} passed, {dropped} {reason}, {first} first-ack")
+
+
+def test_real_reset(lab):
+    """A client that closes with SO_LINGER 0 sends a RST; its connection is gone at once."""
+    with lab.near:
+        listener = socket.create_server((NEAR4, PORT), backlog=64)
+    protect(lab, "always", "set-sysctl")
+    up(lab)
+    gone, tries = 0, 20
+    for _ in range(tries):
+        with lab.far:
+            client = socket.create_connection((NEAR4, PORT), timeout=5)
+        server, _ = listener.accept()
+        server.settimeout(5)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        try:
+            server.recv(1)
+        except ConnectionResetError:
+            gone += 1
+        except TimeoutError:
+            pass
+        server.close()
+        # Of a source that is not known, too.
+        lab.weir("known", "flush")
+    listener.close()
+    stats = lab.stats()
+    check(gone == tries and not stats["stray-ack"], "RSTs of clients", f"{gone} of {tries} reached their "
+          f"sockets, {stats['syn-cookie']} connections by cookie, {stats['stray-ack']} stray")
+
+
+def test_ack_flood(lab):
+    """ACKs from everywhere beside new clients, with the least share of a core: all are served."""
+    serve(lab, NEAR4)
+    protect(lab, "always", "set-sysctl")
+    lab.weir("syn", "share", "1%")
+    up(lab)
+    connect(lab, NEAR4, 4)
+    flood = lab.start_flood("to", NEAR4, "from", "198.18.0.0/15", "sources", "random", "proto", "tcp",
+                            "size", 60, "dport", PORT, "sport", "random", "pps", 150000, "seconds", 30)
+    demand(wait_for(lambda: lab.stats()["first-ack"] > 1000), "there is time for every ACK")
+    lab.weir("known", "flush")
+    before = lab.stats()
+    said = connect(lab, NEAR4)
+    flood.stop()
+    stats = lab.stats()
+    looked_up = stats["stray-ack"] + stats["no-limit"]
+    check(said["failed"] == 0 and said["transactions"] >= 10 and
+          stats["cookie-ack"] > before["cookie-ack"] and looked_up < stats["first-ack"],
+          "a flood of ACKs", f"{said['transactions']} connections made, {said['failed']} failed; {flood}: "
+          f"{looked_up} looked up, {stats['first-ack']} not")
 
 
 # ---- the host's sysctls ----

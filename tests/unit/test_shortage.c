@@ -3,6 +3,7 @@
  * bpf/pure/core_time.h and asked.h: how much of a core's time each tier gets, and how well SYNs
  * that are sent again are distinguished from first ones.
  */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,8 @@
 
 #define SECOND		1000000000ULL
 #define ANSWER_NS	800
-#define WEIGHT		2
+#define LOOK_UP_NS	300
+#define WEIGHT		2	/* of half a core */
 #define TIME		(1ULL << ASKED_TIME_SHIFT)
 
 /* ---- time ---- */
@@ -27,7 +29,7 @@ struct load {
 /* Five seconds of a core, with a clock that advances every @tick_ns. The first is not counted. */
 static void run(struct load *load, __u64 tick_ns)
 {
-	struct weir_core_time time = { .cost_ns = ANSWER_NS };
+	struct weir_core_time time = { .cost_ns = ANSWER_NS, .weight = time_weight(TIME_SHARE) };
 	__u32 pps = 0;
 	__u64 now;
 
@@ -41,9 +43,9 @@ static void run(struct load *load, __u64 tick_ns)
 		while (at >= load->pps[tier])
 			at -= load->pps[tier++];
 		now = SECOND + (__u64)i * SECOND / pps / tick_ns * tick_ns;
-		if (!time_take(&time, WEIR_FIRST_SEEN, now, WEIGHT) &&
-		    (tier == WEIR_FIRST_SEEN || !time_take(&time, tier, now, WEIGHT)))
-			time_drop(&time, now, WEIGHT);
+		if (!time_take(&time, WEIR_FIRST_SEEN, now) &&
+		    (tier == WEIR_FIRST_SEEN || !time_take(&time, tier, now)))
+			time_drop(&time, now);
 		else if (i >= pps)
 			load->answered[tier]++;
 	}
@@ -84,22 +86,103 @@ static void test_time(struct check *check)
 		   known.answered[WEIR_PROVEN], known.pps[WEIR_PROVEN]);
 }
 
+/* ---- segments without SYN beside SYNs ---- */
+
+/* What arrives in a second, and what of it was answered or looked up. */
+struct mixed {
+	__u32 share;	/* percent */
+	__u32 syns, acks, again;	/* first SYNs, first segments, segments that come again */
+	__u32 answered, looked_up, again_looked_up;
+	double used;	/* of the core, without drops */
+};
+
+static bool look_up(struct weir_core_time *time, int tier, __u64 now)
+{
+	if (time_take_ack(time, WEIR_FIRST_SEEN, now) ||
+	    (tier != WEIR_FIRST_SEEN && time_take_ack(time, tier, now)))
+		return true;
+	time_drop_ack(time, now);
+	return false;
+}
+
+/* Five seconds; the first is not counted. */
+static void mix(struct mixed *mixed)
+{
+	struct weir_core_time time = { .cost_ns = ANSWER_NS, .ack_cost_ns = LOOK_UP_NS,
+				       .weight = time_weight(mixed->share) };
+	__u32 pps = mixed->syns + mixed->acks + mixed->again;
+
+	mixed->answered = mixed->looked_up = mixed->again_looked_up = 0;
+	for (__u32 i = 0; i < 5 * pps; i++) {
+		__u32 at = (__u64)i * 2654435761U % pps, counts = i >= pps;
+		__u64 now = SECOND + (__u64)i * SECOND / pps / 4000000 * 4000000;
+
+		if (at < mixed->syns) {
+			bool answered = time_take(&time, WEIR_FIRST_SEEN, now);
+
+			mixed->answered += answered && counts;
+			if (!answered)
+				time_drop(&time, now);
+		} else if (at < mixed->syns + mixed->acks) {
+			mixed->looked_up += look_up(&time, WEIR_FIRST_SEEN, now) && counts;
+		} else {
+			mixed->again_looked_up += look_up(&time, WEIR_RETURNING, now) && counts;
+		}
+	}
+	mixed->answered /= 4;
+	mixed->looked_up /= 4;
+	mixed->again_looked_up /= 4;
+	mixed->used = ((double)mixed->answered * ANSWER_NS +
+		       (double)(mixed->looked_up + mixed->again_looked_up) * LOOK_UP_NS) / SECOND;
+}
+
+static void test_mixed(struct check *check)
+{
+	for (__u32 share = 20; share <= TIME_SHARE_MOST; share += 30) {
+		const __u32 syns = SECOND / 100 * share / ANSWER_NS, acks = SECOND / 200 * share / LOOK_UP_NS;
+		struct mixed few = { share, .syns = syns / 2, .acks = acks * 9 / 10 };
+		struct mixed acks_only = { share, .acks = 20 * acks, .again = acks / 2 };
+		struct mixed both = { share, .syns = 20 * syns, .acks = 20 * acks, .again = acks / 2 };
+		struct mixed flooded = { share, .syns = syns * 4 / 10, .acks = 20 * acks };
+
+		mix(&few);
+		mix(&acks_only);
+		mix(&both);
+		mix(&flooded);
+		CHECK(check, few.looked_up == few.acks && few.answered == few.syns, "%u%%: %u of %u, %u of %u",
+		      share, few.looked_up, few.acks, few.answered, few.syns);
+		CHECK(check, acks_only.used <= share / 200.0 * 1.02 && acks_only.again_looked_up ==
+		      acks_only.again, "%u%%: used %.3f, %u of %u again", share, acks_only.used,
+		      acks_only.again_looked_up, acks_only.again);
+		CHECK(check, both.used <= share / 100.0 * 1.02 && both.again_looked_up == both.again,
+		      "%u%%: used %.3f, %u of %u again", share, both.used, both.again_looked_up,
+		      both.again);
+		CHECK(check, flooded.answered == flooded.syns, "%u%%: %u of %u SYNs", share,
+		      flooded.answered, flooded.syns);
+		check_done(check, "segments without SYN have half of the share, and SYNs the other half",
+			   "share %u%%: of a core %.0f%% under a flood of them, %.0f%% with one of SYNs "
+			   "beside it; %u of %u that come again; %u of %u SYNs", share,
+			   100 * acks_only.used, 100 * both.used, both.again_looked_up, both.again,
+			   flooded.answered, flooded.syns);
+	}
+}
+
 static void test_measure(struct check *check)
 {
 	struct weir_core_time time = { 0 };
 	__u64 first, mean;
 
-	time_measured(&time, 1000);
+	time_measured(&time.cost_ns, 1000, TIME_LEAST_NS);
 	first = time.cost_ns;
 	for (int i = 0; i < 100; i++)
-		time_measured(&time, 2000);
+		time_measured(&time.cost_ns, 2000, TIME_LEAST_NS);
 	mean = time.cost_ns;
-	time_measured(&time, 50 * SECOND);
+	time_measured(&time.cost_ns, 50 * SECOND, TIME_LEAST_NS);
 	CHECK(check, first == 1000 && mean > 1950 && mean <= 2000, "%llu, %llu", (unsigned long long)first,
 	      (unsigned long long)mean);
 	CHECK(check, time.cost_ns < mean + TIME_MOST_NS / 8 + 1, "%llu", (unsigned long long)time.cost_ns);
 	for (int i = 0; i < 200; i++)
-		time_measured(&time, 0);
+		time_measured(&time.cost_ns, 0, TIME_LEAST_NS);
 	CHECK(check, time.cost_ns >= TIME_LEAST_NS - 8, "%llu", (unsigned long long)time.cost_ns);
 	check_done(check, "the cost of an answer is a mean that one interruption hardly changes",
 		   "1000 ns, then %llu of 2000, 50 s count as %d ns", (unsigned long long)mean, TIME_MOST_NS);
@@ -163,6 +246,7 @@ int main(void)
 
 	printf("seed %llu\n", random);
 	test_time(&check);
+	test_mixed(&check);
 	test_measure(&check);
 	test_asked(&check, &random);
 	return check_exit(&check);

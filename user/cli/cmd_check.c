@@ -310,6 +310,7 @@ static void describe(const struct context *context, enum weir_reason reason, cha
 		describe_cookies(context, ": the source had all its answers", rule);
 		break;
 	case WEIR_DROP_FIRST_SYN:
+	case WEIR_DROP_FIRST_ACK:
 		describe_cookies(context, ": the cores are short of time", rule);
 		break;
 	case WEIR_DROP_STRAY_ACK:

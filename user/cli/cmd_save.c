@@ -142,6 +142,8 @@ enum outcome cmd_save(const struct call *call)
 		save_budget(settings.policy, i);
 	for (uint32_t i = 1; i < WEIR_SYN_RULES; i++)
 		save_syn(&settings.policy->syn_rule[i]);
+	if (settings.policy->syn_share)
+		printf("syn share %u%%\n", settings.policy->syn_share);
 	entries_expire(&settings.block, now);
 	save_entries(&settings.allow, "allow", now);
 	save_entries(&settings.block, "block", now);
@@ -350,6 +352,7 @@ static int merge_limits(struct weir_policy *policy, const struct weir_policy *wa
 	}
 	budgets_replace(policy, wanted);
 	memcpy(policy->syn_rule, wanted->syn_rule, sizeof(policy->syn_rule));
+	policy->syn_share = wanted->syn_share;
 	return policy_compile(policy, err);
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpf/pure/core_time.h"
 #include "user/cli/output.h"
 #include "user/host/tcp.h"
 #include "user/model/error.h"
@@ -177,6 +178,36 @@ enum outcome edit_syn_del(struct edit *edit)
 	return DONE;
 }
 
+/*
+ * One value for all rules: what is shared out is the time of a core, and any core may get the SYNs
+ * of every rule.
+ */
+enum outcome edit_syn_share(struct edit *edit)
+{
+	struct weir_policy *policy = edit->settings->policy;
+	const char *value = take_value(&edit->words);
+	size_t len = value ? strlen(value) : 0;
+	uint64_t percent = 0;
+	char number[16];
+
+	if (!value) {
+		fail(edit->err, EINVAL, "syn share needs a percentage, such as 30%%, or `default`");
+		return USAGE;
+	}
+	if (strcmp(value, "default")) {
+		snprintf(number, sizeof(number), "%.*s",
+			 (int)(len && value[len - 1] == '%' ? len - 1 : len), value);
+		if (parse_number(number, "syn share", TIME_SHARE_LEAST, TIME_SHARE_MOST, &percent,
+				 edit->err))
+			return USAGE;
+	}
+	if (no_more_words(&edit->words, edit->err))
+		return USAGE;
+	edit->changed |= policy->syn_share != percent;
+	policy->syn_share = percent;
+	return DONE;
+}
+
 /* ---- show ---- */
 
 static const struct column syn_columns[] = {
@@ -226,6 +257,7 @@ enum outcome cmd_syn_show(const struct call *call)
 	struct settings settings;
 	json_t *list;
 	char err[ERR_LEN];
+	uint32_t share;
 	bool any = false;
 
 	if (read_settings(&settings, err))
@@ -240,11 +272,14 @@ enum outcome cmd_syn_show(const struct call *call)
 		show_rule(call, &settings.policy->syn_rule[i], list);
 		check_rule(call, &settings.policy->syn_rule[i]);
 	}
+	share = syn_share(settings.policy);
 	settings_free(&settings);
+	if (any && !call->json)
+		printf("cookies may take %u%% of each core's time\n", share);
 	if (!any && !call->json)
 		remark(call, "no service is protected by cookies");
 	else if (any && read_sysctl(SYSCTL_SYNCOOKIES) != 2)
 		remark(call, "net.ipv4.tcp_syncookies is not 2 here any more: the kernel refuses "
 		       "connections by cookie");
-	return print_json(call, json_pack("{s:o}", "protected", list));
+	return print_json(call, json_pack("{s:o, s:i}", "protected", list, "share_percent", share));
 }

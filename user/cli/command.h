@@ -78,6 +78,7 @@ enum outcome cmd_budget_show(const struct call *call);
 /* cmd_syn.c */
 enum outcome edit_syn_protect(struct edit *edit);
 enum outcome edit_syn_del(struct edit *edit);
+enum outcome edit_syn_share(struct edit *edit);
 enum outcome cmd_syn_show(const struct call *call);
 /* cmd_known.c */
 enum outcome cmd_known_show(const struct call *call);

@@ -97,7 +97,8 @@ bool policy_same(const struct weir_policy *a, const struct weir_policy *b)
 	return !memcmp(a->limit, b->limit, sizeof(a->limit)) &&
 	       !memcmp(a->spec, b->spec, sizeof(a->spec)) &&
 	       !memcmp(a->budget_spec, b->budget_spec, sizeof(a->budget_spec)) &&
-	       !memcmp(a->syn_rule, b->syn_rule, sizeof(a->syn_rule));
+	       !memcmp(a->syn_rule, b->syn_rule, sizeof(a->syn_rule)) &&
+	       a->syn_share == b->syn_share;
 }
 
 static int compare_limits(const void *a, const void *b, void *policy)

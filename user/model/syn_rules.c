@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bpf/pure/core_time.h"
 #include "user/model/error.h"
 #include "user/model/prefix.h"
 #include "user/model/syn_rules.h"
@@ -71,10 +72,16 @@ void syn_remove(struct weir_policy *policy, uint32_t index)
 	memset(&policy->syn_rule[index], 0, sizeof(policy->syn_rule[index]));
 }
 
+uint32_t syn_share(const struct weir_policy *policy)
+{
+	return policy->syn_share ? policy->syn_share : TIME_SHARE;
+}
+
 void syn_compile(struct weir_policy *policy)
 {
 	memset(policy->syn_rule_of, 0, sizeof(policy->syn_rule_of));
 	policy->syn_rules = 0;
+	policy->time_weight = time_weight(syn_share(policy));
 	for (uint32_t i = 1; i < WEIR_SYN_RULES; i++) {
 		const struct weir_syn_rule *rule = &policy->syn_rule[i];
 

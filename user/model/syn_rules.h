@@ -19,7 +19,9 @@ int syn_set(struct weir_policy *policy, const struct weir_syn_rule *rule, char *
 /* The index of the rule of exactly these ports, or 0. */
 uint32_t syn_find(const struct weir_policy *policy, uint16_t first, uint16_t last);
 void syn_remove(struct weir_policy *policy, uint32_t index);
-/* Fills the table by port (syn_rule_of) that the data path reads. */
+/* Percent of each core's time that cookies may take, as set or as usual. */
+uint32_t syn_share(const struct weir_policy *policy);
+/* Fills what the data path reads: the table by port (syn_rule_of), and time_weight. */
 void syn_compile(struct weir_policy *policy);
 
 #endif

@@ -181,7 +181,7 @@ static struct map_view *view_of(const void *map)
 	return (struct map_view *)map;	/* an inner one, from a look-up in its outer map */
 }
 
-/* A line in which every SYN is noted, or none. */
+/* A line in which every segment is noted, or none. */
 static void *asked_line(int again)
 {
 	static __thread struct weir_asked_line line;

@@ -18,7 +18,7 @@ struct dry_run {
 	uint64_t now_ns, coarse_ns;	/* CLOCK_MONOTONIC, and its coarse form */
 	int socket;	/* the state of the socket that the segment is for, a BPF_TCP_*, 0: none */
 	int cookie;	/* whether it acknowledges a cookie; there is nothing to ask */
-	int again;	/* whether it is a SYN that was dropped in the last seconds */
+	int again;	/* whether it was dropped in the last seconds, or an answer asked for it */
 	bool no_cookie;	/* the kernel makes none */
 	struct weir_event *event;	/* where the last event is made; NULL: none is */
 	int clock;	/* of a listener, an enum weir_clock */

@@ -6,7 +6,7 @@
  * Of some things the outcome depends on, a tool can know nothing: which CPU takes the packet, and
  * so which CPU's part of a budget it spends; whether a segment belongs to a connection when its
  * source port is not known, whether it brings a cookie that this kernel made, whether a listener
- * sent a cookie lately, and whether a SYN is sent again after it was dropped. Each possibility is
+ * sent a cookie lately, and whether a segment is sent again after it was dropped. Each possibility is
  * then tried, and the verdict has all reasons that came out.
  */
 #ifndef WEIR_STATE_VERDICT_H
@@ -25,7 +25,7 @@ struct verdict_question {
 	bool cookie;
 	bool any_clock;		/* a listener's last cookie may be fresh or not; else @clock says */
 	enum weir_clock clock;
-	bool any_sequence;	/* a SYN: its port and number may be those of one dropped before */
+	bool any_sequence;	/* of TCP: its port and number may be those of one dropped before */
 };
 
 /* What decides between the reasons of a verdict. */
