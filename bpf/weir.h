@@ -3,7 +3,7 @@
  * The ABI between the XDP program and the tool: the shapes of the maps that the program reads or
  * writes. tool.h has the shapes that only tools read. What is a member of a struct the program
  * uses stands here, even where the program does not look at it: the operator's words in
- * weir_policy (spec, budget_spec) and weir_hints.tally.
+ * weir_policy (spec, budget_spec), weir_hints.tally and weir_hints.cookie_watch.
  *
  * Both are pinned under WEIR_PIN_ROOT. A change of a shape raises WEIR_ABI: a tool of another ABI
  * then refuses the maps by name and does not misread them.
@@ -142,6 +142,24 @@ struct weir_tally {
 };
 
 /*
+ * Another part of weir_hints for the tool only: whether cookies that come back become connections;
+ * see user/state/cookie_watch.h.
+ */
+struct weir_cookie_count {
+	__u64 returned;		/* cookies that the program found right */
+	__u64 refused;		/* of those, that the kernel did not take */
+	__u64 overflows;	/* connections for which a listener's queue had no room */
+};
+struct weir_cookie_watch {
+	__u64 read_ns;		/* of the last look; 0: there was none */
+	__u64 acks, received, overflows;	/* the counters then */
+	__u64 window_ns;	/* when window[0] began; window[1] is the one before */
+	struct weir_cookie_count all, window[2];
+	__u32 netns;		/* the network namespace that was looked at */
+	__u32 pad;
+};
+
+/*
  * ---- hints: ARRAY[1], mmapable ----
  * @side: which of the two sides of the settings is in force: the index into allow, block, hosts,
  * scopes, policy and blockset (WEIR_SIDE_MAPS). Small changes go to the side in force, one write
@@ -165,6 +183,7 @@ struct weir_hints {
 	struct weir_tally tally;
 	__u8 v4[65536];
 	__u8 v6[65536];
+	struct weir_cookie_watch cookie_watch;
 };
 
 /*
@@ -639,6 +658,7 @@ struct weir_line {
 
 _Static_assert(sizeof(struct weir_prefix) == 20, "ABI: weir_prefix");
 _Static_assert(sizeof(struct weir_tally) == 72, "ABI: weir_tally");
+_Static_assert(sizeof(struct weir_cookie_watch) == 120, "ABI: weir_cookie_watch");
 _Static_assert(__builtin_offsetof(struct weir_hints, v4) == 80, "ABI: weir_hints");
 _Static_assert(sizeof(struct weir_entry) == 80, "ABI: weir_entry");
 _Static_assert(sizeof(struct weir_limit) == 64, "ABI: weir_limit");

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """SYN cookies: real clients connect through them, and which SYNs are answered."""
+import contextlib
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import subprocess
 import tempfile
 import time
 
+from daemon import Daemon
 from stage import (BUILD, FAR4, NEAR4, NEAR6, WEIR, check, demand, pins, run, run_tests, wait_for)
 from strace import traced
 
@@ -386,6 +388,82 @@ def test_ack_flood(lab):
           stats["cookie-ack"] > before["cookie-ack"] and looked_up < stats["first-ack"],
           "a flood of ACKs", f"{said['transactions']} connections made, {said['failed']} failed; {flood}: "
           f"{looked_up} looked up, {stats['first-ack']} not")
+
+
+# ---- cookies that make no connection ----
+
+def many_sources(lab):
+    lab.far.run("ip", "route", "replace", "local", "203.0.113.0/24", "dev", "lo")
+    lab.far.set("ipv4/conf/all/rp_filter", 0)
+
+
+def connect_from(lab, first, count):
+    """A connection from each of so many addresses. Returns how many clients think they have one."""
+    made = 0
+    for number in range(first, first + count):
+        with lab.far:
+            client = socket.socket()
+        client.setsockopt(socket.SOL_IP, 15, 1)     # IP_FREEBIND
+        client.settimeout(3)
+        client.bind((f"203.0.113.{number}", 0))
+        with contextlib.suppress(OSError):
+            client.connect((NEAR4, PORT))
+            made += 1
+        client.close()
+    return made
+
+
+def cookies_of(lab):
+    return lab.read("show", "health")["cookies"]
+
+
+def test_refused_cookies(lab):
+    """The kernel stops to accept cookies: said within seconds, by health, syn show, daemon, metrics."""
+    serve(lab, NEAR4)
+    protect(lab, "always", "set-sysctl")
+    up(lab)
+    many_sources(lab)
+    connect(lab, NEAR4, 4)
+    daemon = Daemon(lab)
+    connect_from(lab, 1, 40)
+    good = cookies_of(lab)
+    check(good["returned"] >= 20 and not good["refused"] and not good["alarm"], "cookies that are taken",
+          good)
+    lab.near.set("ipv4/tcp_syncookies", 0)
+    start = time.monotonic()
+    connect_from(lab, 50, 40)
+    demand(wait_for(lambda: cookies_of(lab)["alarm"], 5), f"no alarm: {cookies_of(lab)}")
+    took, bad = time.monotonic() - start, cookies_of(lab)
+    check(bad["refused"] >= 20 and "made no connection" in bad["alarm"], "cookies that are refused",
+          f"{bad['refused']} of {bad['returned']} after {took:.1f} s: {bad['alarm']}")
+    check("ALARM: SYN cookies" in lab.weir("show", "health").out and
+          f"refused by the kernel: {bad['refused']}" in lab.weir("syn", "show").out, "in words",
+          lab.weir("syn", "show").out.splitlines()[-1])
+    demand(wait_for(lambda: daemon.says("SYN cookies: .*made no connection"), 5), daemon.text())
+    metrics = dict(line.split(" ") for line in lab.weir("metrics").out.splitlines() if line[0] != "#")
+    check(int(metrics["weir_syncookies_refused_total"]) == bad["refused"] and
+          len(daemon.says("SYN cookies:")) == 1, "the daemon and the metrics",
+          f"{metrics['weir_syncookies_refused_total']} of {metrics['weir_syncookies_returned_total']}; "
+          f"{daemon.says('SYN cookies')[0]}")
+    lab.near.set("ipv4/tcp_syncookies", 2)
+    demand(wait_for(lambda: daemon.says("become connections again"), 40), daemon.text())
+    check(not cookies_of(lab)["alarm"], "it is over", daemon.says("become connections again")[0])
+    daemon.stop()
+
+
+def test_full_queue(lab):
+    """A service that accepts nothing: its queue overflows, and health says so, without a daemon."""
+    with lab.near:
+        listener = socket.create_server((NEAR4, PORT), backlog=1)
+    protect(lab, "always", "set-sysctl")
+    up(lab)
+    many_sources(lab)
+    connect_from(lab, 1, 40)
+    wait_for(lambda: cookies_of(lab)["alarm"], 3)   # a look within 200 ms of another finds nothing new
+    said = cookies_of(lab)
+    listener.close()
+    check(said["listen_overflows"] >= 10 and "accept queue" in said["alarm"], "a queue that is full",
+          f"{said['returned']} came back, {said['listen_overflows']} overflows: {said['alarm']}")
 
 
 # ---- the host's sysctls ----

@@ -15,6 +15,7 @@
 #include "user/model/parse.h"
 #include "user/model/text.h"
 #include "user/model/units.h"
+#include "user/state/cookie_watch.h"
 #include "user/state/datapath.h"
 #include "user/state/device.h"
 #include "user/state/session.h"
@@ -242,6 +243,7 @@ static enum outcome attach(const struct call *call, struct maps *maps, const str
 		remark(call, "%s: what it limits is this host's own traffic to itself; attach to the "
 		       "interfaces that packets arrive on", w->name);
 	report_unread(call, maps, slot, &device);
+	cookie_watch_look(maps);	/* what comes back is counted from here on */
 	return w->try_ns ? begin_try(call, maps, slot, &device, w) : DONE;
 }
 

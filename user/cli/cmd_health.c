@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* weir show health: the state of weir itself, for the terminal and for the page. */
 #include "user/cli/output.h"
+#include "user/state/cookie_watch.h"
 #include "user/state/device.h"
 #include "user/model/error.h"
 #include "user/state/proof.h"
@@ -79,10 +80,12 @@ static json_t *known_json(const struct snapshot *snapshot)
 
 static json_t *health_json(const struct snapshot *snapshot)
 {
-	return json_pack("{s:s, s:i, s:o, s:o, s:o, s:f, s:o, s:o, s:I, s:s}", "version", WEIR_VERSION, "abi",
-			 WEIR_ABI, "devices", devices_json(snapshot), "tables",
-			 tables_json(snapshot), "known", known_json(snapshot), "gate_saturation", snapshot->gate_share, "block",
-			 blocks_json(&snapshot->tally), "daemon", daemon_json(snapshot),
+	return json_pack("{s:s, s:i, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:I, s:s}", "version",
+			 WEIR_VERSION, "abi", WEIR_ABI, "devices", devices_json(snapshot),
+			 "tables", tables_json(snapshot), "known", known_json(snapshot),
+			 "gate_saturation", snapshot->gate_share, "block",
+			 blocks_json(&snapshot->tally), "cookies", cookies_json(&snapshot->cookies),
+			 "daemon", daemon_json(snapshot),
 			 "blockset_generation", (json_int_t)snapshot->set_generation, "alarm",
 			 snapshot->alarm);
 }
@@ -143,7 +146,7 @@ static void print_known(const struct snapshot *snapshot)
 
 static void print_health(const struct snapshot *snapshot)
 {
-	char line[ERR_LEN + 16];
+	char line[COOKIE_COMPLAINT + 32], complaint[COOKIE_COMPLAINT];
 
 	if (*snapshot->alarm) {
 		snprintf(line, sizeof(line), "ALARM: %s", snapshot->alarm);
@@ -151,6 +154,10 @@ static void print_health(const struct snapshot *snapshot)
 	}
 	if (snapshot->known_is_full)
 		print_wrapped(stdout, "ALARM: " KNOWN_FULL_TEXT, 0, 4);
+	if (cookie_watch_complaint(&snapshot->cookies, complaint)) {
+		snprintf(line, sizeof(line), "ALARM: SYN cookies: %s", complaint);
+		print_wrapped(stdout, line, 0, 4);
+	}
 	print_devices(snapshot);
 	if (!snapshot->device_count)
 		printf("attached to no interface\n");

@@ -15,6 +15,7 @@
 #include "user/model/syn_rules.h"
 #include "user/model/table.h"
 #include "user/model/words.h"
+#include "user/state/cookie_watch.h"
 #include "user/state/session.h"
 
 /* ---- set and del ---- */
@@ -252,15 +253,26 @@ static void check_rule(const struct call *call, const struct weir_syn_rule *rule
 		       "options of connections by cookie; set it, or set the rule again");
 }
 
+static void print_cookies(const struct call *call, const struct weir_cookie_watch *watch)
+{
+	char returned[FORMAT_LEN], refused[FORMAT_LEN], complaint[COOKIE_COMPLAINT];
+
+	printf("cookies that came back from sources without proof: %s, refused by the kernel: %s\n",
+	       table_count(watch->all.returned, returned), table_count(watch->all.refused, refused));
+	if (cookie_watch_complaint(watch, complaint))
+		remark(call, "%s", complaint);
+}
+
 enum outcome cmd_syn_show(const struct call *call)
 {
+	struct weir_cookie_watch watch = { 0 };
 	struct settings settings;
 	json_t *list;
 	char err[ERR_LEN];
 	uint32_t share;
 	bool any = false;
 
-	if (read_settings(&settings, err))
+	if (read_settings(&settings, err) || cookie_watch_read(&watch, err))
 		return failed(call, "%s", err);
 	list = json_array();
 	for (uint32_t i = 1; i < WEIR_SYN_RULES; i++) {
@@ -276,10 +288,13 @@ enum outcome cmd_syn_show(const struct call *call)
 	settings_free(&settings);
 	if (any && !call->json)
 		printf("cookies may take %u%% of each core's time\n", share);
+	if (any && !call->json)
+		print_cookies(call, &watch);
 	if (!any && !call->json)
 		remark(call, "no service is protected by cookies");
 	else if (any && read_sysctl(SYSCTL_SYNCOOKIES) != 2)
 		remark(call, "net.ipv4.tcp_syncookies is not 2 here any more: the kernel refuses "
 		       "connections by cookie");
-	return print_json(call, json_pack("{s:o, s:i}", "protected", list, "share_percent", share));
+	return print_json(call, json_pack("{s:o, s:i, s:o}", "protected", list, "share_percent",
+					  share, "cookies", cookies_json(&watch)));
 }

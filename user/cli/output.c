@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "user/cli/output.h"
+#include "user/state/cookie_watch.h"
 #include "user/state/judgements.h"
 
 void put_json(FILE *to, const json_t *root, bool pretty)
@@ -54,4 +55,17 @@ json_t *judgement_json(const struct weir_judgement *j, const char *prefix)
 const char *origin_name(uint8_t origin)
 {
 	return origin == WEIR_BY_DAEMON ? "daemon" : "operator";
+}
+
+json_t *cookies_json(const struct weir_cookie_watch *watch)
+{
+	struct cookie_recent recent = cookie_watch_recent(watch);
+	char complaint[COOKIE_COMPLAINT];
+
+	cookie_watch_complaint(watch, complaint);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "returned",
+			 (json_int_t)watch->all.returned, "refused", (json_int_t)watch->all.refused,
+			 "listen_overflows", (json_int_t)watch->all.overflows, "recent_returned",
+			 (json_int_t)recent.returned, "recent_refused", (json_int_t)recent.refused,
+			 "recent_listen_overflows", (json_int_t)recent.overflows, "alarm", complaint);
 }

@@ -18,6 +18,9 @@ enum outcome print_json(const struct call *call, json_t *root);
 /* The values of a judgement and its evidence in words, of `ban-log` and `events`. */
 json_t *judgement_json(const struct weir_judgement *judgement, const char *prefix);
 
+/* The figures of cookies that came back, of `syn show` and `show health`. */
+json_t *cookies_json(const struct weir_cookie_watch *watch);
+
 /* The origin of a block entry, WEIR_BY_...: "daemon" or "operator". */
 const char *origin_name(uint8_t origin);
 

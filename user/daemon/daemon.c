@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "user/daemon/ban_engine.h"
+#include "user/daemon/cookie_log.h"
 #include "user/daemon/daemon.h"
 #include "user/daemon/list_watcher.h"
 #include "user/daemon/state_saver.h"
@@ -40,6 +41,7 @@ struct daemon {
 	struct ban_engine *engine;
 	struct list_watcher *watcher;
 	struct state_saver *saver;
+	struct cookie_log cookies;
 	uint64_t seed;		/* of the maps at the last look; 0: there was none */
 	bool waiting_logged;	/* that weir is not in use here */
 	struct config served;	/* of which the keys of http hold now; none before the first */
@@ -240,6 +242,7 @@ static void look(struct daemon *daemon, uint64_t began)
 		log_line(LOG_ERR, "%s", err);
 	list_watcher_look(daemon->watcher, &daemon->config);
 	state_saver_look(daemon->saver, &daemon->config);
+	cookie_log_look(&daemon->cookies, &maps);
 	tally_loop(maps.hints, began);
 	maps_close(&maps);
 }

@@ -381,6 +381,20 @@ static void print_known(struct exposition *out, const struct snapshot *snapshot)
 	}
 }
 
+/* ---- cookies ---- */
+
+static void print_cookies(struct exposition *out, const struct snapshot *snapshot)
+{
+	const struct weir_cookie_count *all = &snapshot->cookies.all;
+
+	single(out, COUNTER, "weir_syncookies_returned", all->returned,
+	       "SYN cookies that came back from sources without proof, since the first look.");
+	single(out, COUNTER, "weir_syncookies_refused", all->refused,
+	       "Of these, cookies that the kernel did not take, so that no connection was made.");
+	single(out, COUNTER, "weir_listen_overflows", all->overflows,
+	       "Connections for which the accept queue of a listener of this host had no room.");
+}
+
 /* ---- the daemon, and all together ---- */
 
 static void print_daemon(struct exposition *out, const struct snapshot *snapshot)
@@ -424,6 +438,7 @@ static void print_metrics(struct exposition *out, const struct snapshot *snapsho
 	print_budget_counts(out, snapshot);
 	print_budget_tiers(out, snapshot);
 	print_known(out, snapshot);
+	print_cookies(out, snapshot);
 	print_daemon(out, snapshot);
 	single(out, GAUGE, "weir_scrape_duration_seconds", snapshot->took_s,
 	       "Time that reading these metrics took.");

@@ -10,6 +10,7 @@
 #include "user/model/units.h"
 #include "user/state/block_set.h"
 #include "user/state/budgets.h"
+#include "user/state/cookie_watch.h"
 #include "user/state/device.h"
 #include "user/state/proof.h"
 #include "user/state/side_settings.h"
@@ -95,6 +96,8 @@ static int read_tables(const struct maps *maps, struct snapshot *snapshot, char 
 	note_most(&tally->most_known, snapshot->known.entries);
 	snapshot->tally = *tally;
 	snapshot->known_is_full = known_is_full(&snapshot->common);
+	cookie_watch_look(maps);
+	snapshot->cookies = maps->hints->cookie_watch;
 	snapshot->daemon_age_s = tally->daemon_ns ?
 				 (double)(now_ns() - tally->daemon_ns) / NS_PER_S : -1;
 	return 0;

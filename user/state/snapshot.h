@@ -37,6 +37,7 @@ struct snapshot {
 	bool known_is_full;		/* proof found no room in the last minutes */
 	double gate_share;		/* of cells that owe */
 	struct weir_tally tally;
+	struct weir_cookie_watch cookies;
 	double daemon_age_s;		/* since its last loop; negative: there was none */
 	char alarm[ERR_LEN];		/* what weir-restore could not restore; "": nothing */
 	double took_s;			/* to read all this */
