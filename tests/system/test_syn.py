@@ -13,7 +13,7 @@ import tempfile
 import time
 
 from daemon import Daemon
-from stage import (BUILD, FAR4, NEAR4, NEAR6, WEIR, check, demand, pins, run, run_tests, wait_for)
+from stage import (BUILD, FAR4, NEAR4, NEAR6, WEIR, check, demand, pins, run, run_tests, skip, wait_for)
 from strace import traced
 
 TRANSACT = BUILD / "tests/tools/transact"
@@ -398,8 +398,8 @@ def many_sources(lab):
 
 
 def connect_from(lab, first, count):
-    """A connection from each of so many addresses. Returns how many clients think they have one."""
-    made = 0
+    """A connection from each of so many addresses: the clients that think they have one."""
+    made = []
     for number in range(first, first + count):
         with lab.far:
             client = socket.socket()
@@ -408,8 +408,7 @@ def connect_from(lab, first, count):
         client.bind((f"203.0.113.{number}", 0))
         with contextlib.suppress(OSError):
             client.connect((NEAR4, PORT))
-            made += 1
-        client.close()
+            made.append(client)
     return made
 
 
@@ -464,6 +463,70 @@ def test_full_queue(lab):
     listener.close()
     check(said["listen_overflows"] >= 10 and "accept queue" in said["alarm"], "a queue that is full",
           f"{said['returned']} came back, {said['listen_overflows']} overflows: {said['alarm']}")
+
+
+# ---- packet filters in between ----
+
+def refused(lab, what, *names):
+    """Checks that `syn protect` refuses, naming the rule."""
+    done = protect_any(lab, "always", "set-sysctl")
+    check(done.status == 1 and all(name in done.err for name in names) and "force" in done.err, what,
+          done.err.strip() or "not refused")
+
+
+def protect_any(lab, *words):
+    return lab.weir("syn", "protect", "dport", PORT, *words, expect=None)
+
+
+def test_nft_between(lab):
+    """A rule of nftables takes the connections: refused by name, and where forced, noticed."""
+    if not shutil.which("nft") or lab.near.run("nft", "add table ip weirtest", expect=None).status:
+        skip("rules of nftables", "nft (Debian package nftables) is not there, or the kernel has none")
+        return
+    serve(lab, NEAR4)
+    lab.near.run("nft", "add chain ip weirtest pre { type nat hook prerouting priority -100; }")
+    lab.near.run("nft", "add rule ip weirtest pre tcp dport 81 redirect to :9090")
+    check(protect_any(lab, "always", "set-sysctl").status == 0, "a redirect of another port", "no objection")
+    lab.weir("syn", "del", "dport", PORT)
+    lab.near.run("nft", f"add rule ip weirtest pre tcp dport {PORT} redirect to :9090")
+    refused(lab, "a redirect", "weirtest", "chain pre", "handle")
+    lab.near.run("nft", "flush chain ip weirtest pre")
+    lab.near.run("nft", "add chain ip weirtest published")
+    lab.near.run("nft", "add rule ip weirtest pre fib daddr type local jump published")
+    lab.near.run("nft", f"add rule ip weirtest published tcp dport {{ 80, {PORT} }} dnat to 192.0.2.77")
+    refused(lab, "DNAT in a chain that is jumped to", "chain published")
+    lab.near.run("nft", "flush chain ip weirtest pre")
+    lab.near.run("nft", "add chain ip weirtest in { type filter hook input priority 0; }")
+    lab.near.run("nft", "add rule ip weirtest in tcp flags & (fin|syn|rst|ack) != syn ct state new drop")
+    refused(lab, "a rule that wants a SYN first", "chain in", "SYN first")
+    # Forced: the rule drops the ACKs of cookies, which is noticed by what becomes of them.
+    protect(lab, "always", "set-sysctl", "force")
+    up(lab)
+    many_sources(lab)
+    # They stay open: conntrack takes the FIN of a closed one for invalid, and the rule lets it in.
+    clients = connect_from(lab, 1, 40)
+    wait_for(lambda: cookies_of(lab)["alarm"], 5)
+    said, shown = cookies_of(lab), lab.weir("syn", "show")
+    check(said["refused"] >= 20 and said["alarm"] and "chain in" in shown.err, "in spite of it",
+          f"{said['refused']} of {said['returned']} refused for {len(clients)} clients; "
+          f"{shown.err.strip()}")
+
+
+def test_iptables_between(lab):
+    """The same by iptables, which is a front end of nftables or the old tables."""
+    serve(lab, NEAR4)
+    for program in ("iptables-nft", "iptables-legacy"):
+        words = ("-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", PORT, "-j", "REDIRECT",
+                 "--to-ports", 9090)
+        if not shutil.which(program) or (program == "iptables-nft" and not shutil.which("nft")) or \
+                lab.near.run(program, *words, expect=None).status:
+            skip(f"rules of {program}", "it is not installed, or the kernel has no tables for it")
+            continue
+        refused(lab, program, "PREROUTING")
+        lab.near.run(program, "-t", "nat", "-F")
+        done = protect_any(lab, "always", "set-sysctl")
+        check(done.status == 0, f"{program}: the rule is gone", "no objection")
+        lab.weir("syn", "del", "dport", PORT)
 
 
 # ---- the host's sysctls ----

@@ -8,6 +8,7 @@
 
 #include "bpf/pure/core_time.h"
 #include "user/cli/output.h"
+#include "user/host/packet_rules.h"
 #include "user/host/tcp.h"
 #include "user/model/error.h"
 #include "user/model/parse.h"
@@ -73,6 +74,7 @@ static int check_kernel(struct edit *edit, const struct weir_syn_rule *rule, cha
 static int check_place(const struct weir_syn_rule *rule, char *err)
 {
 	const char *forwards = rule->to.prefixlen ? NULL : forwarding_cause();
+	char obstacle[OBSTACLE_LEN];
 
 	if (!tcp_listens(rule))
 		return fail(err, ENOENT, "nothing listens on port %u here: cookies are for services of "
@@ -83,6 +85,9 @@ static int check_place(const struct weir_syn_rule *rule, char *err)
 		return fail(err, EPERM, "this host forwards (%s): SYNs on their way to other hosts would "
 			    "be answered here; give `to ADDRESS`, an address of this host. `force` "
 			    "overrules", forwards);
+	if (packet_rules_obstacle(rule, obstacle))
+		return fail(err, EPERM, "%s; except port %u there. `force` overrules", obstacle,
+			    rule->first);
 	return 0;
 }
 
@@ -241,8 +246,11 @@ static void show_rule(const struct call *call, const struct weir_syn_rule *rule,
 /* Remarks on what has changed on the host since the rule was set. */
 static void check_rule(const struct call *call, const struct weir_syn_rule *rule)
 {
+	char obstacle[OBSTACLE_LEN];
 	bool differ;
 
+	if (packet_rules_obstacle(rule, obstacle))
+		remark(call, "port %u: %s", rule->first, obstacle);
 	if (!tcp_listens(rule))
 		remark(call, "nothing listens on port %u here", rule->first);
 	else if (rule->timestamps && rule->wscale != tcp_window_scale(rule, &differ))
