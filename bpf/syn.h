@@ -310,7 +310,6 @@ __noinline int look_up_segment(struct xdp_md *ctx, struct packet *pkt)
 }
 
 /*
-/*
  * With a reason: the source proved that it is there. It is noted by the stage, since from here the
  * stacks of all calls would exceed what a program may have.
  */

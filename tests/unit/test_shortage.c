@@ -139,7 +139,8 @@ static void mix(struct mixed *mixed)
 static void test_mixed(struct check *check)
 {
 	for (__u32 share = 20; share <= TIME_SHARE_MOST; share += 30) {
-		const __u32 syns = SECOND / 100 * share / ANSWER_NS, acks = SECOND / 200 * share / LOOK_UP_NS;
+		const __u32 syns = SECOND / 100 * share / ANSWER_NS;
+		const __u32 acks = SECOND / 200 * share / LOOK_UP_NS;
 		struct mixed few = { share, .syns = syns / 2, .acks = acks * 9 / 10 };
 		struct mixed acks_only = { share, .acks = 20 * acks, .again = acks / 2 };
 		struct mixed both = { share, .syns = 20 * syns, .acks = 20 * acks, .again = acks / 2 };

@@ -35,7 +35,7 @@ static bool count_acks(const struct maps *maps, uint64_t *acks)
 /* Whether this process is the one to look now: it is, if it moves the time. */
 static bool take_turn(struct weir_cookie_watch *watch, uint64_t now)
 {
-	uint64_t last = __atomic_load_n(&watch->read_ns, __ATOMIC_ACQUIRE);
+	__u64 last = __atomic_load_n(&watch->read_ns, __ATOMIC_ACQUIRE);
 
 	return (!last || now - last >= LOOK_LEAST_NS) &&
 	       __atomic_compare_exchange_n(&watch->read_ns, &last, now, false, __ATOMIC_ACQ_REL,
@@ -109,15 +109,15 @@ bool cookie_watch_complaint(const struct weir_cookie_watch *watch, char text[COO
 
 	*text = '\0';
 	if (recent.refused >= LEAST && recent.refused * PART >= recent.returned)
-		snprintf(text, COOKIE_COMPLAINT, "%llu of %llu cookies that came back lately made no connection: the "
-			 "kernel refuses them, or NAT, TPROXY, IPVS or a conntrack rule stands before "
+		snprintf(text, COOKIE_COMPLAINT, "%llu of %llu cookies that came back lately made no "
+			 "connection: the kernel refuses them, or NAT, TPROXY, IPVS or a conntrack rule stands before "
 			 "the listener. `weir syn show` names what it finds; `weir syn del` ends the "
 			 "protection", (unsigned long long)recent.refused,
 			 (unsigned long long)recent.returned);
 	else if (recent.overflows >= LEAST && recent.overflows * PART >= recent.returned &&
 		 recent.returned)
-		snprintf(text, COOKIE_COMPLAINT, "the accept queue of a listener was full for %llu connections lately, "
-			 "while %llu cookies came back: the service accepts too slowly, or its backlog "
+		snprintf(text, COOKIE_COMPLAINT, "the accept queue of a listener was full for %llu "
+			 "connections lately, while %llu cookies came back: the service accepts too slowly, or its backlog "
 			 "or net.core.somaxconn is too small", (unsigned long long)recent.overflows,
 			 (unsigned long long)recent.returned);
 	return *text;
