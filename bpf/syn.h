@@ -316,11 +316,12 @@ __noinline int look_up_segment(struct xdp_md *ctx, struct packet *pkt)
 #define GAVE_PROOF	0x100
 
 /*
- * Global. A segment without SYN, or a SYN-ACK, for a protected service, from a source that is not
+ * A segment without SYN, or a SYN-ACK, for a protected service, from a source that is not
  * proven: it belongs to a connection or carries a cookie, and either proves the source; or it is let
  * through at a low rate only. The result may have GAVE_PROOF.
  */
-__noinline int check_ack(struct xdp_md *ctx, struct packet *pkt, __u64 seed, __u64 now_ns)
+static __always_inline int check_ack(struct xdp_md *ctx, struct packet *pkt, __u64 seed,
+				     __u64 now_ns)
 {
 	if (!pkt)
 		return WEIR_CONTINUE;
