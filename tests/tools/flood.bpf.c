@@ -11,7 +11,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#define HEADER_MAX 78 /* Ethernet, one VLAN tag, IPv6, TCP */
+#define HEADER_MAX 104 /* Ethernet, one VLAN tag, IPv6, UDP, a DNS query */
 
 /*
  * Set before loading: the verifier takes them as constants and removes the
@@ -20,6 +20,7 @@
 const volatile __u8 header[HEADER_MAX]; /* source, random port, checksums: 0 */
 const volatile __u32 header_len;
 const volatile __u32 source_at, sport_at;
+const volatile __u32 label_at; /* eight letters of a DNS name, all random; 0: none */
 const volatile __u32 ip_check_at, ip_sum; /* IPv4 only */
 const volatile __u32 check_at, sum;	  /* of the payload's protocol */
 const volatile __u8 ipv6, random_source, random_sport;
@@ -104,6 +105,15 @@ static __always_inline __u32 write_source(void *data)
 	return sum_of(hi) + sum_of(lo);
 }
 
+/* Returns the sum of its words; the label begins at the second byte of one. */
+static __always_inline __u32 write_label(void *data)
+{
+	__u64 letters = (next_random() & 0x0f0f0f0f0f0f0f0fULL) + 0x6161616161616161ULL;
+
+	*(__u64 *)(data + label_at) = letters;
+	return sum_of(letters << 8) + (letters >> 56);
+}
+
 /*
  * Packet n is owed at first + n * ns_each. After a delay the pauses are halved
  * until it is made good: no burst, the receiver may be a limiter. The last
@@ -157,6 +167,8 @@ int flood(struct xdp_md *ctx)
 		*(__u16 *)(data + sport_at) = port;
 		total += port;
 	}
+	if (label_at)
+		total += write_label(data);
 	check = checksum(total);
 	if (zero_means_none && !check)
 		check = 0xffff;

@@ -44,9 +44,9 @@
 #define WATCH_NS	5000000LL	/* how soon a signal, or a count's end, is noticed */
 #define REST_TRIES	25		/* times 20 ms */
 
-enum kind { KIND_UDP, KIND_TCP, KIND_SYN, KIND_ICMP, KINDS };
+enum kind { KIND_UDP, KIND_TCP, KIND_SYN, KIND_ICMP, KIND_DNS, KINDS };
 
-static const char *const kind_names[KINDS] = { "udp", "tcp", "syn", "icmp" };
+static const char *const kind_names[KINDS] = { "udp", "tcp", "syn", "icmp", "dns" };
 
 struct options {
 	const char *dev;
@@ -93,10 +93,18 @@ static atomic_bool stopped;
 
 static const char usage_text[] =
 	"usage: flood dev VETH to DST-IP [from PREFIX] [sources N|random] [stride N]\n"
-	"             [proto udp|tcp|syn|icmp] [dport N] [sport N|random] [size BYTES]\n"
+	"             [proto udp|tcp|syn|icmp|dns] [dport N] [sport N|random] [size BYTES]\n"
 	"             [pps N] [count N] [seconds S] [cpu N] [threads N] [mac DST-MAC]\n"
 	"             [vlan ID] [seed N] [json]\n"
-	"  count or seconds must be given; seconds is at most 120\n";
+	"  count or seconds must be given; seconds is at most 120\n"
+	"  dns: queries for the A record of LETTERS.example.com, of random letters\n";
+
+/* Whole: an odd number of bytes would not fit the sums of the BPF program. */
+struct dns_query {
+	uint16_t id, flags, questions, others[3];
+	char name[22], type_and_class[4];
+};
+#define LABEL_AT (offsetof(struct dns_query, name) + 1)
 
 /* ---- the command line ---- */
 
@@ -115,7 +123,7 @@ static int parse_kind(const char *word, enum kind *kind, char *err)
 	for (*kind = 0; *kind < KINDS; ++*kind)
 		if (!strcmp(word, kind_names[*kind]))
 			return 0;
-	return fail(err, EINVAL, "proto \"%s\": not udp, tcp, syn or icmp", word);
+	return fail(err, EINVAL, "proto \"%s\": not udp, tcp, syn, icmp or dns", word);
 }
 
 static int parse_numbers(const char *word, const char *value, struct options *options, char *err)
@@ -199,10 +207,10 @@ static void fill_defaults(struct options *options)
 	uint64_t paced;
 
 	if (options->dport == UNSET)
-		options->dport = 9;
+		options->dport = options->kind == KIND_DNS ? 53 : 9;
 	if (options->sport == UNSET)
 		options->sport = 40000;
-	if (options->size == UNSET)
+	if (options->size == UNSET && options->kind != KIND_DNS)
 		options->size = 64;
 	if (options->seconds == UNSET)
 		options->seconds = SECONDS_MAX;
@@ -426,14 +434,20 @@ static void put_l4(const struct options *options, struct frame *frame)
 			      .seq = htonl(1), .window = htons(65535),
 			      .syn = options->kind == KIND_SYN, .ack = options->kind == KIND_TCP };
 	struct icmphdr icmp = { .type = options->ipv6 ? ICMP6_ECHO_REQUEST : ICMP_ECHO };
+	struct dns_query dns = { .id = htons(1), .flags = htons(0x100), .questions = htons(1),
+				 .name = "\010........\7example\3com",
+				 .type_and_class = { 0, 1, 0, 1 } };
 	uint8_t *at = frame->bytes + frame->l4_at;
 
-	if (options->kind == KIND_UDP)
+	memset(dns.name + 1, 0, 8);	/* the sum of constants does without the letters */
+	if (options->kind == KIND_UDP || options->kind == KIND_DNS)
 		memcpy(at, &udp, sizeof(udp));
 	else if (options->kind == KIND_ICMP)
 		memcpy(at, &icmp, sizeof(icmp));
 	else
 		memcpy(at, &tcp, sizeof(tcp));
+	if (options->kind == KIND_DNS)
+		memcpy(at + sizeof(udp), &dns, sizeof(dns));
 }
 
 static enum outcome build_frame(const struct options *options, const struct link *link,
@@ -446,6 +460,7 @@ static enum outcome build_frame(const struct options *options, const struct link
 		[KIND_TCP] = { IPPROTO_TCP, sizeof(struct tcphdr), 16 },
 		[KIND_SYN] = { IPPROTO_TCP, sizeof(struct tcphdr), 16 },
 		[KIND_ICMP] = { IPPROTO_ICMP, sizeof(struct icmphdr), 2 },
+		[KIND_DNS] = { IPPROTO_UDP, sizeof(struct udphdr) + sizeof(struct dns_query), 6 },
 	};
 	uint32_t most;
 
@@ -457,6 +472,8 @@ static enum outcome build_frame(const struct options *options, const struct link
 		       (options->ipv6 ? sizeof(struct ip6_hdr) : sizeof(struct iphdr));
 	frame->check_at = frame->l4_at + kinds[options->kind].check_at;
 	frame->header_len = frame->l4_at + kinds[options->kind].len;
+	if (options->size == UNSET)
+		frame->len = frame->header_len;
 	most = link->mtu + frame->ip_at;
 	if (frame->len < frame->header_len || frame->len > most)
 		return failed("size %u: at least %u for these headers, at most %u into %s",
@@ -495,6 +512,8 @@ static void describe_frame(const struct options *options, const struct frame *fr
 	skel->rodata->source_at = ip_at + (options->ipv6 ? offsetof(struct ip6_hdr, ip6_src) :
 							   offsetof(struct iphdr, saddr));
 	skel->rodata->sport_at = frame->l4_at;
+	skel->rodata->label_at = options->kind == KIND_DNS ?
+				 frame->l4_at + sizeof(struct udphdr) + LABEL_AT : 0;
 	skel->rodata->check_at = frame->check_at;
 	skel->rodata->sum = l4_sum(options, frame);
 	skel->rodata->sum_has_source = frame->proto != IPPROTO_ICMP;
