@@ -104,10 +104,11 @@ static __always_inline __u64 ipv4_sum(const struct syn_headers *headers)
 	return sum_words(headers->ip_word, sizeof(headers->v4) / 4);
 }
 
-/* The sum of TCP's pseudo-header. @len: of TCP and its payload. */
-static __always_inline __u64 pseudo_sum(const struct syn_headers *headers, int ipv6, __u32 len)
+/* The sum of the pseudo-header. @len: of what follows the IP header. */
+static __always_inline __u64 pseudo_sum(const struct syn_headers *headers, int ipv6, __u8 proto,
+					__u32 len)
 {
-	__u32 rest = be16(IPPROTO_TCP) + be16(len);
+	__u32 rest = be16(proto) + be16(len);
 
 	return rest + (ipv6 ? sum_words(headers->ip_word + 2, 8) :
 			      sum_words(headers->ip_word + 3, 2));
@@ -116,7 +117,7 @@ static __always_inline __u64 pseudo_sum(const struct syn_headers *headers, int i
 /* The folded sum of TCP's header and pseudo-header. */
 static __always_inline __u16 tcp_sum(struct syn_headers *headers, int ipv6, __u32 len)
 {
-	__u16 pseudo = ~fold(pseudo_sum(headers, ipv6, len));
+	__u16 pseudo = ~fold(pseudo_sum(headers, ipv6, IPPROTO_TCP, len));
 
 	return fold(bpf_csum_diff(NULL, 0, headers->tcp_word, len, pseudo));
 }
@@ -260,7 +261,7 @@ static __always_inline __u32 write_tcp(struct syn_headers *headers,
 	return len;
 }
 
-/* Swaps the addresses and sets lengths and the checksum. @len: of the TCP header. */
+/* Swaps the addresses and sets lengths and the checksum. @len: of what follows the header. */
 static __always_inline void write_v4(struct syn_headers *headers, __u32 len)
 {
 	struct iphdr *ip = &headers->v4;
@@ -278,7 +279,7 @@ static __always_inline void write_v4(struct syn_headers *headers, __u32 len)
 	ip->check = fold(ipv4_sum(headers));
 }
 
-static __always_inline void write_v6(struct syn_headers *headers, __u32 len)
+static __always_inline void write_v6(struct syn_headers *headers, __u8 proto, __u32 len)
 {
 	struct ipv6hdr *ip = &headers->v6;
 	struct in6_addr source = ip->saddr;
@@ -287,7 +288,7 @@ static __always_inline void write_v6(struct syn_headers *headers, __u32 len)
 	ip->daddr = source;
 	headers->ip_word[0] = be32(6U << 28);	/* no traffic class, no flow label */
 	ip->payload_len = be16(len);
-	ip->nexthdr = IPPROTO_TCP;
+	ip->nexthdr = proto;
 	ip->hop_limit = ANSWER_HOPS;
 }
 
@@ -328,10 +329,28 @@ __noinline int make_answer(struct packet *pkt, __u32 side)
 	len = write_tcp(headers, &options, cookie,
 			mtu - ip_header_len(pkt) - sizeof(headers->tcp), rule->wscale, ecn, room);
 	if (pkt->ipv6)
-		write_v6(headers, len);
+		write_v6(headers, IPPROTO_TCP, len);
 	else
 		write_v4(headers, len);
 	headers->tcp.check = tcp_sum(headers, pkt->ipv6, len);
+	return 0;
+}
+
+/* The hardware addresses change places, where there are any. Returns 0, or -1: no room for them. */
+static __always_inline int swap_hardware(struct xdp_md *ctx)
+{
+	__be16 *mac = frame_data(ctx);
+
+	if (bare)
+		return 0;
+	if ((void *)(mac + 6) > frame_end(ctx))
+		return -1;
+	for (int i = 0; i < 3; i++) {
+		__be16 to = mac[i];
+
+		mac[i] = mac[3 + i];
+		mac[3 + i] = to;
+	}
 	return 0;
 }
 
@@ -344,20 +363,13 @@ __noinline int make_answer(struct packet *pkt, __u32 side)
 __noinline int put_answer(struct xdp_md *ctx, struct packet *pkt)
 {
 	struct syn_headers *headers = scratch_headers();
-	__be16 *mac = frame_data(ctx);
 	__u32 len;
 
-	if (!pkt || !headers || (!bare && (void *)(mac + 6) > frame_end(ctx)))
+	if (!pkt || !headers)
 		return -1;
 	len = weir_opaque(headers->tcp.doff * 4) & TCP_HEADER_MASK;
-	if (len < sizeof(headers->tcp))
+	if (len < sizeof(headers->tcp) || swap_hardware(ctx))
 		return -1;
-	for (int i = 0; i < 3 && !bare; i++) {
-		__be16 to = mac[i];
-
-		mac[i] = mac[3 + i];
-		mac[3 + i] = to;
-	}
 	if (pkt->ipv6 ? bpf_xdp_store_bytes(ctx, pkt->ip_at, &headers->v6, sizeof(headers->v6)) :
 			bpf_xdp_store_bytes(ctx, pkt->ip_at, &headers->v4, sizeof(headers->v4)))
 		return -1;

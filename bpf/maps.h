@@ -10,9 +10,11 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
+#include <linux/udp.h>
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/pure/compiler.h"
+#include "bpf/pure/dns.h"
 #include "bpf/tool.h"
 #include "bpf/weir.h"
 
@@ -209,6 +211,25 @@ struct {
 	__type(value, struct syn_headers);
 } scratch SEC(".maps");
 
+/* ---- DNS ---- */
+
+/* A query over UDP, then the answer to it. */
+struct dns_headers {
+	struct syn_headers ip;		/* its IP header */
+	struct udphdr udp;		/* the message follows */
+	struct dns_message message;
+	struct dns_query query;
+	__u32 len;			/* of the answer, UDP header included */
+};
+
+/* One query on each CPU, too large for the stack; the tool does not pin it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct dns_headers);
+} dns_scratch SEC(".maps");
+
 /* ---- frames of the link ---- */
 
 /* The debt of each device for ARP, neighbour discovery and what is not IP. */
@@ -277,6 +298,13 @@ static __always_inline struct syn_headers *scratch_headers(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&scratch, &zero);
+}
+
+static __always_inline struct dns_headers *scratch_query(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&dns_scratch, &zero);
 }
 
 #endif

@@ -82,7 +82,7 @@ static __always_inline int sums_are_right(const struct packet *pkt, struct syn_h
 		   fold(ipv4_sum(headers))) {
 		return 0;
 	}
-	return headers->tcp.check == (__u16)~fold(pseudo_sum(headers, pkt->ipv6, len)) ||
+	return headers->tcp.check == (__u16)~fold(pseudo_sum(headers, pkt->ipv6, IPPROTO_TCP, len)) ||
 	       !tcp_sum(headers, pkt->ipv6, len);
 }
 

@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/answer.h"
+#include "bpf/dns.h"
 #include "bpf/events.h"
 #include "bpf/frame.h"
 #include "bpf/lists.h"
@@ -52,10 +53,15 @@ static __always_inline int in_monitor_mode(void)
 	return monitor;
 }
 
+static __always_inline int put_any_answer(struct xdp_md *ctx, struct packet *pkt, __u32 reason)
+{
+	return reason == WEIR_TX_DNS ? put_truncated(ctx, pkt) : put_answer(ctx, pkt);
+}
+
 /*
  * The only place with XDP actions, counters and monitor mode. An answer is made before the packet
- * is counted, so that a failure is counted as what it is, and written to the frame afterwards, so
- * that events show the packet that came.
+ * is counted, so that a failure is counted as what it is (its stage has made an answer to a query),
+ * and written to the frame afterwards, so that events show the packet that came.
  */
 static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, const struct env *env,
 				    struct hint hint, enum weir_reason reason)
@@ -68,7 +74,7 @@ static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, cons
 		return XDP_ABORTED;
 	action = action_of(index);
 	spared = action != XDP_PASS && in_monitor_mode();
-	if (action == XDP_TX && !spared && make_answer(pkt, hint.side)) {
+	if (index == WEIR_TX_COOKIE && !spared && make_answer(pkt, hint.side)) {
 		index = WEIR_DROP_NO_ANSWER;
 		action = XDP_DROP;
 	}
@@ -81,7 +87,7 @@ static __always_inline int conclude(struct xdp_md *ctx, struct packet *pkt, cons
 		env->cpu->monitored[index].bytes += pkt->bytes;
 		return XDP_PASS;
 	}
-	if (action == XDP_TX && put_answer(ctx, pkt))
+	if (action == XDP_TX && put_any_answer(ctx, pkt, index))
 		return XDP_ABORTED;
 	return action;
 }

@@ -9,6 +9,7 @@
 
 #include "bpf/budget.h"
 #include "bpf/clock.h"
+#include "bpf/dns.h"
 #include "bpf/frame.h"
 #include "bpf/known.h"
 #include "bpf/limits.h"
@@ -64,6 +65,8 @@ static __always_inline int journey(struct xdp_md *ctx)
 		limit = reason = check_limits(ctx, &pkt, hint, &rules, now_ns, env.cpu);
 		if (is_within_limit(reason))
 			reason = check_service(ctx, &pkt, hint, &rules, now_ns, reason);
+		if (is_within_limit(reason))
+			reason = check_queries(ctx, &pkt, hint, &rules, now_ns, reason);
 		if (is_within_limit(reason))
 			reason = check_budget(&pkt, hint, &rules, now_ns, reason);
 		if (is_within_limit(limit) || limit == WEIR_DROP_RATE)

@@ -61,7 +61,9 @@
 	R(DROP_ARP,         "arp-limit",        DROP)           \
 	R(DROP_NEIGHBOUR,   "neighbour-limit",  DROP)           \
 	R(DROP_NOT_IP,      "not-ip-limit",     DROP)           \
-	R(DROP_FIRST_ACK,   "first-ack",        DROP)
+	R(DROP_FIRST_ACK,   "first-ack",        DROP)             \
+	R(TX_DNS,           "dns-truncated",    TX)             \
+	R(DROP_DNS,         "dns-limit",        DROP)
 
 enum weir_reason {
 #define R(id, name, action) WEIR_##id,
@@ -293,6 +295,21 @@ struct weir_syn_rule {
 	__u64 hi, lo, mask_hi, mask_lo;	/* @to as numbers in host order */
 };
 
+/*
+ * A DNS service, whose queries over UDP are answered with "truncated" where their source is not
+ * proven, see dns.h. The rules of a port form a chain, the longest prefix first.
+ */
+#define WEIR_DNS_RULES	16		/* 0 is never used: "none" */
+struct weir_dns_rule {
+	struct weir_prefix to;	/* destination; ::/0: any */
+	__u16 port;
+	__u8  used;
+	__u8  always;		/* 0: only while the budget of its UDP is used up */
+	__u8  next;		/* of the same port; 0: the last */
+	__u8  pad[7];
+	__u64 hi, lo, mask_hi, mask_lo;	/* @to as numbers in host order */
+};
+
 /* A destination with budgets of its own, as numbers in host order. */
 struct weir_destination {
 	__u64 hi, lo;
@@ -320,7 +337,8 @@ struct weir_policy {
 	__u32 time_weight;	/* how often cookies' work is charged to a core's time, in 1/256 */
 	__u32 syn_share;	/* percent of a core's time for it, from which that follows; 0: the
 				 * usual one */
-	__u32 pad[2];
+	__u32 dns_rules;	/* 0: no query is answered with "truncated", skip the stage */
+	__u32 pad[1];
 	struct weir_limit limit[WEIR_LIMITS];	/* 0 is never used: "none" */
 	__u16 class_of_port[WEIR_PORT_KINDS][65536];
 	__u16 class_of_proto[256];
@@ -336,6 +354,8 @@ struct weir_policy {
 	struct weir_budget_spec budget_spec[WEIR_BUDGETS];
 	__u8 syn_rule_of[65536];		/* by destination port */
 	struct weir_syn_rule syn_rule[WEIR_SYN_RULES];
+	__u8 dns_rule_of[65536];		/* by destination port: the first of its rules */
+	struct weir_dns_rule dns_rule[WEIR_DNS_RULES];
 };
 
 /*
@@ -432,7 +452,7 @@ struct weir_spending {
 /* ---- common: ARRAY[1]; what all budgets and all answers with cookies share: a cache line ---- */
 struct weir_common {
 	__u64 pressed_ns;	/* when any budget last dropped a packet, coarse clock */
-	__u64 answers_tat;	/* ticks; SYNs answered with cookies, see syn.h */
+	__u64 answers_tat;	/* ticks; SYNs and queries that were answered, see syn.h, dns.h */
 	__u64 strays_tat;	/* ticks; ACKs that belong to no connection */
 	__u64 beats_tat;	/* ticks; SYNs that went through as heartbeats, of all services */
 	__u64 seen_tat;		/* ticks; sources that became known without proof */
@@ -565,7 +585,7 @@ struct weir_neighbours {
 	__u64 key[WEIR_NEIGHBOUR_SLOTS];
 };
 
-/* ---- core_time: PERCPU_ARRAY[1]; what cookies take of a core; see pure/core_time.h ---- */
+/* ---- core_time: PERCPU_ARRAY[1]; what answers take of a core; see pure/core_time.h ---- */
 struct weir_core_time {
 	__u64 tat_ns;		/* until when cookies' part of the core's time is used up */
 	__u64 cost_ns;		/* of one answer, as measured; 0: not yet */
@@ -578,6 +598,7 @@ struct weir_core_time {
 	__u64 ack_short_ns;	/* when one was last dropped for want of time; 0: never */
 	__u32 ack_tick;		/* counts them: one in many is measured */
 	__u32 weight;		/* of the settings in force: weir_policy.time_weight */
+	__u64 proofs_tat_ns;	/* look-ups of sockets for proof, see dns.h */
 };
 
 /*
@@ -669,12 +690,13 @@ _Static_assert(sizeof(struct weir_gate_line) == 64, "ABI: weir_gate_line");
 _Static_assert(sizeof(struct weir_line) == 64, "ABI: weir_line");
 _Static_assert(sizeof(struct weir_budget_spec) == 104, "ABI: weir_budget_spec");
 _Static_assert(sizeof(struct weir_syn_rule) == 64, "ABI: weir_syn_rule");
+_Static_assert(sizeof(struct weir_dns_rule) == 64, "ABI: weir_dns_rule");
 _Static_assert(sizeof(struct weir_budget_state) == 320, "ABI: weir_budget_state");
 _Static_assert(sizeof(struct weir_common) == 64, "ABI: weir_common");
 _Static_assert(sizeof(struct weir_link) == 64, "ABI: weir_link");
 _Static_assert(sizeof(struct weir_neighbours) == 64, "ABI: weir_neighbours");
 _Static_assert(sizeof(struct weir_service) == 24, "ABI: weir_service");
-_Static_assert(sizeof(struct weir_core_time) == 80, "ABI: weir_core_time");
+_Static_assert(sizeof(struct weir_core_time) == 88, "ABI: weir_core_time");
 _Static_assert(sizeof(struct weir_known_line) == 64, "ABI: weir_known_line");
 _Static_assert(sizeof(struct weir_filter_line) == 64, "ABI: weir_filter_line");
 _Static_assert(sizeof(struct weir_asked_line) == 64, "ABI: weir_asked_line");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the policy has for a packet: its class, the limit and the budget for that class, the SYN
- * rule of its service, the prefix of the source that shares a bucket, and for how long a budget
+ * or DNS rule of its service, the prefix of the source that shares a bucket, and for how long a budget
  * counts as under pressure. One copy of each look-up for the program and the tool. Pure.
  *
  * The masks on indices are for the verifier, and cost nothing where it needs none.
@@ -104,6 +104,32 @@ static __always_inline const struct weir_syn_rule *syn_rule(const struct weir_po
 	if (rule->to.prefixlen && !is_of_family(rule->to.prefixlen, !is_mapped(to_hi, to_lo)))
 		return NULL;
 	return rule;
+}
+
+/* ---- DNS ---- */
+
+static __always_inline int is_to_dns(const struct weir_dns_rule *rule, __u64 to_hi, __u64 to_lo)
+{
+	return (to_hi & rule->mask_hi) == rule->hi && (to_lo & rule->mask_lo) == rule->lo &&
+	       (!rule->to.prefixlen ||
+		is_of_family(rule->to.prefixlen, !is_mapped(to_hi, to_lo)));
+}
+
+/* The rule of the DNS service at this destination, an index; 0: none. */
+static __always_inline __u32 find_dns_rule(const struct weir_policy *rules, __u64 to_hi,
+					   __u64 to_lo, __u16 dport)
+{
+	__u32 index = rules->dns_rule_of[dport] & (WEIR_DNS_RULES - 1);
+
+	for (int i = 1; i < WEIR_DNS_RULES && index; i++) {
+		const struct weir_dns_rule *rule =
+			&rules->dns_rule[weir_opaque(index) & (WEIR_DNS_RULES - 1)];
+
+		if (is_to_dns(rule, to_hi, to_lo))
+			return index;
+		index = rule->next & (WEIR_DNS_RULES - 1);
+	}
+	return 0;
 }
 
 /* ---- pressure ---- */

@@ -78,7 +78,8 @@ struct packet {
 	__u16 ip_at, l4_at;	/* offsets of the headers in the frame; l4_at: 0 for a later
 				 * fragment */
 	__u8  tcp_flags;	/* TCP_*; 0 unless TCP */
-	__u8  partial;		/* 1: a first fragment that ends within its TCP options */
+	__u8  partial;		/* 1: a first fragment that ends within its TCP options, or any of
+				 * UDP */
 };
 
 struct vlan_tag {
@@ -166,6 +167,7 @@ static __always_inline enum weir_reason parse_udp(struct packet *pkt, void *at, 
 		said = len;
 	if (said < sizeof(*udp) || (whole && said > len))
 		return WEIR_DROP_UDP;
+	pkt->partial = !whole;
 	pkt->dport = be16(udp->dest);
 	return WEIR_CONTINUE;
 }

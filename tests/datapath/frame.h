@@ -231,6 +231,17 @@ static inline void build_frame(struct frame_bytes *frame, const char *words)
 		tell_lie(frame, word, strtoul(strchr(word, '=') + 1, NULL, 10));
 }
 
+#define QUERY_BYTES 17
+
+/* A DNS query for the root over UDP, in the first bytes of the payload. */
+static inline void put_query(struct frame_bytes *frame)
+{
+	static const uint8_t query[QUERY_BYTES] = { 0, 1, 1, 0, 0, 1, [14] = 2, [16] = 1 };
+
+	put16(frame->at + frame->l4, 4096);
+	memcpy(frame->at + frame->l4 + 8, query, sizeof(query));
+}
+
 static inline uint32_t be32_at(const uint8_t *at)
 {
 	return (uint32_t)at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3];

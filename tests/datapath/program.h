@@ -19,6 +19,7 @@
 #include "user/state/block_set.h"
 #include "user/state/hints.h"
 #include "user/state/lists.h"
+#include "user/model/dns_rules.h"
 #include "user/model/policy.h"
 #include "user/model/syn_rules.h"
 #include "user/model/units.h"
@@ -138,6 +139,21 @@ static inline void add_syn_rule(struct settings *settings, struct weir_syn_rule 
 		die(err, -EINVAL);
 	prefix_to_key(&prefix, &rule.to);
 	if (syn_set(settings->policy, &rule, err) < 0)
+		die(err, -EINVAL);
+}
+
+/* A DNS rule; @to NULL: for all addresses. */
+static inline void add_dns_rule(struct settings *settings, uint16_t port, bool always,
+				const char *to)
+{
+	struct weir_dns_rule rule = { .port = port, .always = always };
+	struct prefix prefix = { 0 };
+	char err[ERR_LEN];
+
+	if (to && prefix_parse(to, &prefix, NULL, err))
+		die(err, -EINVAL);
+	prefix_to_key(&prefix, &rule.to);
+	if (dns_set(settings->policy, &rule, err) < 0)
 		die(err, -EINVAL);
 }
 

@@ -185,6 +185,9 @@ static void set_policy(uint32_t round, bool cookies)
 	if (cookies) {
 		protect(&settings, PORT, PORT, PICK(to));
 		protect(&settings, 8000, 8010, NULL);
+		add_dns_rule(&settings, 53, !one_in(3), PICK(to));
+		add_dns_rule(&settings, 53, one_in(2), "198.51.100.1");
+		add_dns_rule(&settings, PORT, !one_in(3), NULL);
 	}
 	program_set(&program, &settings);
 }
@@ -346,7 +349,7 @@ static const char *const of_link[] = {
 };
 static const char *const services[] = {
 	"syn:80", "syn:80", "syn:80", "tcp:80", "tcp:80", "synack:80", "syn:8000", "syn:8001",
-	"tcp:8001", "syn:8010",
+	"tcp:8001", "syn:8010", "udp:53", "udp:53", "udp:80",
 };
 
 static void put_address(uint8_t *at, const struct prefix *address, bool v6)
@@ -420,6 +423,9 @@ static void new_packet(bool cookies)
 	memcpy(frame.at, (uint8_t[]){ 2 | one_in(50), 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2 }, 12);
 	if (frame.ip)
 		put_addresses();
+	if ((strstr(words, "udp:53") || strstr(words, "udp:80")) && !one_in(8) &&
+	    frame.size >= frame.l4 + 8 + QUERY_BYTES)
+		put_query(&frame);
 	if (frame.ip && is_tcp() && frame.l4 && frame.size >= frame.l4 + 20)
 		put_tcp();
 }
@@ -478,7 +484,7 @@ static uint32_t run(void)
 
 	if (bpf_prog_test_run_opts(prog_fd, &opts))
 		die("test run", 0);
-	if (opts.retval == XDP_TX && !is_cookie) {
+	if (opts.retval == XDP_TX && !is_cookie && is_tcp()) {
 		answered = frame;
 		cookie = be32_at(out + frame.ip + (frame.v6 ? 40 : 20) + 4);
 	}

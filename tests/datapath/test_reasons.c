@@ -68,6 +68,7 @@ static void add_rule(struct settings *settings)
 
 	if (syn_set(settings->policy, &rule, err) < 0)
 		die(err, -EINVAL);
+	add_dns_rule(settings, 5000, false, NULL);
 }
 
 static void set_list(const char *text)
@@ -180,6 +181,12 @@ static void no_time_for_acks(void)
 
 	if (put_core_time(&program.maps, time))
 		die("core_time", 0);
+}
+
+static void press_without_answers(void)
+{
+	press_all();
+	no_answers();
 }
 
 /* Frames of the link have used up what the device allows. */
@@ -386,6 +393,12 @@ static const struct row rows[] = {
 	{ WEIR_DROP_FIRST_ACK, "no core time left", "ip4 tcp:80", SOURCE + 3, no_time_for_acks },
 	{ WEIR_DROP_FIRST_ACK, "no core time left, RST", "ip4 tcp:80", SOURCE + 3, no_time_for_acks,
 	  rst },
+	{ WEIR_TX_DNS, "a query beyond the budget", "ip4 udp:5000 data:17", SOURCE + 4, press_all,
+	  put_query },
+	{ WEIR_PASS_NEWCOMER, "a query for which the budget has scraps", "ip6 udp:5000 data:17", SOURCE + 4,
+	  press, put_query },
+	{ WEIR_DROP_DNS, "no answers left", "ip4 udp:5000 data:17", SOURCE + 5,
+	  press_without_answers, put_query, .most = 300 },
 	{ WEIR_DROP_TABLE_FULL, "no room for a bucket", "ip4 udp:53", LIMITED + 2,
 	  .most = BUCKETS + 1, .each = true },
 };

@@ -64,7 +64,7 @@ static void try_frame(const uint8_t *data, size_t size, int bare)
 		return;
 	WANT(pkt.ipv6 == !is_mapped(pkt.hi, pkt.lo));
 	WANT(pkt.ipv6 == !is_mapped(pkt.to_hi, pkt.to_lo));
-	WANT(!pkt.partial || pkt.proto == IPPROTO_TCP);
+	WANT(!pkt.partial || pkt.proto == IPPROTO_TCP || pkt.proto == IPPROTO_UDP);
 	WANT(pkt.what <= WEIR_FRAGMENT);
 	WANT(pkt.what != WEIR_SYN || pkt.proto == IPPROTO_TCP);
 	WANT(!pkt.dport ||

@@ -16,6 +16,7 @@
 
 #include "bpf/pure/hash.h"
 #include "user/model/blockset.h"
+#include "user/model/dns_rules.h"
 #include "user/model/error.h"
 #include "user/model/policy.h"
 #include "user/model/syn_rules.h"
@@ -114,7 +115,15 @@ static void add_rule(struct weir_policy *to, uint16_t first, uint16_t last, bool
 	must(syn_set(to, &rule, err) >= 0);
 }
 
-/* 0: nothing; 1: limits and budgets; 2: cookies and a budget; 3: all of it. */
+static void add_dns(struct weir_policy *to, uint16_t port, bool always)
+{
+	struct weir_dns_rule rule = { .port = port, .always = always };
+	char err[ERR_LEN];
+
+	must(dns_set(to, &rule, err) >= 0);
+}
+
+/* 0: nothing; 1: limits and budgets; 2: cookies, DNS and a budget; 3: all of it. */
 static void fill_policy(struct weir_policy *to, int number)
 {
 	char err[ERR_LEN];
@@ -133,11 +142,14 @@ static void fill_policy(struct weir_policy *to, int number)
 	if (number & 2) {
 		add_rule(to, 80, 80, true);
 		add_rule(to, 8000, 8010, false);
+		add_dns(to, 53, true);
+		add_dns(to, 54, false);
 		add_budget(to, "c", (struct weir_limit_spec){ .proto = IPPROTO_TCP,
 							      .what = WEIR_SYN }, NULL);
 	}
 	must(!policy_compile(to, err));
 	syn_compile(to);
+	dns_compile(to);
 }
 
 static struct weir_line *take_lines(void *ctx, size_t lines)
@@ -434,19 +446,56 @@ static void forget_elements(void)
 
 /* ---- a run ---- */
 
-static void check_answer(const struct dry_run *this, const uint8_t *was)
+/* Where the IP header of an answer is. @type: its ethertype. */
+static uint32_t answer_at(const struct dry_run *this, const uint8_t *was, __be16 *type)
 {
 	const struct ethhdr *eth = (const void *)this->frame;
-	uint32_t at = bare ? 0 : sizeof(*eth), len, ip_len;
-	__be16 type = !bare ? eth->h_proto :
-		      be16(*this->frame >> 4 == 6 ? ETH_P_IPV6 : ETH_P_IP);
-	struct syn_headers headers;
+	uint32_t at = bare ? 0 : sizeof(*eth);
 
-	while (type == be16(ETH_P_8021Q) || type == be16(ETH_P_8021AD)) {
-		memcpy(&type, this->frame + at + 2, 2);
+	*type = !bare ? eth->h_proto : be16(*this->frame >> 4 == 6 ? ETH_P_IPV6 : ETH_P_IP);
+	while (*type == be16(ETH_P_8021Q) || *type == be16(ETH_P_8021AD)) {
+		memcpy(type, this->frame + at + 2, 2);
 		at += 4;
 	}
 	must(bare || !memcmp(this->frame + 12, was + 12, at - 12));
+	return at;
+}
+
+/* A truncated answer: not longer than the query, and with right sums. */
+static void check_truncated(const struct dry_run *this, const uint8_t *was)
+{
+	struct dns_headers answer = { 0 };
+	uint32_t at, ip_len, len, was_len;
+	struct syn_headers query;
+	__be16 type;
+	int ipv6;
+
+	at = answer_at(this, was, &type);
+	ipv6 = type == be16(ETH_P_IPV6);
+	ip_len = ipv6 ? sizeof(query.v6) : sizeof(query.v4);
+	memcpy(&query.v6, was + at, ip_len);
+	memcpy(&answer.ip.v6, this->frame + at, ip_len);
+	memcpy(&answer.udp, this->frame + at + ip_len, sizeof(answer.udp));
+	len = be16(answer.udp.len);
+	was_len = ipv6 ? ip_len + be16(query.v6.payload_len) : be16(query.v4.tot_len);
+	must(len >= sizeof(answer.udp) + DNS_LEAST && ip_len + len <= was_len);
+	must(len <= sizeof(answer.udp) + DNS_ANSWER_MAX && at + was_len <= this->size);
+	memcpy(&answer.message, this->frame + at + ip_len + sizeof(answer.udp),
+	       len - sizeof(answer.udp));
+	must(answer.message.byte[2] & DNS_QR && answer.message.byte[2] & DNS_TC);
+	must(ipv6 ? be16(answer.ip.v6.payload_len) == len && answer.ip.v6.nexthdr == IPPROTO_UDP :
+		    answer.ip.v4.ihl == 5 && be16(answer.ip.v4.tot_len) == ip_len + len &&
+			    !fold(ipv4_sum(&answer.ip)));
+	must(answer.udp.check && udp_sum(&answer, ipv6, len) == 0xffff);
+}
+
+static void check_answer(const struct dry_run *this, const uint8_t *was)
+{
+	struct syn_headers headers;
+	uint32_t at, len, ip_len;
+	__be16 type;
+
+	at = answer_at(this, was, &type);
 	ip_len = type == be16(ETH_P_IPV6) ? sizeof(headers.v6) : sizeof(headers.v4);
 	memcpy(&headers.v6, this->frame + at, ip_len);
 	memcpy(&headers.tcp, this->frame + at + ip_len, sizeof(headers.tcp));
@@ -489,7 +538,9 @@ static void check_run(const struct dry_run *this, const struct weir_counters *be
 	}
 	must(reason < WEIR_REASON_MAX);
 	must(action == (input.switches & (MONITOR | TRIAL) ? XDP_PASS : action_for(reason)));
-	if (action == XDP_TX)
+	if (action == XDP_TX && reason == WEIR_TX_DNS)
+		check_truncated(this, was);
+	else if (action == XDP_TX)
 		check_answer(this, was);
 	else
 		must(!memcmp(this->frame, was, this->size));

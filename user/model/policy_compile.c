@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "bpf/pure/class.h"
+#include "user/model/dns_rules.h"
 #include "user/model/error.h"
 #include "user/model/policy_match.h"
 #include "user/model/prefix.h"
@@ -412,8 +413,10 @@ int policy_compile(struct weir_policy *policy, char *err)
 		fill_rows(c);
 	if (!rc)
 		rc = fill_destinations(c, err);
-	if (!rc)
+	if (!rc) {
 		syn_compile(policy);
+		dns_compile(policy);
+	}
 out_free:
 	free(c);
 	return rc;

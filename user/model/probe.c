@@ -17,6 +17,13 @@
 struct probe {
 	const struct prefix *source, *to;
 	const struct packet_kind *kind;
+	bool query;		/* of DNS, over UDP */
+};
+
+#define QUERY_PORT	49152	/* that it comes from */
+static const uint8_t query[] = {
+	0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0,	/* recursion desired, one question */
+	0, 0, 2, 0, 1,				/* the root, NS, IN */
 };
 
 static uint32_t sum_of(const void *data, size_t len, uint32_t sum)
@@ -41,7 +48,10 @@ static size_t put_transport(uint8_t *at, const struct probe *probe, bool ipv6, u
 	bool syn = probe->kind->what == WEIR_SYN;
 	struct tcphdr tcp = { .dest = htons(probe->kind->dport), .doff = 5, .syn = syn, .ack = !syn,
 			      .window = htons(64240) };
-	struct udphdr udp = { .dest = htons(probe->kind->dport), .len = htons(sizeof(udp)) };
+	size_t payload = probe->query ? sizeof(query) : 0;
+	struct udphdr udp = { .source = htons(probe->query ? QUERY_PORT : 0),
+			      .dest = htons(probe->kind->dport),
+			      .len = htons(sizeof(udp) + payload) };
 
 	switch (probe->kind->proto) {
 	case IPPROTO_TCP:
@@ -50,7 +60,8 @@ static size_t put_transport(uint8_t *at, const struct probe *probe, bool ipv6, u
 		return sizeof(tcp);
 	case IPPROTO_UDP:
 		memcpy(at, &udp, sizeof(udp));
-		return sizeof(udp);
+		memcpy(at + sizeof(udp), query, payload);
+		return sizeof(udp) + payload;
 	case IPPROTO_ICMP:
 		*at = ipv6 ? ICMP6_ECHO_REQUEST : ICMP_ECHO;
 		return sizeof(struct icmphdr);
@@ -98,16 +109,30 @@ static size_t put_ipv6(uint8_t *at, const struct probe *probe)
 	return sizeof(ip) + len;
 }
 
-uint32_t probe_frame(uint8_t frame[PROBE_ROOM], const struct prefix *source,
-		     const struct prefix *to, const struct packet_kind *kind)
+static uint32_t put_frame(uint8_t frame[PROBE_ROOM], const struct probe *probe)
 {
-	const struct probe probe = { source, to, kind };
-	bool ipv4 = prefix_is_v4(source);
+	bool ipv4 = prefix_is_v4(probe->source);
 	uint16_t type = htons(ipv4 ? ETHERTYPE_IP : ETHERTYPE_IPV6);
 	uint32_t size = sizeof(struct ether_header);
 
 	memset(frame, 0, PROBE_ROOM);
 	memcpy(frame + offsetof(struct ether_header, ether_type), &type, sizeof(type));
-	size += ipv4 ? put_ipv4(frame + size, &probe) : put_ipv6(frame + size, &probe);
+	size += ipv4 ? put_ipv4(frame + size, probe) : put_ipv6(frame + size, probe);
 	return size < FRAME_LEAST ? FRAME_LEAST : size;
+}
+
+uint32_t probe_frame(uint8_t frame[PROBE_ROOM], const struct prefix *source,
+		     const struct prefix *to, const struct packet_kind *kind)
+{
+	const struct probe probe = { .source = source, .to = to, .kind = kind };
+
+	return put_frame(frame, &probe);
+}
+
+uint32_t probe_query(uint8_t frame[PROBE_ROOM], const struct prefix *source,
+		     const struct prefix *to, const struct packet_kind *kind)
+{
+	const struct probe probe = { .source = source, .to = to, .kind = kind, .query = true };
+
+	return put_frame(frame, &probe);
 }

@@ -14,4 +14,8 @@
 uint32_t probe_frame(uint8_t frame[PROBE_ROOM], const struct prefix *source,
 		     const struct prefix *to, const struct packet_kind *kind);
 
+/* The same over UDP, with a DNS query for the root. */
+uint32_t probe_query(uint8_t frame[PROBE_ROOM], const struct prefix *source,
+		     const struct prefix *to, const struct packet_kind *kind);
+
 #endif

@@ -195,9 +195,12 @@ static void *asked_line(int again)
 static void *bpf_map_lookup_elem(const void *map, const void *key)
 {
 	static __thread struct syn_headers headers;
+	static __thread struct dns_headers query;
 
 	if (map == &scratch)
 		return &headers;
+	if (map == &dns_scratch)
+		return &query;
 	if (map == &asked && run->again != DRY_ASK)
 		return asked_line(run->again);
 	return copies_find(run->copies, view_of(map), key);

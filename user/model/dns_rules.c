@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "user/model/dns_rules.h"
+#include "user/model/error.h"
+#include "user/model/prefix.h"
+
+uint32_t dns_find(const struct weir_policy *policy, const struct weir_prefix *to, uint16_t port)
+{
+	for (uint32_t i = 1; i < WEIR_DNS_RULES; i++)
+		if (policy->dns_rule[i].used && policy->dns_rule[i].port == port &&
+		    !memcmp(&policy->dns_rule[i].to, to, sizeof(*to)))
+			return i;
+	return 0;
+}
+
+/* Sets the destination and its mask as numbers in host byte order, as the data path compares. */
+static void fill_numbers(struct weir_dns_rule *rule)
+{
+	struct prefix to, mask = prefix_netmask(rule->to.prefixlen);
+
+	prefix_from_key(&rule->to, &to);
+	rule->hi = to.hi;
+	rule->lo = to.lo;
+	rule->mask_hi = mask.hi;
+	rule->mask_lo = mask.lo;
+}
+
+int dns_set(struct weir_policy *policy, const struct weir_dns_rule *wanted, char *err)
+{
+	uint32_t index = dns_find(policy, &wanted->to, wanted->port);
+	struct weir_dns_rule rule = *wanted;
+
+	for (uint32_t i = 1; i < WEIR_DNS_RULES && !index; i++)
+		if (!policy->dns_rule[i].used)
+			index = i;
+	if (!index)
+		return fail(err, ENOSPC, "there are %d rules already; `weir dns del` one first",
+			    WEIR_DNS_RULES - 1);
+	rule.used = 1;
+	rule.next = policy->dns_rule[index].next;
+	fill_numbers(&rule);
+	if (!memcmp(&policy->dns_rule[index], &rule, sizeof(rule)))
+		return 0;
+	policy->dns_rule[index] = rule;
+	return 1;
+}
+
+void dns_remove(struct weir_policy *policy, uint32_t index)
+{
+	memset(&policy->dns_rule[index], 0, sizeof(policy->dns_rule[index]));
+}
+
+/* Puts the rule into the chain of its port, behind those with longer prefixes. */
+static void link_rule(struct weir_policy *policy, uint8_t index)
+{
+	struct weir_dns_rule *rule = &policy->dns_rule[index];
+	uint8_t *at = &policy->dns_rule_of[rule->port];
+
+	while (*at && policy->dns_rule[*at].to.prefixlen >= rule->to.prefixlen)
+		at = &policy->dns_rule[*at].next;
+	rule->next = *at;
+	*at = index;
+}
+
+void dns_compile(struct weir_policy *policy)
+{
+	memset(policy->dns_rule_of, 0, sizeof(policy->dns_rule_of));
+	policy->dns_rules = 0;
+	for (uint8_t i = 1; i < WEIR_DNS_RULES; i++) {
+		policy->dns_rule[i].next = 0;
+		if (!policy->dns_rule[i].used)
+			continue;
+		policy->dns_rules++;
+		link_rule(policy, i);
+	}
+}
+
+static bool is_of_port(const struct weir_limit_spec *spec, uint16_t port)
+{
+	return (spec->any_proto || spec->proto == IPPROTO_UDP) && spec->what == WEIR_ANY_PACKET &&
+	       (!spec->dport_last || (port >= spec->dport_first && port <= spec->dport_last));
+}
+
+bool dns_has_budget(const struct weir_policy *policy, const struct weir_dns_rule *rule)
+{
+	struct prefix to, of;
+
+	prefix_from_key(&rule->to, &to);
+	for (uint32_t i = 1; i < WEIR_BUDGETS; i++) {
+		const struct weir_limit_spec *spec = &policy->budget_spec[i].limit;
+
+		if (!spec->used || !is_of_port(spec, rule->port))
+			continue;
+		prefix_from_key(&spec->from, &of);
+		if (!spec->from.prefixlen || !rule->to.prefixlen || prefix_covers(&of, &to) ||
+		    prefix_covers(&to, &of))
+			return true;
+	}
+	return false;
+}
