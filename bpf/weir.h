@@ -61,7 +61,7 @@
 	R(DROP_ARP,         "arp-limit",        DROP)           \
 	R(DROP_NEIGHBOUR,   "neighbour-limit",  DROP)           \
 	R(DROP_NOT_IP,      "not-ip-limit",     DROP)           \
-	R(DROP_FIRST_ACK,   "first-ack",        DROP)             \
+	R(DROP_FIRST_ACK,   "first-ack",        DROP)           \
 	R(TX_DNS,           "dns-truncated",    TX)             \
 	R(DROP_DNS,         "dns-limit",        DROP)
 

@@ -40,6 +40,7 @@ struct context {
 	const struct question *q;
 	uint32_t limit, budget;		/* indices; 0: none */
 	const struct weir_syn_rule *cookies;	/* in force for this service; NULL: none */
+	uint32_t dns;			/* the index of its DNS rule; 0: none */
 };
 
 #define RULE_LEN	256	/* what decides, in words */
@@ -151,13 +152,14 @@ static bool is_any_socket(const struct maps *maps, const struct question *q)
 		       TCP_LISTEN;
 }
 
-static int ask(const struct maps *maps, const struct question *q, struct verdict *verdict,
-	       char *err)
+/* A datagram to a DNS service is a query: what else goes there is rare, and not answered. */
+static int ask(const struct context *context, struct verdict *verdict, char *err)
 {
+	const struct question *q = context->q;
 	struct verdict_question question = {
 		.cpu = -1,
 		.any_connection = q->kind.what != WEIR_SYN,
-		.any_socket = is_any_socket(maps, q),
+		.any_socket = is_any_socket(context->maps, q),
 		.any_cookie = true,
 		.any_sequence = true,
 	};
@@ -168,8 +170,9 @@ static int ask(const struct maps *maps, const struct question *q, struct verdict
 
 	question.any_clock = q->kind.what == WEIR_SYN && cookie_clock_read(&clock);
 	question.frame = frame;
-	question.size = probe_frame(frame, &q->address, &q->to, &q->kind);
-	copies_open(&copies, maps);
+	question.size = context->dns ? probe_query(frame, &q->address, &q->to, &q->kind) :
+				       probe_frame(frame, &q->address, &q->to, &q->kind);
+	copies_open(&copies, context->maps);
 	rc = verdict_of(&copies, &question, verdict, err);
 	copies_close(&copies);
 	return rc;
@@ -270,6 +273,15 @@ static void describe_cookies(const struct context *context, const char *effect, 
 	snprintf(rule, RULE_LEN, "syn protect %s%s", words, effect);
 }
 
+static void describe_dns(const struct context *context, const char *effect, char rule[RULE_LEN])
+{
+	char words[128] = "?";
+
+	if (context->dns)
+		format_dns(&context->settings->policy->dns_rule[context->dns], words, sizeof(words));
+	snprintf(rule, RULE_LEN, "dns protect %s: a query, %s", words, effect);
+}
+
 static void describe(const struct context *context, enum weir_reason reason, char rule[RULE_LEN])
 {
 	*rule = '\0';
@@ -321,6 +333,12 @@ static void describe(const struct context *context, enum weir_reason reason, cha
 	case WEIR_DROP_NO_ANSWER:
 		describe_cookies(context, "", rule);
 		break;
+	case WEIR_TX_DNS:
+		describe_dns(context, "whose source is not proven", rule);
+		break;
+	case WEIR_DROP_DNS:
+		describe_dns(context, "for which its source, or the core, has no answer left", rule);
+		break;
 	default:
 		snprintf(rule, RULE_LEN, "the packet itself");
 	}
@@ -354,6 +372,8 @@ static void find_rules(struct context *context)
 	context->limit = policy_lookup(policy, &q->address, &q->kind);
 	context->budget = budget_lookup(policy, &q->to, &q->kind);
 	find_cookies(context);
+	if (q->kind.proto == IPPROTO_UDP && q->kind.what == WEIR_ANY_PACKET)
+		context->dns = find_dns_rule(policy, q->to.hi, q->to.lo, q->kind.dport);
 }
 
 /* ---- the answer ---- */
@@ -476,14 +496,14 @@ enum outcome cmd_check(const struct call *call)
 		return usage(call, "%s", err);
 	if (maps_open(&maps, MAPS_READ, err))
 		return failed(call, "%s", err);
-	if (ask_known(&maps, &question, err) || ask(&maps, &question, &verdict, err) ||
-	    maps_read_settings(&maps, &settings, err)) {
+	if (ask_known(&maps, &question, err) || maps_read_settings(&maps, &settings, err)) {
 		outcome = failed(call, "%s", err);
 	} else {
 		struct context context = { .maps = &maps, .settings = &settings, .q = &question };
 
 		find_rules(&context);
-		outcome = answer(call, &context, &verdict);
+		outcome = ask(&context, &verdict, err) ? failed(call, "%s", err) :
+							 answer(call, &context, &verdict);
 		settings_free(&settings);
 	}
 	maps_close(&maps);

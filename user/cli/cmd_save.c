@@ -99,6 +99,17 @@ static void save_syn(const struct weir_syn_rule *rule)
 	printf("syn protect %s force\n", words);
 }
 
+/* With `force`, for the same reason. */
+static void save_dns(const struct weir_dns_rule *rule)
+{
+	char words[256];
+
+	if (!rule->used)
+		return;
+	format_dns(rule, words, sizeof(words));
+	printf("dns protect %s force\n", words);
+}
+
 static int save_lists(char *err)
 {
 	struct list_info *infos;
@@ -144,6 +155,8 @@ enum outcome cmd_save(const struct call *call)
 		save_syn(&settings.policy->syn_rule[i]);
 	if (settings.policy->syn_share)
 		printf("syn share %u%%\n", settings.policy->syn_share);
+	for (uint32_t i = 1; i < WEIR_DNS_RULES; i++)
+		save_dns(&settings.policy->dns_rule[i]);
 	entries_expire(&settings.block, now);
 	save_entries(&settings.allow, "allow", now);
 	save_entries(&settings.block, "block", now);
@@ -353,6 +366,7 @@ static int merge_limits(struct weir_policy *policy, const struct weir_policy *wa
 	budgets_replace(policy, wanted);
 	memcpy(policy->syn_rule, wanted->syn_rule, sizeof(policy->syn_rule));
 	policy->syn_share = wanted->syn_share;
+	memcpy(policy->dns_rule, wanted->dns_rule, sizeof(policy->dns_rule));
 	return policy_compile(policy, err);
 }
 

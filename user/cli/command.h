@@ -80,6 +80,10 @@ enum outcome edit_syn_protect(struct edit *edit);
 enum outcome edit_syn_del(struct edit *edit);
 enum outcome edit_syn_share(struct edit *edit);
 enum outcome cmd_syn_show(const struct call *call);
+/* cmd_dns.c */
+enum outcome edit_dns_protect(struct edit *edit);
+enum outcome edit_dns_del(struct edit *edit);
+enum outcome cmd_dns_show(const struct call *call);
 /* cmd_known.c */
 enum outcome cmd_known_show(const struct call *call);
 enum outcome cmd_known_import(const struct call *call);

@@ -58,6 +58,13 @@ static const struct command commands[] = {
 	{ "syn", "show", "", "the services that cookies protect", .run = cmd_syn_show },
 	{ "syn", "del", "dport N[-M]", "no longer answer SYNs to this service",
 	  .edit = edit_syn_del, .needs = NEEDS_MAPS },
+	{ "dns", "protect", "[to PREFIX] [dport N] [always|when-over-budget] [force]",
+	  "answer DNS queries over UDP of sources that are not proven with \"truncated\", so that "
+	  "real resolvers come by TCP; the port is 53 unless told otherwise",
+	  .edit = edit_dns_protect, .needs = MAKES_MAPS },
+	{ "dns", "show", "", "the DNS services that are protected", .run = cmd_dns_show },
+	{ "dns", "del", "[to PREFIX] [dport N]", "no longer answer queries to this service",
+	  .edit = edit_dns_del, .needs = NEEDS_MAPS },
 	{ "known", "show", "[ADDRESS...]",
 	  "the number of known sources by tier, or the tier of these addresses",
 	  .run = cmd_known_show },

@@ -106,6 +106,8 @@ static bool nothing_is_set(const struct maps *maps)
 		nothing = !settings.policy->budget_spec[i].limit.used;
 	for (uint32_t i = 0; i < WEIR_SYN_RULES && nothing; i++)
 		nothing = !settings.policy->syn_rule[i].used;
+	for (uint32_t i = 0; i < WEIR_DNS_RULES && nothing; i++)
+		nothing = !settings.policy->dns_rule[i].used;
 	settings_free(&settings);
 	return nothing;
 }

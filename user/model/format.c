@@ -162,6 +162,17 @@ void format_syn(const struct weir_syn_rule *rule, char *text, size_t size)
 		 rule->set_sysctl ? " set-sysctl" : "");
 }
 
+void format_dns(const struct weir_dns_rule *rule, char *text, size_t size)
+{
+	char to[PREFIX_STRLEN];
+	struct prefix prefix;
+
+	prefix_from_key(&rule->to, &prefix);
+	prefix_format(&prefix, to);
+	snprintf(text, size, "dport %u%s%s %s", rule->port, rule->to.prefixlen ? " to " : "",
+		 rule->to.prefixlen ? to : "", rule->always ? "always" : "when-over-budget");
+}
+
 bool is_utf8(const char *text)
 {
 	json_t *string = json_string(text);

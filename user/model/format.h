@@ -29,6 +29,8 @@ void format_limit(const struct weir_limit_spec *spec, const struct weir_limit *l
 void format_budget(const struct weir_limit_spec *spec, char *text, size_t size);
 /* The words behind `syn protect` that make this rule. */
 void format_syn(const struct weir_syn_rule *rule, char *text, size_t size);
+/* The words behind `dns protect` that make this rule. */
+void format_dns(const struct weir_dns_rule *rule, char *text, size_t size);
 /* The source prefix of a limit or the destination prefix of a budget; "any" for both families. */
 void format_end(const struct weir_prefix *end, char text[PREFIX_STRLEN]);
 
