@@ -128,6 +128,14 @@ WRONG = {
         ("syn share ''", "share"), ("syn share 1.5%", "1.5"), ("syn share 30%%", "30%"),
         ("syn share 30% 40%", "40%"), ("syn share default 5%", "5%"),
     ],
+    "dns": [
+        ("dns", "dns"), ("dns frob", "frob"), ("dns show all", "all"),
+        ("dns protect always when-over-budget", "always"), ("dns protect always always", "always"),
+        ("dns protect dport 53-54", "dport"), ("dns protect dport 0", "dport"),
+        ("dns protect dport", "dport"), ("dns protect 53", "53"), ("dns protect to", "to"),
+        ("dns protect to 198.51.100.7/24", "198.51.100.7/24"), ("dns protect set-sysctl", "set-sysctl"),
+        ("dns del always", "always"), ("dns del dport 53 dport 54", "dport"),
+    ],
     "check, save, restore": [
         ("check", "address"), ("check 198.51.100.0/24", "198.51.100.0/24"),
         ("check host.example", "host.example"), ("check 198.51.100.1 proto any", "proto"),
@@ -208,12 +216,12 @@ def test_not_in_use(lab):
     for line in ("show status", "show stats", "show sources", "show source 198.51.100.1",
                  "limit show", "limit del", "limit flush", "allow show", "block show", "list show",
                  "allow test 198.51.100.1", "block test 198.51.100.1", "check 198.51.100.1",
-                 "save", "detach all", "detach dev near0"):
+                 "dns show", "dns del", "save", "detach all", "detach dev near0"):
         done = lab.weir(*line.split(), expect=None)
         if done.status != 1 or "not in use" not in done.err or done.out:
             check(False, f"{line} where weir is not in use", done)
             return
-    check(not PINS.exists(), "all that reads says where weir is not in use", "16 commands, no pins")
+    check(not PINS.exists(), "all that reads says where weir is not in use", "18 commands, no pins")
 
 
 def test_failures(lab):
@@ -223,6 +231,7 @@ def test_failures(lab):
     for line, words in (
             ("limit del from 203.0.113.0/24", "203.0.113.0/24"), ("limit del proto udp", "udp"),
             ("limit del from 198.51.100.0/24", "198.51.100.0/24"),  # of another class
+            ("dns del to 198.51.100.7", "198.51.100.7"), ("dns protect always", "nothing listens"),
             ("show stats dev lo", "lo"), ("detach dev lo", "lo"), ("attach dev nosuch0", "nosuch0"),
             ("allow del 198.51.100.1", "198.51.100.1"), ("block del 198.51.100.1", "198.51.100.1"),
             ("block add 0.0.0.0/0", "force"), ("block add ::/0", "force"),
@@ -421,7 +430,7 @@ def test_output_that_cannot_be_written(lab):
 def show_all(lab):
     """The text of each read command, standard error included."""
     for line in ("help", "limit show", "allow show", "block show", "list show", "show status",
-                 "show stats", "show sources", "show source 2001:db8:1234:5678:9abc:def0:1234:5678",
+                 "-q dns show", "show stats", "show sources", "show source 2001:db8:1234:5678:9abc:def0:1234:5678",
                  "allow test 2001:db8:1:2::/64", "block test 2001:db8:1:2::/64",
                  "check 2001:db8:1:2::1"):
         done = lab.weir(*line.split(), expect=None)
@@ -436,6 +445,7 @@ def test_text_fits_80_columns(lab):
     for line in (f"limit set from {network} syn dport 10000-20000 rate 1000000000pps rate 1000gbit",
                  f"limit set from {source} proto udp dport 10000-20000 rate 1/h burst 1 per 128",
                  f"allow add 2001:db8:9:9:9abc:def0:1234:5678 comment {'c' * 47}",
+                 f"dns protect to {source} dport 65535 force",
                  f"block add 2001:db8:8:8:9abc:def0:1234:5678 ttl 3650d comment {'c' * 47}",
                  "allow add 2001:db8:1:2::/64"):
         lab.weir(*line.split())

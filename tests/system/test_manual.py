@@ -66,6 +66,7 @@ def fill(lab, folder):
         lab.weir("list", "load", "drop", "file", path)
     lab.weir("limit", "set", "rate", "1/h", "burst", 2)
     lab.weir("budget", "set", "web", "rate", "1000pps")
+    lab.weir("dns", "protect", "always", "force")
     lab.weir("allow", "add", "192.0.2.77")
     lab.weir("block", "add", "198.51.100.1", "ttl", "10m")
     lab.attach("try", "60s")
@@ -78,7 +79,7 @@ def test_json(lab):
     page = {" ".join(command.split()[1:3]): text for command, text in commands_of_the_page().items()}
     lacking, checked = [], 0
     for words in ("limit show", "budget show", "known show", "allow show", "allow test 192.0.2.77",
-                  "block show", "block test 198.51.100.1", "list show", "list diff drop",
+                  "block show", "block test 198.51.100.1", "dns show", "list show", "list diff drop",
                   f"check {FAR4}", "show status", "show stats", "show sources"):
         name = " ".join(words.split()[:2])
         text = page.get(name) or next(value for key, value in page.items()
@@ -87,7 +88,7 @@ def test_json(lab):
         checked += len(keys)
         lacking += [f"{name}: {key}" for key in sorted(keys) if f'"{key}"' not in text]
     check(not lacking and checked > 60, "every key of the JSON is documented",
-          "; ".join(lacking) or f"{checked} keys of 13 commands")
+          "; ".join(lacking) or f"{checked} keys of 14 commands")
     text = (MAN / "weir.8.scd").read_text()
     lacking = [reason for reason in reasons_of_the_abi(lab) if f"*{reason}*" not in text]
     check(not lacking, "every reason of the ABI is named", "; ".join(lacking) or "all")
