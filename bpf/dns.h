@@ -79,10 +79,10 @@ __noinline int read_query(struct xdp_md *ctx, struct packet *pkt)
 static __always_inline int has_time(struct weir_core_time *cpu, int tier, __u64 now_ns)
 {
 	begin_measure(cpu);
-	if (time_take(cpu, WEIR_FIRST_SEEN, now_ns, answer_weight) ||
-	    (tier >= WEIR_SEEN && time_take(cpu, WEIR_RETURNING, now_ns, answer_weight)))
+	if (time_take(cpu, WEIR_FIRST_SEEN, now_ns) ||
+	    (tier >= WEIR_SEEN && time_take(cpu, WEIR_RETURNING, now_ns)))
 		return 1;
-	time_drop(cpu, now_ns, answer_weight);
+	time_drop(cpu, now_ns);
 	return 0;
 }
 
@@ -228,6 +228,7 @@ __noinline int check_dns(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u
 	always = rules->dns_rule[weir_opaque(rule) & (WEIR_DNS_RULES - 1)].always;
 	if (!always && (!index || !is_pressed(index, now_ns)))
 		return WEIR_CONTINUE;
+	set_weight(rules);
 	tier = tier_fast(pkt, now_ns);
 	if (tier >= WEIR_PROVEN || !is_between_hosts(ctx, pkt) || !read_query(ctx, pkt))
 		return WEIR_CONTINUE;
