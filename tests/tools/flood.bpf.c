@@ -26,6 +26,8 @@ const volatile __u32 check_at, sum;	  /* of the payload's protocol */
 const volatile __u8 ipv6, random_source, random_sport;
 const volatile __u8 sum_has_source; /* all but ICMP over IPv4 have a pseudo header */
 const volatile __u8 zero_means_none; /* UDP */
+const volatile __u32 flags_at;	     /* the 16-bit word with TCP's flags */
+const volatile __u16 second_flags;   /* that every second packet has as well */
 const volatile __u32 ifindex;
 
 /* Numbers in host order; IPv4 in the last 32 bits. */
@@ -34,6 +36,7 @@ const volatile __u64 sources, step; /* @step: how many threads take turns */
 const volatile __u64 stride;	    /* from one source's address to the next */
 const volatile __u64 quota;	    /* packets */
 const volatile __u64 ns_each_q8;    /* nanoseconds from packet to packet, times 256; 0: no pace */
+const volatile __u64 on_ns, off_ns; /* sends for so long, then pauses; off_ns 0: no pauses */
 
 __u64 turn; /* which source comes next */
 __u64 random_state;
@@ -114,6 +117,14 @@ static __always_inline __u32 write_label(void *data)
 	return sum_of(letters << 8) + (letters >> 56);
 }
 
+/* A clock that stands still in pauses, of time since the first packet. */
+static __always_inline __u64 without_pauses(__u64 ns)
+{
+	__u64 into = ns % (on_ns + off_ns);
+
+	return ns / (on_ns + off_ns) * on_ns + (into < on_ns ? into : on_ns);
+}
+
 /*
  * Packet n is owed at first + n * ns_each. After a delay the pauses are halved
  * until it is made good: no burst, the receiver may be a limiter. The last
@@ -123,10 +134,15 @@ static __always_inline int is_due(void)
 {
 	__u64 now = 0, soonest;
 
-	if (ns_each_q8 || !first)
+	if (ns_each_q8 || off_ns || !first)
 		now = bpf_ktime_get_ns();
 	if (!first)
 		first = now;
+	if (off_ns) {
+		if ((now - first) % (on_ns + off_ns) >= on_ns)
+			return 0;
+		now = first + without_pauses(now - first);
+	}
 	if (now < due)
 		return 0;
 	if (sent >= quota) {
@@ -169,6 +185,10 @@ int flood(struct xdp_md *ctx)
 	}
 	if (label_at)
 		total += write_label(data);
+	if (second_flags && sent & 1) {
+		*(__u16 *)(data + flags_at) |= second_flags;
+		total += second_flags;
+	}
 	check = checksum(total);
 	if (zero_means_none && !check)
 		check = 0xffff;

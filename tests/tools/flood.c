@@ -44,9 +44,10 @@
 #define WATCH_NS	5000000LL	/* how soon a signal, or a count's end, is noticed */
 #define REST_TRIES	25		/* times 20 ms */
 
-enum kind { KIND_UDP, KIND_TCP, KIND_SYN, KIND_ICMP, KIND_DNS, KINDS };
+/* KIND_RESETS: RST, and every second one with SYN. */
+enum kind { KIND_UDP, KIND_TCP, KIND_SYN, KIND_RESETS, KIND_ICMP, KIND_DNS, KINDS };
 
-static const char *const kind_names[KINDS] = { "udp", "tcp", "syn", "icmp", "dns" };
+static const char *const kind_names[KINDS] = { "udp", "tcp", "syn", "resets", "icmp", "dns" };
 
 struct options {
 	const char *dev;
@@ -55,7 +56,7 @@ struct options {
 	enum kind kind;
 	uint8_t mac[ETH_ALEN];
 	uint64_t sources, dport, sport, size, pps, count, seconds, cpu, threads, vlan, seed,
-		stride;
+		stride, on, off;
 };
 
 #define UNSET UINT64_MAX
@@ -93,9 +94,10 @@ static atomic_bool stopped;
 
 static const char usage_text[] =
 	"usage: flood dev VETH to DST-IP [from PREFIX] [sources N|random] [stride N]\n"
-	"             [proto udp|tcp|syn|icmp|dns] [dport N] [sport N|random] [size BYTES]\n"
+	"             [proto udp|tcp|syn|resets|icmp|dns] [dport N] [sport N|random] [size BYTES]\n"
 	"             [pps N] [count N] [seconds S] [cpu N] [threads N] [mac DST-MAC]\n"
-	"             [vlan ID] [seed N] [json]\n"
+	"             [vlan ID] [seed N] [on MS off MS] [json]\n"
+	"  on, off: sends for so long at the pace, then pauses, again and again\n"
 	"  count or seconds must be given; seconds is at most 120\n"
 	"  dns: queries for the A record of LETTERS.example.com, of random letters\n";
 
@@ -123,7 +125,7 @@ static int parse_kind(const char *word, enum kind *kind, char *err)
 	for (*kind = 0; *kind < KINDS; ++*kind)
 		if (!strcmp(word, kind_names[*kind]))
 			return 0;
-	return fail(err, EINVAL, "proto \"%s\": not udp, tcp, syn, icmp or dns", word);
+	return fail(err, EINVAL, "proto \"%s\": not udp, tcp, syn, resets, icmp or dns", word);
 }
 
 static int parse_numbers(const char *word, const char *value, struct options *options, char *err)
@@ -144,6 +146,8 @@ static int parse_numbers(const char *word, const char *value, struct options *op
 		{ "vlan", &options->vlan, 1, 4094 },
 		{ "stride", &options->stride, 1, UINT32_MAX },
 		{ "seed", &options->seed, 0, UINT64_MAX - 1 },
+		{ "on", &options->on, 1, SECONDS_MAX * 1000 },
+		{ "off", &options->off, 1, SECONDS_MAX * 1000 },
 	};
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
@@ -191,6 +195,8 @@ static const char *contradiction(const struct options *options)
 		return "from: not of the family of the address in `to`";
 	if (options->count == UNSET && options->seconds == UNSET)
 		return "count or seconds must be given";
+	if ((options->on == UNSET) != (options->off == UNSET))
+		return "on and off: one needs the other";
 	if (!options->random_source && host_bits < 64 &&
 	    (options->sources - 1) * options->stride >= 1ULL << host_bits)
 		return "sources: more than there are in the prefix";
@@ -234,7 +240,8 @@ static enum outcome parse_options(char **words, struct options *options)
 	*options = (struct options){ .sources = 1, .stride = 1, .dport = UNSET,
 				     .sport = UNSET, .size = UNSET, .pps = UNSET,
 				     .count = UNSET, .seconds = UNSET, .cpu = UNSET,
-				     .threads = 1, .vlan = UNSET, .seed = UNSET };
+				     .threads = 1, .vlan = UNSET, .seed = UNSET, .on = UNSET,
+				     .off = UNSET };
 	for (; *words; words++) {
 		if (!strcmp(*words, "json")) {
 			options->json = true;
@@ -432,7 +439,8 @@ static void put_l4(const struct options *options, struct frame *frame)
 			      .len = htons(frame->len - frame->l4_at) };
 	struct tcphdr tcp = { .source = sport, .dest = htons(options->dport), .doff = 5,
 			      .seq = htonl(1), .window = htons(65535),
-			      .syn = options->kind == KIND_SYN, .ack = options->kind == KIND_TCP };
+			      .syn = options->kind == KIND_SYN, .ack = options->kind == KIND_TCP,
+			      .rst = options->kind == KIND_RESETS };
 	struct icmphdr icmp = { .type = options->ipv6 ? ICMP6_ECHO_REQUEST : ICMP_ECHO };
 	struct dns_query dns = { .id = htons(1), .flags = htons(0x100), .questions = htons(1),
 				 .name = "\010........\7example\3com",
@@ -459,6 +467,7 @@ static enum outcome build_frame(const struct options *options, const struct link
 		[KIND_UDP] = { IPPROTO_UDP, sizeof(struct udphdr), 6 },
 		[KIND_TCP] = { IPPROTO_TCP, sizeof(struct tcphdr), 16 },
 		[KIND_SYN] = { IPPROTO_TCP, sizeof(struct tcphdr), 16 },
+		[KIND_RESETS] = { IPPROTO_TCP, sizeof(struct tcphdr), 16 },
 		[KIND_ICMP] = { IPPROTO_ICMP, sizeof(struct icmphdr), 2 },
 		[KIND_DNS] = { IPPROTO_UDP, sizeof(struct udphdr) + sizeof(struct dns_query), 6 },
 	};
@@ -518,6 +527,9 @@ static void describe_frame(const struct options *options, const struct frame *fr
 	skel->rodata->sum = l4_sum(options, frame);
 	skel->rodata->sum_has_source = frame->proto != IPPROTO_ICMP;
 	skel->rodata->zero_means_none = frame->proto == IPPROTO_UDP;
+	skel->rodata->flags_at = frame->l4_at + 12;
+	if (options->kind == KIND_RESETS)
+		skel->rodata->second_flags = htons(2);
 }
 
 static void describe_sources(const struct options *options, struct flood_bpf *skel)
@@ -543,6 +555,10 @@ static void describe_share(struct worker *worker)
 	struct flood_bpf *skel = worker->skel;
 	double ns_each = (double)NS_PER_S * options->threads / options->pps;
 
+	if (options->off != UNSET) {
+		skel->rodata->on_ns = options->on * (NS_PER_S / 1000);
+		skel->rodata->off_ns = options->off * (NS_PER_S / 1000);
+	}
 	skel->bss->turn = worker->number % options->sources;
 	skel->bss->random_state = options->seed + worker->number * 0x632be59bd9b4e019ULL;
 	skel->rodata->quota = UINT64_MAX;

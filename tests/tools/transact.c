@@ -36,6 +36,7 @@
 struct options {
 	const char *host, *port, *from;
 	uint64_t seconds, clients, each, interval_ms, pace;
+	uint64_t sport; /* of all clients; 0: the kernel chooses */
 	uint64_t patience_ms; /* for one transaction, its connection included */
 	bool connect_each, json;
 };
@@ -73,12 +74,13 @@ static volatile sig_atomic_t stopped;
 static const char usage_text[] =
 	"usage: transact serve ADDR PORT\n"
 	"       transact run ADDR PORT seconds S [clients N] [interval MS] [pace N]\n"
-	"                [patience MS] [connect] [from ADDR [each LEN]] [json]\n"
+	"                [patience MS] [connect] [from ADDR [each LEN [sport N]]] [json]\n"
 	"  connect: a new connection for each transaction\n"
 	"  pace: transactions per second of all clients together\n"
 	"  patience: a transaction that takes longer has failed; 1000\n"
 	"  each: every client has an address, and a prefix of so many bits, of its own: from\n"
-	"  that of ADDR on. What is sent to them must be routed to this host: ip route add local\n";
+	"  that of ADDR on. What is sent to them must be routed to this host: ip route add local\n"
+	"  sport: the port that each client connects from; otherwise any\n";
 
 static void on_signal(int signal)
 {
@@ -295,6 +297,8 @@ static struct sockaddr_storage address_of(const struct run *run, uint64_t number
 	else if (each)
 		add_to_address((uint8_t *)&((struct sockaddr_in6 *)&from)->sin6_addr, 16, number,
 			       128 - each);
+	/* The port is at the same place for both families. */
+	((struct sockaddr_in *)&from)->sin_port = htons(run->options->sport);
 	return from;
 }
 
@@ -535,6 +539,10 @@ static enum outcome start_clients(const struct options *options)
 		failed("each: needs `from`, and is at most 32 with IPv4");
 		return USAGE;
 	}
+	if (options->sport && !options->each) {
+		failed("sport: needs `each`, since two clients of one address cannot share a port");
+		return USAGE;
+	}
 	if (run.from_len && !has_address(&run))
 		return FAILED;
 	if (options->pace)
@@ -544,6 +552,9 @@ static enum outcome start_clients(const struct options *options)
 		return failed("cannot start: %s", strerror(errno));
 	prctl(PR_SET_TIMERSLACK, 1);
 	run_clients(&run);
+	/* Not in TIME_WAIT either: who comes next may need the same ports. */
+	for (uint64_t i = 0; i < options->clients; i++)
+		disconnect(&run.clients[i]);
 	free(run.clients);
 	return DONE;
 }
@@ -563,6 +574,7 @@ static int parse_word(const char *word, const char *value, struct options *optio
 		{ "interval", &options->interval_ms, 10, 60000 },
 		{ "pace", &options->pace, 1, 1000000 },
 		{ "patience", &options->patience_ms, 10, 60000 },
+		{ "sport", &options->sport, 1, 65535 },
 	};
 	int rc;
 
