@@ -7,6 +7,7 @@ reach it. Here such floods come before the first client does: the listener has n
 then, and is where it would be after two minutes of the flood. With WEIR_LONG=1 the two minutes are
 real: clients connect before the flood and after 150 s of it.
 """
+import functools
 import json
 import random
 import socket
@@ -59,13 +60,14 @@ def mixed(number):
     return number ^ number >> 33
 
 
-def twin_port():
-    """A port that an unkeyed hash of address and port, 12 bits of it, takes for PORT."""
+@functools.cache
+def twin_port(port):
+    """Another port that an unkeyed hash of address and port, 12 bits of it, takes for this one."""
     to = 0xffff << 32 | struct.unpack("!I", socket.inet_aton(NEAR4))[0]
 
-    def cell(port):
-        return mixed((to * 3 ^ port) & (1 << 64) - 1) & 4095
-    return next(port for port in range(1024, 65536) if port != PORT and cell(port) == cell(PORT))
+    def cell(which):
+        return mixed((to * 3 ^ which) & (1 << 64) - 1) & 4095
+    return next(twin for twin in range(1024, 65536) if twin != port and cell(twin) == cell(port))
 
 
 class ThinFlood:
@@ -93,75 +95,100 @@ class ThinFlood:
         self.socket.close()
 
 
-def connect(lab):
-    """50 connections, each with an exchange, for as long as it takes: where the core has no time for
-    a newcomer's SYN its connection waits for the next one. Ends with the first that fails."""
-    total = {"transactions": 0, "failed": 0}
+def start_connecting(lab, port):
+    """50 connections in two seconds, each with an exchange."""
+    return lab.spawn(lab.far, ["setpriv", "--pdeathsig", "KILL", TRANSACT, "run", NEAR4, port, "seconds",
+                               2, "clients", 1, "connect", "pace", 25, "json"])
+
+
+def all_connected(total):
+    return not total["failed"] and total["transactions"] >= CONNECTIONS
+
+
+def connect(lab, ports):
+    """50 connections to each port, to all at once, for as long as it takes: where the core has no
+    time for a newcomer's SYN its connection waits for the next one. A port's client ends with the
+    first that fails. Returns how many were made to each port."""
+    totals = {port: {"transactions": 0, "failed": 0} for port in ports}
     for _ in range(ROUNDS):
-        said = lab.far.run(TRANSACT, "run", NEAR4, PORT, "seconds", 2, "clients", 1, "connect", "pace",
-                           25, "json").out
-        for each in total:
-            total[each] += json.loads(said.splitlines()[-1])[each]
-        if total["failed"] or total["transactions"] >= CONNECTIONS:
-            break
-    return total
-
-
-def serve(lab, port):
-    lab.serve(["setpriv", "--pdeathsig", "KILL", TRANSACT, "serve", NEAR4, port])
-
-
-def attack(lab, kind, frame, other=None):
-    """@frame: makes one SYN of the flood. @other: another port that is protected and served."""
-    for port in filter(None, (PORT, other)):
-        serve(lab, port)
-        lab.weir("syn", "protect", "dport", port, "always", "set-sysctl")
-    lab.attach()
-    lab.weir("-q", "attach", "dev", lab.far_dev, namespace=lab.far)
-    before = connect(lab) if LONG else None
-    flood = ThinFlood(lab, [frame() for _ in range(1024)])
-    time.sleep(SECONDS)
-    after = connect(lab)
-    flood.stop()
-    stats = lab.stats()
-    demand(flood.sent > 0.8 * PPS * SECONDS, f"only {flood.sent} were sent")
-    for when, said in (("before", before), (f"after {SECONDS} s of the flood", after)):
-        if said:
-            check(said["failed"] == 0 and said["transactions"] >= CONNECTIONS, f"{kind}, {when}",
-                  f"{said['transactions']} of {said['transactions'] + said['failed']} connected; "
-                  f"{flood.sent} sent, {stats['newcomer']} went to the listener, "
-                  f"{stats['syn-cookie']} answered")
+        clients = {port: start_connecting(lab, port) for port, total in totals.items()
+                   if not total["failed"] and not all_connected(total)}
+        for port, client in clients.items():
+            said = json.loads(client.communicate(timeout=60)[0].splitlines()[-1])
+            for each in totals[port]:
+                totals[port][each] += said[each]
+    return list(totals.values())
 
 
 def routed():
     return f"198.51.100.{random.randrange(1, 255)}"
 
 
+# Each kind of flood as a function that makes one of its frames, against a service at @port.
+KINDS = {
+    # A listener without keys discards these two.
+    "TCP-MD5": lambda lab, port: syn(lab, routed(), MD5, port=port),
+    "TCP-AO": lambda lab, port: syn(lab, routed(), AO, port=port),
+    # The rest of them never comes.
+    "first fragments": lambda lab, port: syn(lab, routed(), port=port, fragment=True),
+    # The stack takes these for martians.
+    "from an own address": lambda lab, port: syn(lab, OWN, port=port),
+    # Honest SYNs to another protected port, one that an unkeyed hash takes for this one.
+    "to another port": lambda lab, port: syn(lab, routed(), port=twin_port(port)),
+}
+
+
+def protect(lab, services):
+    """@services: the port of each kind's service."""
+    lab.near.run("ip", "address", "add", f"{OWN}/32", "dev", "lo")
+    ports = [*services.values(), *(twin_port(port) for kind, port in services.items()
+                                   if kind == "to another port")]
+    for port in ports:
+        lab.serve(["setpriv", "--pdeathsig", "KILL", TRANSACT, "serve", NEAR4, port])
+        lab.weir("syn", "protect", "dport", port, "always", "set-sysctl")
+    lab.attach()
+    lab.weir("-q", "attach", "dev", lab.far_dev, namespace=lab.far)
+
+
+def frames(lab, kind, port):
+    return [KINDS[kind](lab, port) for _ in range(1024)]
+
+
+def attack(lab, kind):
+    protect(lab, {kind: PORT})
+    before = connect(lab, [PORT]) if LONG else None
+    flood = ThinFlood(lab, frames(lab, kind, PORT))
+    time.sleep(SECONDS)
+    after = connect(lab, [PORT])
+    flood.stop()
+    stats = lab.stats()
+    demand(flood.sent > 0.8 * PPS * SECONDS, f"only {flood.sent} were sent")
+    for when, reports in (("before", before), (f"after {SECONDS} s of the flood", after)):
+        for said in reports or ():
+            check(all_connected(said), f"{kind}, {when}",
+                  f"{said['transactions']} of {said['transactions'] + said['failed']} connected; "
+                  f"{flood.sent} sent, {stats['newcomer']} went to the listener, "
+                  f"{stats['syn-cookie']} answered")
+
+
 def test_signed_md5(lab):
-    """SYNs with a TCP-MD5 option, which a listener without keys discards."""
-    attack(lab, "TCP-MD5", lambda: syn(lab, routed(), MD5))
+    attack(lab, "TCP-MD5")
 
 
 def test_signed_ao(lab):
-    """SYNs with a TCP-AO option."""
-    attack(lab, "TCP-AO", lambda: syn(lab, routed(), AO))
+    attack(lab, "TCP-AO")
 
 
 def test_first_fragments(lab):
-    """Fragments of which the rest never comes."""
-    attack(lab, "first fragments", lambda: syn(lab, routed(), fragment=True))
+    attack(lab, "first fragments")
 
 
 def test_own_address(lab):
-    """SYNs in the name of another address of the host, which its stack takes for martians."""
-    lab.near.run("ip", "address", "add", f"{OWN}/32", "dev", "lo")
-    attack(lab, "from an own address", lambda: syn(lab, OWN))
+    attack(lab, "from an own address")
 
 
 def test_other_port(lab):
-    """Honest SYNs to another protected port, one that an unkeyed hash takes for this one."""
-    port = twin_port()
-    attack(lab, "to another port", lambda: syn(lab, routed(), port=port), port)
+    attack(lab, "to another port")
 
 
 if __name__ == "__main__":
