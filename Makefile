@@ -54,7 +54,7 @@ help:
 	@echo 'make test-web  metrics and the page, with Prometheus and Chromium (root; installs them)'
 	@echo 'make bench     cost per packet, others beside it, goodput, loading (root); bench-full: longer'
 	@echo 'make record    the recorded size of the BPF program becomes the present one (root)'
-	@echo 'make lab       floods against a real server, without weir and with it (root, ten minutes);'
+	@echo 'make lab       floods against a real server, without weir and with it (root, twenty minutes);'
 	@echo '               LAB="3 5" plays only these, LAB="seconds 6" each for so long'
 	@echo 'make fuzz      fuzz the parsers and the program, FUZZ_SECONDS=60 each'
 	@echo 'make coverage  what of the BPF code the tests execute, by line and branch (root)'

@@ -2,7 +2,8 @@
 """The floods, and what an operator would have set against each."""
 from dataclasses import dataclass, field
 
-from world import PORT
+from history import Days, Poison
+from world import PORT, addresses
 
 # Where weir is set up: a rate for each source that no user comes near, budgets that the
 # server's core can carry beside its own work.
@@ -31,10 +32,27 @@ class Scenario:
     pulses: tuple = ()          # seconds on, seconds off, how often; else once
     neighbours: bool = False    # users live in the attackers' networks, too
     crowd: tuple = ()           # no attack but newcomers: clients, requests a second
+    evaders: dict = field(default_factory=dict)     # sources that shall be banned, by kind
+    daemon: str = ""            # further settings, in YAML
+    dns: bool = False           # the users are resolvers, see dns.py
+    history: object = None      # of history.py: what came before; else customers are imported
+    customers: tuple = ()       # where known users are, as in world.KNOWN
+    seconds: int = 0            # how long the flood is with all of weir; 0: as the others
+    play: str = "flood"         # which part of the laboratory plays it
+    unit: str = "/s"            # of what users get in calm times
     modes: tuple = ("none", "limits", "complete")
     goal: str = "known and newcomers"
     about: str = ""
 
+
+DNS_PPS = 10000     # 14: queries a second that the server may get by UDP
+# 11: sources that an attacker prepares, each in a network of its own.
+POISONED = "from 10.0.0.0/8 sources 20000 stride 256"
+# 12: bots, eight in each of 250 /24s.
+BOTS, BOTS_EACH, BOTS_PORT = 2000, 27, 5000
+# 15: sources that behave one second in three, and sources just under twice their limit.
+PAUSING, LOUD = 400, 400
+SHORT_SPAN = "sources:\n  span: 15s\n"    # instead of ten minutes
 
 SCENARIOS = (
     Scenario("1", "one loud source", (f"from 198.51.100.7 proto syn {TO_SERVER} pps {20 * STACK_PPS}",),
@@ -60,7 +78,7 @@ SCENARIOS = (
              about="as 3, for 5 s three times, with 5 s between"),
     Scenario("7", "SYN flood, random sources",
              (f"from 0.0.0.0/0 sources random proto syn {TO_SERVER} pps 1000000",),
-             modes=("none", "limits", "complete", "cookies"),
+             modes=("none", "limits", "complete", "cookies", "sparing"),
              about="a million a second"),
     Scenario("8", "IPv6, sources that rotate",
              (f"from 2001:db8:bad::/48 sources random proto tcp size 74 {TO_SERVER} pps {10 * BUDGET_PPS}",
@@ -74,4 +92,41 @@ SCENARIOS = (
              (f"from 203.0.113.0/24 sources 254 proto tcp {TO_SERVER} pps {20 * BUDGET_PPS}",),
              goal="bounded",
              about="the attacker knows who the known customers are"),
+    Scenario("11", "poisoned calm", (f"{POISONED} proto tcp {TO_SERVER} pps {20 * BUDGET_PPS}",),
+             # Minutes of 2.1 s, 32 times as fast as in life.
+             history=Poison(f"{POISONED} proto udp dport 9 pps {32 * 10000}",
+                            addresses("10.0.0.0", 24, 1000), seconds=25, minute_shift=31),
+             about="the attacker sends in the name of 20,000 sources in calm times, as 10,000 packets "
+                   "a second for 13 minutes, and then floods in their names; customers visited"),
+    Scenario("12", "a patient botnet",
+             (f"from 10.2.0.0/16 sources {BOTS} stride 32 proto tcp dport {PORT} sport {BOTS_PORT} "
+              f"pps {BOTS * 100}",),
+             customers=("198.19.0.9", 24),
+             # Minutes of 17 ms and days of 17 s.
+             history=Days(("10.2.0.0", BOTS_EACH, BOTS), pace=12000, sport=BOTS_PORT, seconds=45,
+                          minute_shift=24),
+             about="2,000 real bots in 250 /24s visited on three days, as the customers did, and now "
+                   "send segments of their connections, each as much as its limit allows"),
+    Scenario("13", "SYNs that the stack discards", (), modes=("always",), play="thin", seconds=150,
+             goal="all connect", unit="",
+             about="five kinds, 1,500 a second of each, against services with cookies: connections "
+                   "of 50 before and after 150 s"),
+    Scenario("14", "spoofed DNS queries",
+             ("from 0.0.0.0/0 sources random proto dns sport random pps 1000000",), dns=True,
+             budgets=(f"budget set dns to {{server}} proto udp dport 53 rate {DNS_PPS}pps",),
+             modes=("none", "limits", "complete", "dns"),
+             about="a million a second against a real server; users are real resolvers, new ones come "
+                   "with the flood"),
+    Scenario("15", "evasion by pauses",
+             (f"from 10.3.0.0/16 sources {PAUSING} stride 64 proto tcp {TO_SERVER} "
+              f"pps {PAUSING * 2000} on 2000 off 1000",),
+             evaders={"pausing": addresses("10.3.0.0", 26, PAUSING)}, daemon=SHORT_SPAN, seconds=20,
+             about="400 sources at 20 times their limit that pause one second in three"),
+    Scenario("15s", "evasion by moderation",
+             (f"from 10.4.0.0/16 sources {LOUD} stride 64 proto tcp {TO_SERVER} pps {LOUD * 190}",),
+             evaders={"just over": addresses("10.4.0.0", 26, LOUD)}, daemon=SHORT_SPAN, seconds=40,
+             modes=("complete",), about="400 sources at 1.9 times their limit"),
+    Scenario("16", "resets", (f"from 0.0.0.0/0 sources random proto resets {TO_SERVER} pps 1000000",),
+             modes=("none", "cookies", "always"),
+             about="spoofed RST and SYN+RST, a million a second, against a port with cookies"),
 )

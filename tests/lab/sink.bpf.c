@@ -10,11 +10,11 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-/* Where known users, newcomers, the crowd and the host itself are; see world.py, run.py. */
+/* Where known users, newcomers, the crowd, bots and the host itself are; see world.py, run.py. */
 static __always_inline int is_users4(__u32 address)
 {
 	return address >> 8 == 0xcb0071 || address >> 17 == 0xc612 >> 1 || address >> 16 == 0x0a01 ||
-	       address >> 8 == 0xc00002;
+	       address >> 16 == 0x0a02 || address >> 8 == 0xc00002;
 }
 
 SEC("xdp")

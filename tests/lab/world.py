@@ -55,16 +55,24 @@ def addresses(first, each, count):
 
 
 class Users:
-    """Clients that ask over real TCP, each request on a connection of its own."""
+    """Clients that ask over real TCP: each request on a connection of its own, or each client on
+    one that it keeps, from the port @sport."""
 
-    def __init__(self, world, first, each, clients, pace):
+    def __init__(self, world, first, each, clients, pace, connect=True, sport=None, late=False):
         self.addresses = addresses(first, each, clients)
         world.bring_home(self.addresses)
-        self.world, self.pace = world, pace
+        self.place = (world, first, each, clients)
+        self.sport = sport
+        self.world, self.pace, self.late = world, pace, late
         self.windows = []       # (when it began, when it ended, answered in it)
         self.words = become(SENDER_CPU, USER, TRANSACT, "run", world.server, PORT, "seconds", 110,
-                            "clients", clients, "pace", pace, "interval", WINDOW_MS, "connect",
-                            "json", "from", first, "each", each)
+                            "clients", clients, "pace", pace, "interval", WINDOW_MS,
+                            *(("connect",) if connect else ()), "json", "from", first, "each", each,
+                            *(("sport", sport) if sport else ()))
+
+    def others(self, pace):
+        """The same clients at another pace, each with one connection."""
+        return Users(*self.place, pace, connect=False, sport=self.sport)
 
     def start(self):
         self.process = self.world.spawn(self.world.far, self.words)
@@ -124,8 +132,9 @@ class Attack:
 class World(Stage):
     """One server, IPv4 or IPv6; weir in front of it or not."""
 
-    def __init__(self, family=4):
+    def __init__(self, family=4, minute_shift=0):
         self.family = family
+        self.env = {"WEIR_MINUTE_SHIFT": str(minute_shift)} if minute_shift else {}
         self.server = NEAR4 if family == 4 else NEAR6
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-lab-"))
         super().__init__()
@@ -170,11 +179,14 @@ class World(Stage):
 
     def place(self):
         """Again after each change of XDP, which makes new threads."""
-        place_napi(self.near, self.near_dev, SERVER_CPU, NAPI)
+        self.napi = place_napi(self.near, self.near_dev, SERVER_CPU, NAPI)
         place_napi(self.far, self.far_dev, SENDER_CPU, USER_NAPI)
 
     def start_server(self):
         self.serve(become(SERVER_CPU, SERVICE, TRANSACT, "serve", self.server, PORT))
+
+    def weir(self, *words, **options):
+        return super().weir(*words, env=self.env, **options)
 
     def attach_weir(self):
         self.weir("attach", "dev", self.near_dev, "mode", "native")
@@ -188,16 +200,38 @@ class World(Stage):
 
     def sent_by_users(self):
         """TCP segments that left far by its stack; the generator's do not."""
-        with self.far:
-            lines = [line.split() for line in
-                     pathlib.Path("/proc/thread-self/net/snmp").read_text().splitlines()
-                     if line.startswith("Tcp:")]
-        return int(dict(zip(*lines))["OutSegs"])
+        return self.stack(self.far)["OutSegs"]
 
     def arrived(self):
         """Packets that the interface took, and those for which its ring had no room."""
         received = self.near.link(self.near_dev)["stats64"]["rx"]
         return received["packets"], received["dropped"]
+
+    def lost_by_users(self):
+        """Packets of the users' stack for which near's ring had no room; the generator's, which
+        are XDP frames, are counted by both ends."""
+        sent, received = (namespace.link(dev)["stats64"] for namespace, dev in
+                          ((self.far, self.far_dev), (self.near, self.near_dev)))
+        return max(0, sent["tx"]["dropped"] - received["rx"]["dropped"])
+
+    def stack(self, namespace):
+        """The counters of TCP."""
+        with namespace:
+            lines = [line.split() for name in ("snmp", "netstat") for line in
+                     pathlib.Path("/proc/thread-self/net", name).read_text().splitlines()
+                     if line.startswith(("Tcp:", "TcpExt:"))]
+        return {name: int(number) for names, numbers in zip(lines[::2], lines[1::2])
+                for name, number in zip(names[1:], numbers[1:])}
+
+    def core(self):
+        """Seconds so far: of NAPI on the server's core, and those that the core was idle, or that
+        the host of this virtual machine gave to others."""
+        ran = sum(int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+                  for pid in self.napi)
+        with open("/proc/stat", encoding="utf-8") as stat:
+            words = next(line.split() for line in stat if line.startswith(f"cpu{SERVER_CPU} "))
+        tick = os.sysconf("SC_CLK_TCK")
+        return {"napi": ran / 1e9, "idle": int(words[4]) / tick, "stolen": int(words[8]) / tick}
 
     def sums_here(self):
         """What weir and the driver counted since the attach, which came late."""
