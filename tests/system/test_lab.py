@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A short form of the laboratory: floods against a real server behind all of weir. Checked is what
 holds on a busy machine, too; `make lab` measures the rest."""
-import dataclasses
 import pathlib
 import sys
+from dataclasses import replace
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import run as laboratory  # noqa: E402
 from stage import check, run_tests  # noqa: E402
-from scenarios import SCENARIOS, TO_SERVER  # noqa: E402
+from scenarios import BOTS_PORT, SCENARIOS, TO_SERVER  # noqa: E402
+from world import addresses  # noqa: E402
 
 FLOOD_S = 5
 AT_MOST_REFUSED = 0.01
@@ -18,7 +19,7 @@ def play(number, mode="complete", **changes):
     scenario = next(each for each in SCENARIOS if each.number == number)
     laboratory.SETTLE_S, laboratory.CALM_S, laboratory.IN_TIME_S = 1, 2, 2
     with laboratory.privileged():
-        return laboratory.run(dataclasses.replace(scenario, **changes), mode, FLOOD_S)
+        return laboratory.run(replace(scenario, **changes), mode, FLOOD_S)
 
 
 def check_run(name, result):
@@ -56,6 +57,43 @@ def test_crowd(_):
     result = play("9")
     check_run("crowd", result)
     check(not result.get("bans"), "crowd: no source is banned", f"{result.get('bans', 0)} bans")
+
+
+def check_proof(name, result, forged, served):
+    """The evidence of each group before the flood, and what that was worth in it. @forged: a group
+    that is known too, and floods. @served: which part of their requests customers must get."""
+    known, theirs = (result["tiers"][group] for group in ("known", forged))
+    customers, others = sum(known.values()), sum(theirs.values())
+    check(known["unknown"] <= customers / 10 and theirs["unknown"] <= others / 4,
+          f"{name}: both are known before the flood",
+          f"{customers - known['unknown']} of {customers} customers, "
+          f"{others - theirs['unknown']} of {others} {forged}")
+    check(result["sums"]["good"] and all(budget["passed"] <= laboratory.BUDGET_SLACK * budget["most"]
+                                         for budget in result["budgets"].values()),
+          f"{name}: counters add up, within the budgets", result["sums"])
+    rates = result["users"]["known"]
+    check(rates["flood"] >= served * rates["calm"], f"{name}: customers are served",
+          f"{rates['flood']:.0f} a second of {rates['calm']:.0f}; "
+          f"{result['sent']} sent against them, {result['admitted']} admitted")
+
+
+def test_poisoned_calm(_):
+    """Sources that were made known by spoofing come after customers with connections."""
+    sources = "from 10.0.0.0/8 sources 2000 stride 256"
+    scenario = next(each for each in SCENARIOS if each.number == "11")
+    history = replace(scenario.history, attack=f"{sources} proto udp dport 9 pps 100000", seconds=9,
+                      sources=addresses("10.0.0.0", 24, 200), minute_shift=28)
+    check_proof("poisoned calm", play("11", history=history, attacks=(
+        f"{sources} proto tcp {TO_SERVER} pps 180000",)), "spoofed", 0.5)
+
+
+def test_patient_botnet(_):
+    """Bots with connections of their own are held to the shares of their networks."""
+    scenario = next(each for each in SCENARIOS if each.number == "12")
+    history = replace(scenario.history, bots=(*scenario.history.bots[:2], 1000), pace=11000, seconds=10)
+    check_proof("patient botnet", play("12", history=history, attacks=(
+        f"from 10.2.0.0/16 sources 1000 stride 32 proto tcp dport 80 sport {BOTS_PORT} pps 100000",)),
+                "bots", 0.5)
 
 
 if __name__ == "__main__":
