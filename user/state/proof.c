@@ -46,7 +46,8 @@ bool proof_remark(const char *device, const struct weir_counters *counters, char
 		return true;
 	case PROOF_NO_TCP:
 		snprintf(text, size, "%s: hardly any of its packets is TCP, and no other protocol proves "
-			 "that a source is there, " ONLY_SEEN, device);
+			 "that a source is there, " ONLY_SEEN "; to a DNS server, `weir dns protect` makes "
+			 "resolvers prove themselves", device);
 		return true;
 	default:
 		return false;
