@@ -150,8 +150,8 @@ static void test_mixed(struct check *check)
 		mix(&acks_only);
 		mix(&both);
 		mix(&flooded);
-		CHECK(check, few.looked_up == few.acks && few.answered == few.syns, "%u%%: %u of %u, %u of %u",
-		      share, few.looked_up, few.acks, few.answered, few.syns);
+		CHECK(check, few.looked_up == few.acks && few.answered == few.syns,
+		      "%u%%: %u of %u, %u of %u", share, few.looked_up, few.acks, few.answered, few.syns);
 		CHECK(check, acks_only.used <= share / 200.0 * 1.02 && acks_only.again_looked_up ==
 		      acks_only.again, "%u%%: used %.3f, %u of %u again", share, acks_only.used,
 		      acks_only.again_looked_up, acks_only.again);
