@@ -277,6 +277,12 @@ struct weir_budget_spec {
 	struct weir_limit_spec limit;
 };
 
+/* The prefix of a destination as numbers in host order. */
+struct weir_destination {
+	__u64 hi, lo;
+	__u64 mask_hi, mask_lo;
+};
+
 /*
  * A service whose SYNs are answered with cookies, see syn.h. What the SYN-ACK may offer follows
  * the sysctls that the network namespace had when the rule was set.
@@ -292,7 +298,7 @@ struct weir_syn_rule {
 	__u8  wscale;		/* the window scale that the kernel will assume it has offered */
 	__u8  set_sysctl;	/* 1: the sysctls were set with the operator's consent */
 	__u8  pad[2];
-	__u64 hi, lo, mask_hi, mask_lo;	/* @to as numbers in host order */
+	struct weir_destination where;	/* the same as @to */
 };
 
 /*
@@ -307,13 +313,7 @@ struct weir_dns_rule {
 	__u8  always;		/* 0: only while the budget of its UDP is used up */
 	__u8  next;		/* of the same port; 0: the last */
 	__u8  pad[7];
-	__u64 hi, lo, mask_hi, mask_lo;	/* @to as numbers in host order */
-};
-
-/* A destination with budgets of its own, as numbers in host order. */
-struct weir_destination {
-	__u64 hi, lo;
-	__u64 mask_hi, mask_lo;
+	struct weir_destination where;	/* the same as @to */
 };
 
 /*

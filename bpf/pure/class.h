@@ -69,6 +69,12 @@ static __always_inline int is_to(const struct weir_destination *to, __u64 hi, __
 	       is_mask_of_family(to->mask_lo, !is_mapped(hi, lo));
 }
 
+/* The same where ::/0 is any destination, also of IPv4. */
+static __always_inline int is_to_or_any(const struct weir_destination *to, __u64 hi, __u64 lo)
+{
+	return !(to->mask_hi | to->mask_lo) || is_to(to, hi, lo);
+}
+
 /* The row of budget_of for a destination; the longest prefix stands first. */
 static __always_inline __u32 find_destination(const struct weir_policy *rules, __u64 hi, __u64 lo)
 {
@@ -99,21 +105,10 @@ static __always_inline const struct weir_syn_rule *syn_rule(const struct weir_po
 	if (!index)
 		return NULL;
 	rule = &rules->syn_rule[index];
-	if ((to_hi & rule->mask_hi) != rule->hi || (to_lo & rule->mask_lo) != rule->lo)
-		return NULL;
-	if (rule->to.prefixlen && !is_of_family(rule->to.prefixlen, !is_mapped(to_hi, to_lo)))
-		return NULL;
-	return rule;
+	return is_to_or_any(&rule->where, to_hi, to_lo) ? rule : NULL;
 }
 
 /* ---- DNS ---- */
-
-static __always_inline int is_to_dns(const struct weir_dns_rule *rule, __u64 to_hi, __u64 to_lo)
-{
-	return (to_hi & rule->mask_hi) == rule->hi && (to_lo & rule->mask_lo) == rule->lo &&
-	       (!rule->to.prefixlen ||
-		is_of_family(rule->to.prefixlen, !is_mapped(to_hi, to_lo)));
-}
 
 /* The rule of the DNS service at this destination, an index; 0: none. */
 static __always_inline __u32 find_dns_rule(const struct weir_policy *rules, __u64 to_hi,
@@ -125,7 +120,7 @@ static __always_inline __u32 find_dns_rule(const struct weir_policy *rules, __u6
 		const struct weir_dns_rule *rule =
 			&rules->dns_rule[weir_opaque(index) & (WEIR_DNS_RULES - 1)];
 
-		if (is_to_dns(rule, to_hi, to_lo))
+		if (is_to_or_any(&rule->where, to_hi, to_lo))
 			return index;
 		index = rule->next & (WEIR_DNS_RULES - 1);
 	}

@@ -20,10 +20,12 @@ def test_source_is_banned_and_bans_double(lab):
     check([each["ttl_seconds"] for each in log[:3]] == [2, 4, 8] and
           [each["strikes"] for each in log[:3]] == [0, 1, 2], "each ban is twice as long",
           f"{[each['ttl_seconds'] for each in log]} s, strikes {[each['strikes'] for each in log]}")
-    check(all(each["limit_pps"] == 100 and each["seen_pps"] > 200 and each["windows"] == 2 and
-              each["packets"] > 100 and each["share_permille"] > 500 for each in log),
-          "with its evidence", log[0]["evidence"])
-    lines = daemon.says(r"^<4>ban-source 198\.51\.100\.7/32: \d+ pps, 100 allowed, \d+ packets")
+    # A later ban may come sooner: what was dropped before the last one counts for ten minutes.
+    check(all(each["limit_pps"] == 100 and each["seen_pps"] > 200 and each["windows"] >= 2 and
+              each["packets"] > 100 and each["share_permille"] > 500 for each in log) and
+          log[0]["windows"] == 2, "with its evidence", [each["evidence"] for each in log])
+    lines = daemon.says(r"^<4>ban-source 198\.51\.100\.7/32: (within 10m, not in a row: )?"
+                        r"\d+ pps, 100 allowed, \d+ packets")
     check(len(lines) == len(log), "and a line in the journal", f"{len(lines)}: {lines[:1]}")
     text = lab.weir("show", "bans").out + lab.weir("ban-log").out
     check(max(map(len, text.splitlines())) <= 80 and f"weir block del {FLOODER}/32" in text,

@@ -16,18 +16,6 @@ uint32_t dns_find(const struct weir_policy *policy, const struct weir_prefix *to
 	return 0;
 }
 
-/* Sets the destination and its mask as numbers in host byte order, as the data path compares. */
-static void fill_numbers(struct weir_dns_rule *rule)
-{
-	struct prefix to, mask = prefix_netmask(rule->to.prefixlen);
-
-	prefix_from_key(&rule->to, &to);
-	rule->hi = to.hi;
-	rule->lo = to.lo;
-	rule->mask_hi = mask.hi;
-	rule->mask_lo = mask.lo;
-}
-
 int dns_set(struct weir_policy *policy, const struct weir_dns_rule *wanted, char *err)
 {
 	uint32_t index = dns_find(policy, &wanted->to, wanted->port);
@@ -41,7 +29,7 @@ int dns_set(struct weir_policy *policy, const struct weir_dns_rule *wanted, char
 			    WEIR_DNS_RULES - 1);
 	rule.used = 1;
 	rule.next = policy->dns_rule[index].next;
-	fill_numbers(&rule);
+	rule.where = prefix_destination(&rule.to);
 	if (!memcmp(&policy->dns_rule[index], &rule, sizeof(rule)))
 		return 0;
 	policy->dns_rule[index] = rule;

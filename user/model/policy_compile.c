@@ -368,7 +368,6 @@ static int fill_destinations(struct compile *c, char *err)
 	policy->destinations = count + 1;
 	fill_budget_row(c, 0, &any);
 	for (int n = count - 1; n >= 0; n--) {
-		struct prefix prefix, mask = prefix_netmask(to[n]->prefixlen);
 		int parent = n + 1;
 
 		while (parent < count && !covers(to[parent], to[n]))
@@ -376,9 +375,7 @@ static int fill_destinations(struct compile *c, char *err)
 		memcpy(policy->budget_of[n + 1], policy->budget_of[parent < count ? parent + 1 : 0],
 		       sizeof(policy->budget_of[0]));
 		fill_budget_row(c, n + 1, to[n]);
-		prefix_from_key(to[n], &prefix);
-		policy->destination[n + 1] = (struct weir_destination){ prefix.hi, prefix.lo,
-									mask.hi, mask.lo };
+		policy->destination[n + 1] = prefix_destination(to[n]);
 	}
 	return 0;
 }

@@ -42,6 +42,14 @@ bool prefix_mask(struct prefix *prefix)
 	return host_bits;
 }
 
+struct weir_destination prefix_destination(const struct weir_prefix *key)
+{
+	struct prefix prefix, mask = prefix_netmask(key->prefixlen);
+
+	prefix_from_key(key, &prefix);
+	return (struct weir_destination){ prefix.hi, prefix.lo, mask.hi, mask.lo };
+}
+
 bool prefix_encloses(const struct prefix *outer, const struct prefix *inner)
 {
 	return outer->length <= inner->length &&

@@ -41,6 +41,8 @@ static inline struct prefix prefix_v4(uint32_t addr, uint8_t length)
 /* To and from the form in the maps, which is in network byte order. */
 void prefix_to_key(const struct prefix *prefix, struct weir_prefix *key);
 void prefix_from_key(const struct weir_prefix *key, struct prefix *prefix);
+/* The form in which the data path compares destinations. */
+struct weir_destination prefix_destination(const struct weir_prefix *key);
 
 /* Whether a key of length 0 stands for any source, or any destination, of both families. */
 static inline bool prefix_key_is_any(const struct weir_prefix *key)

@@ -30,18 +30,6 @@ static uint32_t rival_of(const struct weir_policy *policy, const struct weir_syn
 	return 0;
 }
 
-/* Sets the destination and its mask as numbers in host byte order, as the data path compares. */
-static void fill_numbers(struct weir_syn_rule *rule)
-{
-	struct prefix to, mask = prefix_netmask(rule->to.prefixlen);
-
-	prefix_from_key(&rule->to, &to);
-	rule->hi = to.hi;
-	rule->lo = to.lo;
-	rule->mask_hi = mask.hi;
-	rule->mask_lo = mask.lo;
-}
-
 int syn_set(struct weir_policy *policy, const struct weir_syn_rule *wanted, char *err)
 {
 	uint32_t index = syn_find(policy, wanted->first, wanted->last), rival;
@@ -54,7 +42,7 @@ int syn_set(struct weir_policy *policy, const struct weir_syn_rule *wanted, char
 			    policy->syn_rule[rival].last, policy->syn_rule[rival].first,
 			    policy->syn_rule[rival].last);
 	rule.used = 1;
-	fill_numbers(&rule);
+	rule.where = prefix_destination(&rule.to);
 	for (uint32_t i = 1; i < WEIR_SYN_RULES && !index; i++)
 		if (!policy->syn_rule[i].used)
 			index = i;
