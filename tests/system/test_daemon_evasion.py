@@ -110,7 +110,7 @@ def test_known_source_floods_on_its_own_connection(lab):
           f"{lab.stats()['ban'] - before} segments dropped")
     lab.weir("block", "del", f"{CUSTOMER}/32")
     flood = OwnFlood(lab, client, 3000)
-    time.sleep(8)
+    time.sleep(5)
     flood.stop()
     check(not bans(lab), "what the operator undid is not banned again, whatever is proven", bans(lab))
     client.close()
@@ -124,7 +124,7 @@ def test_spoofer_in_a_customers_name(lab):
     import_known(lab, daemon, CUSTOMER)
     client, server = connect(lab)
     flood = start_flood(lab, CUSTOMER, "proto", "tcp", "dport", PORT, "sport", "random", pps=100000,
-                        seconds=15)
+                        seconds=8)
     check(wait_for(lambda: judged(lab, "spared"), IN_TIME), "a known source is spared",
           [each["evidence"] for each in judged(lab, "spared")][:1])
     flood.wait()
@@ -169,7 +169,7 @@ def test_held_but_not_banned(lab):
     """What its limit holds, at 1.3 times, and a burst of a second of a hundred times as much."""
     prepare(lab, rate="500pps", burst=50)
     Daemon(lab, sources=SPAN)
-    steady = start_flood(lab, "198.51.100.21", pps=650, seconds=25)
+    steady = start_flood(lab, "198.51.100.21", pps=650, seconds=13)
     burst = start_flood(lab, "198.51.100.22", pps=50000, seconds=1)
     burst.wait()
     steady.wait()
@@ -207,10 +207,10 @@ def test_honest_uploads(lab):
     daemon = Daemon(lab, sources=SPAN)
     for connections in (1, 8, 64):
         source = f"198.51.100.{100 + connections}"
-        dropped, passed = upload(lab, source, 25, connections)
+        dropped, passed = upload(lab, source, 13, connections)
         check(dropped > 100 and passed > 1000 and not bans(lab) and not judged(lab, "ban-source"),
               f"{connections} uploads at their limit are not banned",
-              f"{dropped} dropped, {passed} passed in 25 s; {daemon.says('spared .*' + source)[-1:]}")
+              f"{dropped} dropped, {passed} passed in 13 s; {daemon.says('spared .*' + source)[-1:]}")
 
 
 def test_full_table(lab):
