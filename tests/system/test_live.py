@@ -210,7 +210,7 @@ def test_events_tells_judgements(lab):
     lab.attach()
     reader = Reader(lab, "-j", "events", "count", 1).listening()
     time.sleep(0.5)
-    judgement = bytearray(144)
+    judgement = bytearray(160)
     judgement[0:8] = (1).to_bytes(8, "little")
     judgement[8:16] = int(time.time()).to_bytes(8, "little")
     judgement[16:20] = (96 + 24).to_bytes(4, "little")
