@@ -847,7 +847,8 @@ def test_show(lab):
             ("list", "show"): {"lists": [{"list": "str", "ipv4": "int", "ipv6": "int",
                                           "generation": "int", "loaded": "int", "file": "str",
                                           "format": "str"}]},
-            ("check", FAR4): {"address": "str", "action": "str", "reason": "str", "rule": "str"},
+            ("check", FAR4): {"address": "str", "tier": "str", "action": "str", "reason": "str",
+                              "rule": "str"},
             ("show", "sources"): {"total": "int", "sources": [
                 {"source": "str", "class": "str", "passed": "int", "dropped": "int",
                  "dropped_bytes": "int", "dropped_percent": "int"}]},
