@@ -3,9 +3,9 @@
  * Which SYNs are answered when a core has no time for all. An answer takes a microsecond,
  * transmitting it included. A core that does nothing else takes too little from its receive ring,
  * and the ring then loses packets of proven sources as well as of the flood. So this program
- * answers SYNs for a share of each core's time at most (`syn share`, half of it where nothing is
- * set); receiving and transmitting them takes about half as much again. Beyond that, the first SYN
- * of a source without proof is dropped at a quarter of the price, and remembered. TCP sends the very same
+ * answers SYNs for a share of each core's time at most (`syn share`, 30 % of it where nothing is
+ * set); receiving and transmitting them takes as much again. Beyond that, the first SYN of a source
+ * without proof is dropped at a quarter of the price, and remembered. TCP sends the very same
  * segment again after a second (RFC 6298), and that one is answered. A spoofer gains nothing by
  * sending each SYN twice: it halves the flood.
  *

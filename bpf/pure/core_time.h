@@ -23,7 +23,7 @@
 #define TIME_ACK_LEAST_NS	64	/* the same for a look-up */
 #define TIME_DROP_SHIFT		2	/* a drop costs a quarter of an answer: a wait for memory */
 #define TIME_WEIGHT_SHIFT	8
-#define TIME_SHARE		50	/* percent of a core, where nothing else is set */
+#define TIME_SHARE		30	/* percent of a core, where nothing else is set */
 #define TIME_SHARE_LEAST	1
 #define TIME_SHARE_MOST		80	/* the rest receives the packets */
 

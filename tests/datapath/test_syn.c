@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <pthread.h>
 
+#include "bpf/pure/core_time.h"
 #include "bpf/pure/hash.h"
 #include "bpf/weir.skel.h"
 #include "tests/datapath/core_time.h"
@@ -1154,7 +1155,7 @@ static void test_share(void)
 			used += all[sched_getcpu()].cost_ns / 1e9;
 		}
 		elapsed = check_seconds() - start;
-		part = (shares[i] ? shares[i] : 50) / 100.0;
+		part = (shares[i] ? shares[i] : TIME_SHARE) / 100.0;
 		CHECK(&check, used <= (elapsed + 0.032) * part * 1.25, "%u%%: %.4f s of %.3f", shares[i],
 		      used, elapsed);
 		free(all);

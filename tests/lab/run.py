@@ -33,9 +33,9 @@ IN_TIME_S = 5           # after so long it must be well again
 WELL = 0.95             # of calm
 SEED = 20240917
 MODES = {"none": "no weir", "limits": "limits only", "complete": "complete", "cookies": "and cookies",
-         "sparing": "cookies, 30 %", "always": "cookies always", "dns": "dns protect"}
-WHOLE = ("complete", "cookies", "sparing", "always", "dns")     # all of weir: these have goals
-COOKIES = {"cookies": "when-over-budget", "sparing": "when-over-budget", "always": "always"}
+         "always": "cookies always", "dns": "dns protect"}
+WHOLE = ("complete", "cookies", "always", "dns")     # all of weir: these have goals
+COOKIES = {"cookies": "when-over-budget", "always": "always"}
 DAEMON_SETTINGS = """mode: enforce
 state:
   known: ""
@@ -86,8 +86,6 @@ def set_up_weir(world, scenario, mode, users):
         world.weir(*line.format(server=world.server).split())
     if mode in COOKIES:
         world.weir("syn", "protect", "dport", PORT, COOKIES[mode], "set-sysctl")
-    if mode == "sparing":
-        world.weir("syn", "share", "30%")
     if mode == "dns":
         world.weir("dns", "protect", "to", world.server, "always")
     world.attach_weir()
@@ -436,8 +434,8 @@ PAGE = """# The laboratory
 `make lab` plays floods against a real server and counts what its users get: without weir, with
 limits for each source only, and with all of weir: limits, budgets, known sources imported by `weir
 known import`, and the daemon in mode `enforce` with its default settings. SYN floods are also
-played with `weir syn protect ... when-over-budget`, with the same and `weir syn share 30%`, as one
-does where users count more than new ones, or with `always`; DNS with `weir dns protect ... always`.
+played with `weir syn protect ... when-over-budget`, or with `always`; DNS with `weir dns protect
+... always`.
 `tests/lab/scenarios.py` describes the floods, `tests/lab/world.py` the network. `make lab LAB="3
 7"` plays only these, and `build/lab.json` keeps the figures of the others. `make test` has a short
 form that checks what does not depend on the machine (`tests/system/test_lab.py`).

@@ -78,7 +78,7 @@ SCENARIOS = (
              about="as 3, for 5 s three times, with 5 s between"),
     Scenario("7", "SYN flood, random sources",
              (f"from 0.0.0.0/0 sources random proto syn {TO_SERVER} pps 1000000",),
-             modes=("none", "limits", "complete", "cookies", "sparing"),
+             modes=("none", "limits", "complete", "cookies"),
              about="a million a second"),
     Scenario("8", "IPv6, sources that rotate",
              (f"from 2001:db8:bad::/48 sources random proto tcp size 74 {TO_SERVER} pps {10 * BUDGET_PPS}",

@@ -270,10 +270,10 @@ def test_share(lab):
     up(lab)
     program = lab.prog_id()
     usual = lab.read("syn", "show")["share_percent"]
-    lab.weir("syn", "share", "30%")
+    lab.weir("syn", "share", "20%")
     saved, shown = lab.weir("save").out, lab.read("syn", "show")["share_percent"]
-    check(usual == 50 and shown == 30 and "syn share 30%\n" in saved and
-          "30% of each core" in lab.weir("syn", "show").out, "syn share",
+    check(usual == 30 and shown == 20 and "syn share 20%\n" in saved and
+          "20% of each core" in lab.weir("syn", "show").out, "syn share",
           f"{usual}% by default, then {shown}%, in the same program: {lab.prog_id() == program}")
     lab.weir("syn", "share", "default")
     gone = lab.read("syn", "show")["share_percent"]
@@ -282,7 +282,7 @@ def test_share(lab):
         file.flush()
         lab.weir("restore", file.name)
     back = lab.read("syn", "show")["share_percent"]
-    check(gone == 50 and back == 30 and lab.weir("save").out == saved and lab.prog_id() == program,
+    check(gone == 30 and back == 20 and lab.weir("save").out == saved and lab.prog_id() == program,
           "syn share: saved and restored", f"default {gone}%, restored {back}%")
 
 

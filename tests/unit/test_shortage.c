@@ -15,7 +15,6 @@
 #define SECOND		1000000000ULL
 #define ANSWER_NS	800
 #define LOOK_UP_NS	300
-#define WEIGHT		2	/* of half a core */
 #define TIME		(1ULL << ASKED_TIME_SHIFT)
 
 /* ---- time ---- */
@@ -55,7 +54,7 @@ static void run(struct load *load, __u64 tick_ns)
 
 static void test_time(struct check *check)
 {
-	const __u32 most = SECOND / (WEIGHT * ANSWER_NS);
+	const __u32 most = (SECOND << TIME_WEIGHT_SHIFT) / (time_weight(TIME_SHARE) * ANSWER_NS);
 	struct load few = { .pps = { most * 9 / 10 } }, many = { .pps = { 10 * most } };
 	struct load some = { .pps = { 2 * most } }, again = { .pps = { 10 * most, most / 2 } };
 	struct load known = { .pps = { 5 * most, 5 * most, [WEIR_PROVEN] = most / 2 } };

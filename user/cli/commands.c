@@ -53,7 +53,7 @@ static const struct command commands[] = {
 	  "answer SYNs to a service of this host with cookies that its kernel accepts",
 	  .edit = edit_syn_protect, .needs = MAKES_MAPS },
 	{ "syn", "share", "PERCENT%|default",
-	  "the part of each core's time that cookies may take, 50% by default",
+	  "the part of each core's time that cookies may take, 30% by default",
 	  .edit = edit_syn_share, .needs = MAKES_MAPS },
 	{ "syn", "show", "", "the services that cookies protect", .run = cmd_syn_show },
 	{ "syn", "del", "dport N[-M]", "no longer answer SYNs to this service",
