@@ -112,13 +112,15 @@ bool cookie_watch_complaint(const struct weir_cookie_watch *watch, char text[COO
 		snprintf(text, COOKIE_COMPLAINT, "%llu of %llu cookies that came back lately made no "
 			 "connection: the kernel refuses them, or NAT, TPROXY, IPVS or a "
 			 "conntrack rule stands before the listener. `weir syn show` names what "
-			 "it finds; `weir syn del` ends the protection", (unsigned long long)recent.refused,
+			 "it finds; `weir syn del` ends the protection",
+			 (unsigned long long)recent.refused,
 			 (unsigned long long)recent.returned);
 	else if (recent.overflows >= LEAST && recent.overflows * PART >= recent.returned &&
 		 recent.returned)
 		snprintf(text, COOKIE_COMPLAINT, "the accept queue of a listener was full for %llu "
 			 "connections lately, while %llu cookies came back: the service accepts "
-			 "too slowly, or its backlog or net.core.somaxconn is too small", (unsigned long long)recent.overflows,
+			 "too slowly, or its backlog or net.core.somaxconn is too small",
+			 (unsigned long long)recent.overflows,
 			 (unsigned long long)recent.returned);
 	return *text;
 }
