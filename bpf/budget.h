@@ -13,7 +13,7 @@
  * (enum weir_tier):
  *
  * - Each tier may use a part of the burst only, so that the rest is always there for the tiers
- *   above it: REACH.
+ *   above it: reach_of().
  * - A sixteenth of the rate is in reserve for each tier alone, so that none is shut out by the
  *   tiers above it, however real their sources are (a botnet of hosts that proved themselves over
  *   days). What a tier takes from its reserve, the others have less.
@@ -193,9 +193,9 @@ static __always_inline int charge_two(struct weir_network *network, __u64 hash, 
 }
 
 /*
- * Global. Charges one packet to the network's share, if it is within it. A cell says how much the network
- * used, in the same unit as the budget says how much it could have used: so no network is left
- * with a debt counted by an earlier share.
+ * Global. Charges one packet to the network's share, if it is within it. A cell says how much the
+ * network used, in the same unit as the budget says how much it could have used: so no network is
+ * left with a debt counted by an earlier share.
  */
 __noinline int within_share(struct weir_network *network, __u64 hash, __u32 tier,
 			    struct weir_budget_state *state, __u64 now_ns)

@@ -445,7 +445,7 @@ struct weir_spending {
 	__u64 no_room[WEIR_TIERS];	/* dropped: within their network's share */
 	__u64 over_share[WEIR_TIERS];	/* dropped: their network had used its share */
 	__u64 dropped_bytes;	/* of all */
-	__u64 until_sample;	/* drops until the next one that is counted for its network */
+	__u64 until_sample;	/* packets under pressure until the next one that is sampled */
 	__u64 pad;
 };
 
@@ -499,7 +499,8 @@ struct weir_filter_line {
 /*
  * ---- offences: LRU_HASH, WEIR_OFFENCES entries, of the keys of known ----
  * Known sources that exceeded their limit by segments of their own connections. To forge one, a
- * sender has to know the connection's ports.
+ * sender has to know the connection's ports and, where the tool can read the kernel's BTF, what
+ * sequence number it expects.
  */
 #define WEIR_OFFENCES	(1U << 14)
 struct weir_offence {
