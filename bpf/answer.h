@@ -139,8 +139,7 @@ static __always_inline __u32 load_headers(struct xdp_md *ctx, const struct packe
 		room = TCP_HEADER_MAX;
 	/* Linux 6.1 must see both bounds. */
 	room = (weir_opaque(room - sizeof(headers->tcp)) & TCP_HEADER_MASK) + sizeof(headers->tcp);
-	if (pkt->ipv6 ? bpf_xdp_load_bytes(ctx, pkt->ip_at, &headers->v6, sizeof(headers->v6)) :
-			bpf_xdp_load_bytes(ctx, pkt->ip_at, &headers->v4, sizeof(headers->v4)))
+	if (bpf_xdp_load_bytes(ctx, pkt->ip_at, headers->ip_word, ip_header_len(pkt)))
 		return 0;
 	/* One call for the header and its options, or for what stands in their place. */
 	if (bpf_xdp_load_bytes(ctx, pkt->l4_at, headers->tcp_byte, room))

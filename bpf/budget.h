@@ -173,10 +173,18 @@ static __always_inline struct weir_network *network_of(const struct packet *pkt,
 	return network;
 }
 
-/* Global. Charges one packet to @cell, if that leaves it within @burst. */
-__noinline int charge_cell(__u64 *cell, __u64 used, __u64 burst)
+/* Charges one packet to @cell, if that leaves it within @burst. */
+static __always_inline int charge_cell(__u64 *cell, __u64 used, __u64 burst)
 {
-	return cell && bucket_take(cell, used, SHARE_ONE, burst, 0) == BUCKET_PASS;
+	return bucket_take(cell, used, SHARE_ONE, burst, 0) == BUCKET_PASS;
+}
+
+/* The cell of the network for a tier that has one or one of two. */
+static __always_inline __u64 *share_cell(struct weir_network *network, __u64 hash, __u32 tier)
+{
+	if (tier < WEIR_SEEN)
+		return &network->used[3];
+	return &network->known_used[(tier - WEIR_SEEN) & 3][hash >> 40 & 1];
 }
 
 /* The same to the two cells that a network has of three. */
@@ -209,18 +217,9 @@ __noinline int within_share(struct weir_network *network, __u64 hash, __u32 tier
 	burst = share_used(pace, SHARE_BURST_NS);
 	if (burst < SHARE_BURST_LEAST)
 		burst = SHARE_BURST_LEAST;
-	switch (tier) {
-	case WEIR_FIRST_SEEN:
-		return charge_cell(&network->used[3], used, burst);
-	case WEIR_RETURNING:
+	if (tier == WEIR_RETURNING)
 		return charge_two(network, hash, used, burst);
-	case WEIR_SEEN:
-		return charge_cell(&network->known_used[0][hash >> 40 & 1], used, burst);
-	case WEIR_PROVEN:
-		return charge_cell(&network->known_used[1][hash >> 40 & 1], used, burst);
-	default:
-		return charge_cell(&network->known_used[2][hash >> 40 & 1], used, burst);
-	}
+	return charge_cell(share_cell(network, hash, tier), used, burst);
 }
 
 /* Counts one drop in SHARE_SAMPLE, in the manner of Misra and Gries (weir_network). */

@@ -93,17 +93,14 @@ static __always_inline int has_time(struct weir_core_time *cpu, int tier, __u64 
 static __always_inline int truncation_allowed(const struct packet *pkt, int tier, __u64 seed,
 					      __u64 now_ns)
 {
-	struct weir_bucket_key key = answer_key(pkt, DNS_SERIAL);
 	__u64 now = now_ns << WEIR_TICK_SHIFT;
-	struct weir_common *all = common_state();
 	struct weir_core_time *cpu = cpu_time();
 	struct cells cells;
 
-	if (!all || !cpu || !find_cells(&key, seed, &cells) || is_used_up(&cells, now, ANSWER_COST))
+	if (!cpu || !answer_cells(pkt, DNS_SERIAL, seed, &cells) ||
+	    is_used_up(&cells, now, ANSWER_COST))
 		return 0;
-	return has_time(cpu, tier, now_ns) &&
-	       budget_take(&cpu->answers_stash, &all->answers_tat, now, ANSWERS_COST,
-			   ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST) &&
+	return has_time(cpu, tier, now_ns) && take_answer(now) &&
 	       charge_source(&cells, now, ANSWER_COST);
 }
 
@@ -232,7 +229,7 @@ __noinline int check_dns(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u
 	tier = tier_fast(pkt, now_ns);
 	if (tier >= WEIR_PROVEN || !is_between_hosts(ctx, pkt) || !read_query(ctx, pkt))
 		return WEIR_CONTINUE;
-	if (!always && spend_scraps(pkt, rules, index, now_ns))
+	if (!always && spend_scraps(pkt, side, index, now_ns))
 		return WEIR_PASS_NEWCOMER;
 	if (!truncation_allowed(pkt, tier, rules->seed, now_ns) || !make_truncated(ctx, pkt))
 		return WEIR_DROP_DNS;

@@ -65,12 +65,18 @@ static __always_inline struct weir_known_line *line_of(__u64 hash, __u64 minute)
 	return bpf_map_lookup_elem(&known, &index);
 }
 
-/* Global, see in_set_v6(). The rank of a key in the generation of @minute, -1 if it is not in it. */
-__noinline int rank_at(__u64 key, __u64 minute)
+/* The rank of a key in the generation of @minute, -1 if it is not in it. */
+static __always_inline int find_rank(__u64 key, __u64 minute)
 {
 	struct weir_known_line *line = line_of(hash_of(key), minute);
 
 	return line ? known_rank(line, known_epoch(minute), key) : -1;
+}
+
+/* Global, see in_set_v6(). */
+__noinline int rank_at(__u64 key, __u64 minute)
+{
+	return find_rank(key, minute);
 }
 
 static __always_inline int maybe_known(const struct packet *pkt, __u64 now_ns)
@@ -87,9 +93,9 @@ static __always_inline int maybe_known(const struct packet *pkt, __u64 now_ns)
 /* The tier of a key: WEIR_FIRST_SEEN if it is not known. Global, see in_set_v6(). */
 __noinline int tier_of_key(__u64 key, __u64 minute)
 {
-	int rank = rank_at(key, minute);
+	int rank = find_rank(key, minute);
 
-	return known_tier(rank, rank_at(key, minute - KNOWN_BEFORE));
+	return known_tier(rank, find_rank(key, minute - KNOWN_BEFORE));
 }
 
 /* The source's tier as far as the table tells it: WEIR_FIRST_SEEN, or WEIR_SEEN and above. */
@@ -205,17 +211,15 @@ static __always_inline int may_be_connected(const struct packet *pkt)
 }
 
 /* Global, for its stack. Notes that a known source exceeded its limit on its own connection. */
-__noinline int note_offence(__u64 key, __u64 now_ns)
+__noinline int note_offence(__u64 key)
 {
-	struct weir_offence fresh = { .packets = LEARN_SAMPLE, .last_ns = now_ns };
+	struct weir_offence fresh = { .packets = LEARN_SAMPLE };
 	struct weir_offence *offence = bpf_map_lookup_elem(&offences, &key);
 
-	if (offence) {
+	if (offence)
 		__sync_fetch_and_add(&offence->packets, LEARN_SAMPLE);
-		offence->last_ns = now_ns;
-	} else {
+	else
 		bpf_map_update_elem(&offences, &key, &fresh, BPF_NOEXIST);
-	}
 	return 0;
 }
 
@@ -250,7 +254,7 @@ __noinline int learn(struct xdp_md *ctx, struct packet *pkt, int over, __u64 now
 	if (did & LEARN_OWN)
 		note_source(key, KNOWN_PROOF, now_ns);
 	if (did & LEARN_OWN && over)
-		note_offence(key, now_ns);
+		note_offence(key);
 	if (!all->pressed_ns || (__s64)(now_ns - all->pressed_ns) >= CALM_AFTER_NS)
 		note_source(key, over ? KNOWN_BAD : KNOWN_GOOD, now_ns);
 	return did;

@@ -67,6 +67,19 @@ static __always_inline int find_cells(const struct weir_bucket_key *key, __u64 s
 }
 
 /*
+ * Raises both cells to @full. Global: its caller looks the cells up again here, and need not keep
+ * them. That is for packets which pass although their source's limit is nearly used up.
+ */
+__noinline int fill_cells(struct weir_bucket_key *key, __u64 seed, __u64 full)
+{
+	struct cells cells;
+
+	if (key && find_cells(key, seed, &cells))
+		gate_fill(cells.a, cells.b, full);
+	return 0;
+}
+
+/*
  * Rare, and global: only packets that need it pay for its stack. The key is copied, since Linux
  * 6.1 accepts no map key in a caller's memory.
  */
@@ -190,6 +203,7 @@ static __always_inline enum weir_reason check_limits(struct xdp_md *ctx, const s
 	enum weir_reason reason;
 	struct weir_bucket_key key;
 	struct cells cells;
+	int above_cap;
 	__u32 id;
 
 	if (!rules || !rules->active)
@@ -198,6 +212,7 @@ static __always_inline enum weir_reason check_limits(struct xdp_md *ctx, const s
 	if (!id)
 		return WEIR_CONTINUE;
 	limit = &rules->limit[id];
+	weir_one_register(limit);
 
 	now = (limit->coarse ? now_ns : bpf_ktime_get_ns()) << WEIR_TICK_SHIFT;
 	bytes_cost = byte_ticks(limit->byte_cost, pkt->bytes);
@@ -213,10 +228,11 @@ static __always_inline enum weir_reason check_limits(struct xdp_md *ctx, const s
 	if (bound + cost <= limit->half)
 		return WEIR_PASS_LIMIT;
 
+	above_cap = bound + cost > limit->cap;
 	reason = check_bucket(pkt, &key, limit, now, bytes_cost,
 			      gate_least(bound, limit->half, limit->floor, now), cpu);
-	if (reason == WEIR_PASS_LIMIT && bound + cost > limit->cap)
-		gate_fill(cells.a, cells.b, now + limit->cap);
+	if (reason == WEIR_PASS_LIMIT && above_cap)
+		fill_cells(&key, rules->seed, now + limit->cap);
 	return reason;
 }
 

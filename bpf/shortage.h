@@ -73,14 +73,19 @@ static __always_inline int comes_again(struct xdp_md *ctx, const struct packet *
 }
 
 /* Notes the ACK that the answer to this SYN asks for, where it might find no time otherwise. */
-static __always_inline void expect_ack(const struct packet *pkt, const struct syn_headers *headers,
-				       __u64 seed, __u64 now_ns)
+static __always_inline void expect_ack(const struct packet *pkt, __u64 seed, __u64 now_ns)
 {
 	const struct weir_core_time *time = cpu_time();
-	__u32 seq = be32(be32(headers->tcp.seq) + 1);
+	const struct syn_headers *headers;
+	__u32 seq;
 
-	if (time && time->ack_short_ns && now_ns - time->ack_short_ns < ACK_SHORT_NS)
-		is_noted(pkt, (__u64)seq << 32 | headers->tcp_word[0], seed, now_ns);
+	if (!time || !time->ack_short_ns || now_ns - time->ack_short_ns >= ACK_SHORT_NS)
+		return;
+	headers = scratch_headers();
+	if (!headers)
+		return;
+	seq = be32(be32(headers->tcp.seq) + 1);
+	is_noted(pkt, (__u64)seq << 32 | headers->tcp_word[0], seed, now_ns);
 }
 
 /* SYN_TO_STACK: no answer; the SYN goes on to the budget, and to the kernel if that has room. */

@@ -114,17 +114,34 @@ static __always_inline int charge_beat(__u64 *tat, __u64 now, __u64 cost)
 	return base - now <= BEAT_BURST && weir_swap(tat, was, base + cost) == was;
 }
 
-/* The TAT of the packet's service; a new one owes nothing. */
-static __always_inline __u64 *find_beat(const struct packet *pkt)
+static __always_inline struct weir_service service_of(const struct packet *pkt)
 {
-	struct weir_service service = { .to_hi = pkt->to_hi, .to_lo = pkt->to_lo,
-					.port = pkt->dport };
-	__u64 *tat = bpf_map_lookup_elem(&beats, &service), none = 0;
+	return (struct weir_service){ .to_hi = pkt->to_hi, .to_lo = pkt->to_lo,
+				      .port = pkt->dport };
+}
+
+/* Rare, and global for its stack. If another CPU was faster, its entry is used. */
+__noinline int create_beat(struct packet *pkt)
+{
+	struct weir_service service;
+	__u64 none = 0;
+
+	if (!pkt)
+		return 0;
+	service = service_of(pkt);
+	bpf_map_update_elem(&beats, &service, &none, BPF_NOEXIST);
+	return 0;
+}
+
+/* The TAT of the packet's service; a new one owes nothing. */
+static __always_inline __u64 *find_beat(struct packet *pkt)
+{
+	struct weir_service service = service_of(pkt);
+	__u64 *tat = bpf_map_lookup_elem(&beats, &service);
 
 	if (tat)
 		return tat;
-	/* If another CPU was faster, its entry is used. */
-	bpf_map_update_elem(&beats, &service, &none, BPF_NOEXIST);
+	create_beat(pkt);
 	return bpf_map_lookup_elem(&beats, &service);
 }
 
@@ -137,18 +154,19 @@ static __always_inline __u64 *find_beat(const struct packet *pkt)
  */
 __noinline int heartbeat_due(struct packet *pkt, __u64 now_ns, __u64 cost)
 {
-	struct weir_common *all = common_state();
 	__u64 now = now_ns << WEIR_TICK_SHIFT;
+	struct weir_common *all;
 	__u64 *tat;
 
-	if (!pkt || !all)
+	if (!pkt)
 		return 0;
 	tat = find_beat(pkt);
 	if (!tat || weir_read(tat) > now + BEAT_BURST)
 		return 0;
 	if (weir_read(tat) + BEAT_PATIENCE > now && !stack_accepts(pkt))
 		return 0;
-	return charge_beat(&all->beats_tat, now, BEATS_COST) && charge_beat(tat, now, cost);
+	all = common_state();
+	return all && charge_beat(&all->beats_tat, now, BEATS_COST) && charge_beat(tat, now, cost);
 }
 
 /* ---- how many answers ---- */
@@ -191,21 +209,24 @@ static __always_inline struct weir_bucket_key answer_key(const struct packet *pk
 	return key;
 }
 
-/* What all sources used, this CPU's part of it, and the cells of one source. */
-struct cookie_quota {
-	struct weir_common *all;
-	struct weir_core_time *cpu;
-	struct cells cells;
-};
-
-static __always_inline int find_quota(const struct packet *pkt, __u64 seed,
-				      struct cookie_quota *quota)
+/* The cells of the packet's source among those of @serial; returns 0 if there are none. */
+static __always_inline int answer_cells(const struct packet *pkt, __u32 serial, __u64 seed,
+					struct cells *cells)
 {
-	struct weir_bucket_key key = answer_key(pkt, ANSWER_SERIAL);
+	struct weir_bucket_key key = answer_key(pkt, serial);
 
-	quota->all = common_state();
-	quota->cpu = cpu_time();
-	return quota->all && quota->cpu && find_cells(&key, seed, &quota->cells);
+	return find_cells(&key, seed, cells);
+}
+
+/* Takes an answer from those to all sources. */
+static __always_inline int take_answer(__u64 now)
+{
+	struct weir_common *all = common_state();
+	struct weir_core_time *cpu = cpu_time();
+
+	return all && cpu &&
+	       budget_take(&cpu->answers_stash, &all->answers_tat, now, ANSWERS_COST,
+			   ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST);
 }
 
 /*
@@ -215,21 +236,18 @@ static __always_inline int find_quota(const struct packet *pkt, __u64 seed,
  */
 static __always_inline int answer_allowed(const struct packet *pkt, __u64 seed, __u64 now_ns)
 {
-	struct weir_bucket_key key = answer_key(pkt, KNOWN_SERIAL);
 	__u64 now = now_ns << WEIR_TICK_SHIFT, cost = ANSWER_COST;
-	struct cookie_quota quota;
+	struct cells cells;
 
-	if (!find_quota(pkt, seed, &quota))
+	if (!answer_cells(pkt, ANSWER_SERIAL, seed, &cells))
 		return 0;
-	if (is_used_up(&quota.cells, now, cost)) {
+	if (is_used_up(&cells, now, cost)) {
 		cost = KNOWN_COST;
-		if (tier_of(pkt, now_ns) < WEIR_PROVEN || !find_cells(&key, seed, &quota.cells) ||
-		    is_used_up(&quota.cells, now, cost))
+		if (tier_of(pkt, now_ns) < WEIR_PROVEN ||
+		    !answer_cells(pkt, KNOWN_SERIAL, seed, &cells) || is_used_up(&cells, now, cost))
 			return 0;
 	}
-	return budget_take(&quota.cpu->answers_stash, &quota.all->answers_tat, now, ANSWERS_COST,
-			   ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST) &&
-	       charge_source(&quota.cells, now, cost);
+	return take_answer(now) && charge_source(&cells, now, cost);
 }
 
 /*
@@ -239,12 +257,15 @@ static __always_inline int answer_allowed(const struct packet *pkt, __u64 seed, 
 __noinline int stray_ack_allowed(struct packet *pkt, __u64 seed, __u64 now_ns)
 {
 	__u64 now = now_ns << WEIR_TICK_SHIFT;
-	struct cookie_quota quota;
+	struct weir_common *all = common_state();
+	struct weir_core_time *cpu = cpu_time();
+	struct cells cells;
 
-	return pkt && find_quota(pkt, seed, &quota) && !is_used_up(&quota.cells, now, ANSWER_COST) &&
-	       budget_take(&quota.cpu->strays_stash, &quota.all->strays_tat, now, STRAYS_COST,
+	return pkt && all && cpu && answer_cells(pkt, ANSWER_SERIAL, seed, &cells) &&
+	       !is_used_up(&cells, now, ANSWER_COST) &&
+	       budget_take(&cpu->strays_stash, &all->strays_tat, now, STRAYS_COST,
 			   ANSWERS_BURST / BUDGET_CHUNKS, ANSWERS_BURST) &&
-	       charge_source(&quota.cells, now, ANSWER_COST);
+	       charge_source(&cells, now, ANSWER_COST);
 }
 
 /* ---- segments without SYN ---- */
@@ -280,8 +301,8 @@ enum segment { SEGMENT_STRAY, SEGMENT_OF_SOCKET, SEGMENT_OF_CONNECTION, SEGMENT_
 
 static __always_inline enum segment segment_of(struct xdp_md *ctx, struct packet *pkt)
 {
-	struct syn_headers *headers = scratch_headers();
 	int state = socket_state(ctx, pkt, 0);
+	struct syn_headers *headers = scratch_headers();
 
 	if (state && state != BPF_TCP_LISTEN)
 		return is_connection(state) ? SEGMENT_OF_CONNECTION : SEGMENT_OF_SOCKET;
@@ -303,7 +324,8 @@ __noinline int look_up_segment(struct xdp_md *ctx, struct packet *pkt)
 		return SEGMENT_STRAY;
 	began_ns = time->ack_tick++ % TIME_SAMPLE ? 0 : bpf_ktime_get_ns();
 	segment = segment_of(ctx, pkt);
-	if (began_ns)
+	time = began_ns ? cpu_time() : NULL;	/* again, and not kept: most are not measured */
+	if (time)
 		time_measured(&time->ack_cost_ns, bpf_ktime_get_ns() - began_ns,
 			      TIME_ACK_LEAST_NS);
 	return segment;
@@ -339,13 +361,13 @@ static __always_inline int check_ack(struct xdp_md *ctx, struct packet *pkt, __u
 
 /* ---- SYNs ---- */
 
-/* Whether the budget's scraps let this SYN through to the listener. */
-static __always_inline int spend_scraps(const struct packet *pkt, const struct weir_policy *rules,
-					__u32 index, __u64 now_ns)
+/* Global, for its stack. Whether the budget's scraps let this packet through to the server. */
+__noinline int spend_scraps(struct packet *pkt, __u32 side, __u32 index, __u64 now_ns)
 {
+	struct weir_policy *rules = policy_of(side);
 	struct spend spend;
 
-	if (!open_spend(&spend, pkt, rules, index, now_ns))
+	if (!pkt || !rules || !open_spend(&spend, pkt, rules, index, now_ns))
 		return 0;
 	if (take_budget(&spend, WEIR_FIRST_SEEN, SCRAPS_REACH)) {
 		count_spending(&spend, pkt->bytes, WEIR_FIRST_SEEN, SPENT);
@@ -373,8 +395,8 @@ static __always_inline __u64 beat_cost(const struct weir_policy *rules, __u32 in
 
 /* A SYN that there is time for. It is answered only if it would reach a listening socket. */
 static __always_inline enum weir_reason answer_or_not(struct xdp_md *ctx, struct packet *pkt,
-						      struct weir_policy *rules, __u32 index,
-						      int always, __u64 now_ns)
+						      struct weir_policy *rules, __u32 side,
+						      __u32 index, int always, __u64 now_ns)
 {
 	struct syn_headers *headers = scratch_headers();
 	__u32 len = headers ? load_headers(ctx, pkt, headers) : 0;
@@ -391,11 +413,11 @@ static __always_inline enum weir_reason answer_or_not(struct xdp_md *ctx, struct
 	if (clock != WEIR_CLOCK_FRESH &&
 	    heartbeat_due(pkt, now_ns, beat_cost(rules, index, clock)))
 		return WEIR_PASS_NEWCOMER;
-	if (!always && index && spend_scraps(pkt, rules, index, now_ns))
+	if (!always && index && spend_scraps(pkt, side, index, now_ns))
 		return WEIR_PASS_NEWCOMER;
 	if (!answer_allowed(pkt, rules->seed, now_ns))
 		return WEIR_DROP_COOKIES;
-	expect_ack(pkt, headers, rules->seed, now_ns);
+	expect_ack(pkt, rules->seed, now_ns);
 	return WEIR_TX_COOKIE;
 }
 
@@ -440,7 +462,7 @@ __noinline int check_syn(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u
 	case SYN_TO_STACK:
 		return WEIR_CONTINUE;
 	default:
-		return answer_or_not(ctx, pkt, rules, index, rule->always, now_ns);
+		return answer_or_not(ctx, pkt, rules, side, index, rule->always, now_ns);
 	}
 }
 

@@ -30,6 +30,16 @@ static __always_inline int find_env(struct env *env)
 	return env->cpu && env->hints;
 }
 
+/* Where the packet is described; see struct weir_counters. */
+static __always_inline struct packet *empty_packet(struct weir_counters *cpu)
+{
+	struct packet *pkt = (void *)cpu->packet;
+
+	_Static_assert(sizeof(*pkt) <= sizeof(cpu->packet), "room for a packet");
+	*pkt = (struct packet){};
+	return pkt;
+}
+
 static __always_inline int action_of(enum weir_reason reason)
 {
 	switch (reason) {

@@ -44,7 +44,7 @@ const volatile __u16 window_size_at;
 static __always_inline int journey(struct xdp_md *ctx)
 {
 	struct env env;
-	struct packet pkt = {};
+	struct packet *pkt;
 	struct hint hint = {};
 	struct rules rules;
 	enum weir_reason reason, limit;
@@ -52,27 +52,28 @@ static __always_inline int journey(struct xdp_md *ctx)
 
 	if (!find_env(&env))
 		return XDP_ABORTED;
-	reason = parse(ctx, &pkt, bare);
+	pkt = empty_packet(env.cpu);
+	reason = parse(ctx, pkt, bare);
 	if (reason == WEIR_CONTINUE) {
-		hint = hint_of(&pkt, env.hints);
-		reason = check_lists(&pkt, hint, env.cpu);
+		hint = hint_of(pkt, env.hints);
+		reason = check_lists(pkt, hint, env.cpu);
 	} else if (is_of_link(reason)) {
-		reason = check_link(ctx, &pkt, reason);
+		reason = check_link(ctx, pkt, reason);
 	}
 	if (reason == WEIR_CONTINUE) {
-		rules = find_rules(&pkt, hint);
+		rules = find_rules(pkt, hint);
 		now_ns = coarse_ns(env.cpu);
-		limit = reason = check_limits(ctx, &pkt, hint, &rules, now_ns, env.cpu);
+		limit = reason = check_limits(ctx, pkt, hint, &rules, now_ns, env.cpu);
 		if (is_within_limit(reason))
-			reason = check_service(ctx, &pkt, hint, &rules, now_ns, reason);
+			reason = check_service(ctx, pkt, hint, &rules, now_ns, reason);
 		if (is_within_limit(reason))
-			reason = check_queries(ctx, &pkt, hint, &rules, now_ns, reason);
+			reason = check_queries(ctx, pkt, hint, &rules, now_ns, reason);
 		if (is_within_limit(reason))
-			reason = check_budget(&pkt, hint, &rules, now_ns, reason);
+			reason = check_budget(pkt, hint, &rules, now_ns, reason);
 		if (is_within_limit(limit) || limit == WEIR_DROP_RATE)
-			learn_from(ctx, &pkt, limit == WEIR_DROP_RATE, now_ns, env.cpu);
+			learn_from(ctx, pkt, limit == WEIR_DROP_RATE, now_ns, env.cpu);
 	}
-	return conclude(ctx, &pkt, &env, hint, reason);
+	return conclude(ctx, pkt, &env, hint, reason);
 }
 
 SEC("xdp")

@@ -20,7 +20,7 @@
 #error "weir runs on little-endian machines only (x86-64, arm64)"
 #endif
 
-#define WEIR_ABI	6
+#define WEIR_ABI	7
 
 /*
  * Why a packet passed or was dropped: each packet is counted under exactly one reason. Append
@@ -110,7 +110,13 @@ struct weir_count {
 	__u64 bytes;		/* on the wire, without FCS: padding counts */
 };
 
+#define WEIR_PACKET_ROOM	64	/* bytes for struct packet of pure/packet.h */
 struct weir_counters {
+	/*
+	 * What is known of the packet that this CPU judges: here and not on the stack, which has to
+	 * last for the deepest calls. It stands first, so that one pointer serves both.
+	 */
+	__u64 packet[WEIR_PACKET_ROOM / 8];
 	struct weir_count reason[WEIR_REASON_MAX];
 	/* of those, passed because the device is in monitor mode */
 	struct weir_count monitored[WEIR_REASON_MAX];
@@ -505,7 +511,6 @@ struct weir_filter_line {
 #define WEIR_OFFENCES	(1U << 14)
 struct weir_offence {
 	__u64 packets;		/* over the limit: a sample times its weight of 64 */
-	__u64 last_ns;		/* coarse clock */
 };
 
 /* ---- seen: ARRAY[WEIR_SEEN_CELLS] of __u32; newcomers of the last minute, under pressure ---- */

@@ -27,4 +27,13 @@ static __always_inline __u32 weir_opaque(__u32 x)
 	return x;
 }
 
+/* One register for @pointer, and not one for each field that is used behind it. */
+#define weir_one_register(pointer) asm volatile("" : "+r"(pointer))
+
+/* The compiler loads again what it needs of memory from here on, and need not keep it till then. */
+static __always_inline void weir_forget(void)
+{
+	asm volatile("" : : : "memory");
+}
+
 #endif

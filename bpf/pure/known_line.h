@@ -187,6 +187,7 @@ static __always_inline void known_make_room(struct weir_known_line *line, __u64 
 
 	if (line->epoch != epoch || known_slot(line, key, WEIR_RANK_PROVEN) < WEIR_KNOWN_SLOTS)
 		return;
+	weir_forget();
 	for (__u32 i = 0; i < WEIR_KNOWN_SLOTS; i++) {
 		__u32 network = known_network(line->key[i]);
 
@@ -194,6 +195,7 @@ static __always_inline void known_make_room(struct weir_known_line *line, __u64 
 			if (known_network(line->key[j]) == network)
 				place = i;
 	}
+	weir_forget();
 	for (__u32 i = 0; i < WEIR_KNOWN_SLOTS; i++)
 		if (known_network(line->key[i]) == known_network(key))
 			place = i;

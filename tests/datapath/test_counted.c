@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Figures of the program without noise: its instructions, the bytes of machine
- * code, and the instructions that the verifier went through to prove all paths.
+ * code, the instructions that the verifier went through to prove all paths, and
+ * the stack of the deepest calls as Linux 6.1 counts it (stack_depth.h).
  * None may grow by more than a tenth unless the recorded figure changes, too
  * (`make record`), where a reviewer sees it.
  *
@@ -9,35 +10,73 @@
  * own, and on a machine without one there is nothing to compare with.
  */
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+
+#include "stack_depth.h"
 
 #define RECORD		"tests/recorded.txt"
 #define FEW_BUCKETS	1024
 #define LINES_MAX	64
 #define LINE_MAX_LEN	256
 #define GROWTH_PERCENT	10
+#define LOG_LEN		65536
+#define LOG_STATS	4	/* BPF_LOG_STATS of the kernel: no log but the statistics */
 
-enum figure { INSNS, JITED_BYTES, VERIFIED_INSNS, FIGURES };
+enum figure { INSNS, JITED_BYTES, VERIFIED_INSNS, STACK_BYTES, FIGURES };
 
 static const char *const figure_names[FIGURES] = { "instructions", "bytes of machine code",
-						   "instructions verified" };
+						   "instructions verified",
+						   "bytes of stack, as Linux 6.1 counts" };
 
 static const char head[] =
 	"# What the program of bpf/weir.bpf.c comes to; `make record` adds or replaces a line.\n"
-	"# CLANG MACHINE KERNEL: instructions, bytes of machine code, instructions verified\n";
+	"# CLANG MACHINE KERNEL: instructions, bytes of machine code, instructions verified,\n"
+	"# bytes of stack on the deepest chain of calls, as Linux 6.1 counts it\n";
+
+/* Prints the deepest chain, each function with its frame. */
+static void print_chain(const struct stack *stack, int program)
+{
+	struct bpf_func_info functions[STACK_FRAMES];
+	struct bpf_prog_info info = { .nr_func_info = STACK_FRAMES,
+				      .func_info_rec_size = sizeof(functions[0]),
+				      .func_info = (uintptr_t)functions };
+	__u32 size = sizeof(info);
+	struct btf *btf = NULL;
+	int at = 0;
+
+	if (!bpf_obj_get_info_by_fd(program, &info, &size))
+		btf = btf__load_from_kernel_by_id(info.btf_id);
+	printf("# deepest calls, with their bytes of stack:");
+	do {
+		const struct btf_type *type = btf && info.nr_func_info == (__u32)stack->functions ?
+					      btf__type_by_id(btf, functions[at].type_id) : NULL;
+
+		printf(" %s %u", type ? btf__name_by_offset(btf, type->name_off) : "?",
+		       stack->depth[at]);
+		at = stack->next[at];
+	} while (at);
+	printf("\n");
+	btf__free(btf);
+}
 
 static int count(const char *path, unsigned long figures[FIGURES])
 {
-	struct bpf_object *object = bpf_object__open_file(path, NULL);
+	static char log[LOG_LEN];
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = log,
+		    .kernel_log_size = sizeof(log), .kernel_log_level = LOG_STATS);
+	struct bpf_object *object = bpf_object__open_file(path, &opts);
 	struct bpf_prog_info info = { 0 };
 	__u32 size = sizeof(info);
 	struct bpf_program *program;
+	static struct stack stack;
 	int rc;
 
 	if (!object)
@@ -48,6 +87,11 @@ static int count(const char *path, unsigned long figures[FIGURES])
 	if (!rc)
 		rc = program ? bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) :
 			       -ENOENT;
+	figures[STACK_BYTES] = rc ? 0 : stack_read(&stack, program, log);
+	if (figures[STACK_BYTES])
+		print_chain(&stack, bpf_program__fd(program));
+	else if (!rc)
+		rc = -ENODATA;
 	bpf_object__close(object);
 	figures[INSNS] = info.xlated_prog_len / 8;
 	figures[JITED_BYTES] = info.jited_prog_len;
@@ -111,10 +155,11 @@ static int record(const char *name, const unsigned long figures[FIGURES])
 	for (int i = 0; i < n; i++)
 		if (!after_name(lines[i], name))
 			fputs(lines[i], file);
-	fprintf(file, "%s: %lu %lu %lu\n", name, figures[INSNS], figures[JITED_BYTES],
-		figures[VERIFIED_INSNS]);
-	printf("%s: clang, machine and kernel %s: %lu instructions, %lu bytes, %lu verified\n",
-	       RECORD, name, figures[INSNS], figures[JITED_BYTES], figures[VERIFIED_INSNS]);
+	fprintf(file, "%s: %lu %lu %lu %lu\n", name, figures[INSNS], figures[JITED_BYTES],
+		figures[VERIFIED_INSNS], figures[STACK_BYTES]);
+	printf("%s: clang, machine and kernel %s: %lu instructions, %lu bytes, %lu verified, "
+	       "%lu bytes of stack\n", RECORD, name, figures[INSNS], figures[JITED_BYTES],
+	       figures[VERIFIED_INSNS], figures[STACK_BYTES]);
 	return fclose(file) ? 1 : 0;
 }
 
@@ -128,7 +173,8 @@ static bool compare(const char *name, const unsigned long figures[FIGURES])
 	for (int i = 0; i < n; i++) {
 		const char *rest = after_name(lines[i], name);
 
-		if (!rest || sscanf(rest, "%lu %lu %lu", &was[0], &was[1], &was[2]) != FIGURES)
+		if (!rest || sscanf(rest, "%lu %lu %lu %lu", &was[0], &was[1], &was[2],
+				     &was[3]) != FIGURES)
 			continue;
 		for (int f = 0; f < FIGURES; f++) {
 			bool grown = figures[f] * 100 > was[f] * (100 + GROWTH_PERCENT);
@@ -140,9 +186,10 @@ static bool compare(const char *name, const unsigned long figures[FIGURES])
 		}
 		return good;
 	}
-	printf("skip - instructions, machine code, verification (%lu, %lu, %lu): "
+	printf("skip - instructions, machine code, verification, stack (%lu, %lu, %lu, %lu): "
 	       "%s has no line for \"%s\"; `make record` adds it\n",
-	       figures[INSNS], figures[JITED_BYTES], figures[VERIFIED_INSNS], RECORD, name);
+	       figures[INSNS], figures[JITED_BYTES], figures[VERIFIED_INSNS],
+	       figures[STACK_BYTES], RECORD, name);
 	return true;
 }
 
