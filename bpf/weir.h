@@ -126,6 +126,7 @@ struct weir_counters {
 	__u64 sampled;		/* packets that were looked at, without SYNs; each stands for 64 */
 	__u64 looked_up;	/* of those, TCP whose socket was looked up */
 	__u64 own;		/* of those, segments of a connection of this host */
+	__u64 look_up_tat_ns;	/* until when look-ups of sockets are paid for, see known.h */
 	__u64 jiffies;		/* the kernel's tick in which @coarse_ns was read: see clock.h */
 	__u64 coarse_ns;
 };

@@ -667,6 +667,32 @@ static void test_spoofed(int fd)
 		   (unsigned long long)counters.looked_up);
 }
 
+/* Looking up sockets takes a CPU a bounded part of its time, however many segments come. */
+static void test_look_ups_are_bounded(int fd)
+{
+	struct actor spoofed = { "spoofed", HOSTS, NET(198, 51, 100, 8), 1, 1, 1 };
+	const double a_second = 25000, burst = 500 * sysconf(_SC_NPROCESSORS_ONLN);
+	const uint32_t segments = 4000000;
+	struct weir_counters counters;
+	double start, took, most;
+
+	forget();
+	take_counters(&program);
+	build(&spoofed);
+	put_source(&spoofed);
+	start = check_seconds();
+	run_frame(fd, spoofed.frame, FRAME, segments);
+	took = check_seconds() - start;
+	counters = take_counters(&program);
+	most = a_second * took + burst;
+	CHECK(&check, counters.sampled > segments / 80 && counters.looked_up >= 100 &&
+	      counters.looked_up <= most, "%llu of %llu samples in %.2f s, %.0f at most",
+	      (unsigned long long)counters.looked_up, (unsigned long long)counters.sampled, took, most);
+	check_done(&check, "25,000 look-ups of sockets a second at most",
+		   "%llu of %llu samples in %.2f s", (unsigned long long)counters.looked_up,
+		   (unsigned long long)counters.sampled, took);
+}
+
 /*
  * A sender that exceeds its limit with all packets but one in 64, where the one comes in step with
  * the samples of a program that takes every 64th: one of these senders is in step.
@@ -1026,6 +1052,7 @@ int main(void)
 	program_set(&program, &none);
 	test_learning(bpf_program__fd(quick->progs.weir_ingress));
 	test_spoofed(bpf_program__fd(quick->progs.weir_ingress));
+	test_look_ups_are_bounded(prog_fd);
 	test_aliases(bpf_program__fd(quick->progs.weir_ingress));
 	test_seen_cap();
 	test_generations(bpf_program__fd(brief->progs.weir_ingress));
