@@ -63,6 +63,8 @@ struct spend {
 	struct weir_spending *cpu;
 	__u64 now;		/* ticks, coarse clock */
 	__u64 bytes_cost;
+	struct weir_network *network;	/* the packet's, under pressure */
+	__u64 hash;			/* of that network */
 	__u32 slot;
 };
 
@@ -157,20 +159,22 @@ static __always_inline void take_over(struct weir_network *network, __u32 slot)
 	network->budget = slot;
 }
 
-/* The line of the packet's network among those of the budget. */
-static __always_inline struct weir_network *network_of(const struct packet *pkt,
-							const struct spend *spend,
-							const struct weir_policy *rules, __u64 *hash)
+/*
+ * Finds the line of the packet's network among those of the budget. Before the tier is looked up:
+ * under a flood neither line is in the cache, and the CPU then waits for both at once.
+ */
+static __always_inline void find_network(struct spend *spend, const struct packet *pkt,
+					 const struct weir_policy *rules)
 {
-	__u32 bits = rules->network_bits & 31, index;
-	struct weir_network *network;
+	__u64 hash = network_mixed(pkt, rules->seed ^ spend->slot);
+	__u32 bits = rules->network_bits & 31;
+	__u32 index = spend->budget->serial << bits | (hash & ((1U << bits) - 1));
+	struct weir_network *network = bpf_map_lookup_elem(&networks, &index);
 
-	*hash = network_mixed(pkt, rules->seed ^ spend->slot);
-	index = spend->budget->serial << bits | (*hash & ((1U << bits) - 1));
-	network = bpf_map_lookup_elem(&networks, &index);
 	if (network && network->budget != spend->slot)
 		take_over(network, spend->slot);
-	return network;
+	spend->network = network;
+	spend->hash = hash;
 }
 
 /* Charges one packet to @cell, if that leaves it within @burst. */
@@ -380,17 +384,17 @@ enum spent { SPENT, NO_ROOM, OVER_SHARE };
  * reserve. Beyond the share it gets scraps: room that no other packet uses.
  */
 static __always_inline enum spent spend_in_tier(const struct packet *pkt, struct spend *spend,
-						const struct weir_policy *rules, int tier)
+						int tier)
 {
-	__u64 now_ns = spend->now >> WEIR_TICK_SHIFT, hash;
-	struct weir_network *network = network_of(pkt, spend, rules, &hash);
+	__u64 now_ns = spend->now >> WEIR_TICK_SHIFT;
+	struct weir_network *network = spend->network;
 	int sampled = is_sample(&spend->cpu->until_sample, SHARE_SAMPLE);
 	enum spent spent;
 
 	if (!network)
 		return NO_ROOM;
 	adjust_shares(spend, now_ns);
-	if (within_share(network, hash, tier, spend->state, now_ns)) {
+	if (within_share(network, spend->hash, tier, spend->state, now_ns)) {
 		spent = take_budget(spend, tier, reach_of(tier)) || take_own(spend, tier) ?
 				SPENT : NO_ROOM;
 		if (sampled || spend->budget->cost >= SHARE_FAST)
@@ -474,10 +478,11 @@ __noinline int spend_budget(struct packet *pkt, __u32 side, __u32 index, __u64 n
 		spend.cpu->passed_bytes += pkt->bytes;
 		return WEIR_CONTINUE;
 	}
+	find_network(&spend, pkt, rules);
 	tier = tier_under_pressure(pkt, rules->seed, now_ns);
 	if (tier < 0 || tier >= WEIR_TIERS)	/* never: the verifier does not know */
 		return WEIR_CONTINUE;
-	spent = spend_in_tier(pkt, &spend, rules, tier);
+	spent = spend_in_tier(pkt, &spend, tier);
 	if (spent != SPENT)
 		mark_pressed(spend.state, now_ns);
 	return count_spending(&spend, pkt->bytes, tier, spent);

@@ -28,6 +28,7 @@
 #include "user/host/clock.h"
 #include "user/state/datapath.h"
 #include "user/state/lists.h"
+#include "user/state/known.h"
 #include "user/state/maps.h"
 #include "user/model/parse.h"
 #include "user/model/policy.h"
@@ -60,6 +61,7 @@ struct row {
 	bool no_time;		/* but for the core, which has no time for it */
 	uint32_t sources, first, stride;
 	uint32_t bans;		/* of sources from @first on */
+	uint32_t seen;		/* known sources without proof, from @first on */
 	size_t frame_len;	/* 0: the least there is on Ethernet */
 };
 
@@ -115,6 +117,8 @@ static const struct row rows[] = {
 	{ "budget exhausted, 1M in turn", TYPICAL, .budget = "1000pps", .sources = 1000000,
 	  .first = OTHERS },
 	{ "budget exhausted, all new", TYPICAL, .budget = "1000pps", .random = true },
+	{ "budget exhausted, 20k seen, /24s", TYPICAL, .budget = "10kpps", .sources = 20000,
+	  .seen = 20000, .first = OTHERS, .stride = 256 },
 	{ "IPv6, blocked, 1k prefixes", TYPICAL, .ipv6 = true, .list = LIST_1K, .first = BLOCKED_6 },
 	{ "IPv6, blocked, 100k prefixes", TYPICAL, .ipv6 = true, .list = LIST_100K,
 	  .first = BLOCKED_6 },
@@ -447,6 +451,24 @@ static void set_time(const struct maps *maps, bool none)
 		die("core_time", 0);
 }
 
+/* Makes the table of known sources hold those of the row alone. */
+static void write_known(const struct maps *maps, const struct row *row)
+{
+	struct known known;
+	char err[ERR_LEN];
+
+	if (known_open(maps, &known, err))
+		die(err, -EIO);
+	known_flush(&known);
+	for (uint32_t i = 0; i < row->seen; i++) {
+		struct prefix source = prefix_v4(row->first + i * row->stride, 32);
+
+		if (!known_add(&known, &source, WEIR_SEEN))
+			die("known", -ENOSPC);
+	}
+	known_close(&known);
+}
+
 /* Removes the debts that the row before has left. */
 static void forget_sources(const struct maps *maps)
 {
@@ -543,6 +565,7 @@ static json_t *measure_all(struct cost_bpf *skel, struct maps *maps, int rounds,
 			write_trie(skel, rows[i].list);
 		else
 			write_policy(maps, &rows[i]);
+		write_known(maps, &rows[i]);
 		measure(skel, &rows[i], rounds, rows_json);
 	}
 	return rows_json;
