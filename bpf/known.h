@@ -213,12 +213,12 @@ static __always_inline int is_learn_sample(const struct packet *pkt, struct weir
 	return is_sample(&cpu->until_sample, LEARN_SAMPLE) && pkt->what == WEIR_ANY_PACKET;
 }
 
-/* Whether this CPU has time to look up a socket: a GCRA of its own. */
-static __always_inline int may_ask_for_socket(struct weir_counters *cpu, __u64 now_ns)
+/* Whether this CPU has time to look up a socket: a GCRA of its own, with a debt up to @most_ns. */
+static __always_inline int may_ask_for_socket(struct weir_counters *cpu, __u64 now_ns, __u64 most_ns)
 {
 	__u64 tat = cpu->look_up_tat_ns > now_ns ? cpu->look_up_tat_ns : now_ns;
 
-	if (tat - now_ns >= LOOK_UP_BURST_NS)
+	if (tat - now_ns >= most_ns)
 		return 0;
 	cpu->look_up_tat_ns = tat + LOOK_UP_NS;
 	return 1;
@@ -284,15 +284,31 @@ __noinline int learn(struct xdp_md *ctx, struct packet *pkt, int may, __u64 now_
 	return did;
 }
 
-/* The stage, which decides nothing. @over: the limit dropped the packet. */
-static __always_inline void learn_from(struct xdp_md *ctx, struct packet *pkt, int over,
+/* Global, for its stack. Proves the source if the segment is of a connection of this host. */
+__noinline int prove_newcomer(struct xdp_md *ctx, struct packet *pkt, __u64 now_ns)
+{
+	if (pkt && own_connection(ctx, pkt))
+		prove(pkt, now_ns);
+	return 0;
+}
+
+/*
+ * The stage, which decides nothing. @over: the limit dropped the packet. @newcomer: a budget under
+ * pressure let it pass, and its source is not known. Then it need not be a sample: the first segment
+ * of a connection that gets through proves its source, and what follows has its tier. Half of the
+ * time for look-ups is left to samples.
+ */
+static __always_inline void learn_from(struct xdp_md *ctx, struct packet *pkt, int over, int newcomer,
 				       __u64 now_ns, struct weir_counters *cpu)
 {
 	int may = over ? LEARN_OVER : 0, did;
 
+	if (newcomer && may_be_connected(pkt) &&
+	    may_ask_for_socket(cpu, now_ns, LOOK_UP_BURST_NS / 2))
+		prove_newcomer(ctx, pkt, now_ns);
 	if (!is_learn_sample(pkt, cpu))
 		return;
-	if (may_be_connected(pkt) && may_ask_for_socket(cpu, now_ns))
+	if (may_be_connected(pkt) && may_ask_for_socket(cpu, now_ns, LOOK_UP_BURST_NS))
 		may |= LEARN_MAY_ASK;
 	did = learn(ctx, pkt, may, now_ns);
 	cpu->sampled++;

@@ -71,7 +71,8 @@ static __always_inline int journey(struct xdp_md *ctx)
 		if (is_within_limit(reason))
 			reason = check_budget(pkt, hint, &rules, now_ns, reason);
 		if (is_within_limit(limit) || limit == WEIR_DROP_RATE)
-			learn_from(ctx, pkt, limit == WEIR_DROP_RATE, now_ns, env.cpu);
+			learn_from(ctx, pkt, limit == WEIR_DROP_RATE,
+				   reason == WEIR_PASS_NEWCOMER, now_ns, env.cpu);
 	}
 	return conclude(ctx, pkt, &env, hint, reason);
 }

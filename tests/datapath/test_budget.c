@@ -872,37 +872,91 @@ static void wait_for_generation(uint64_t generation)
 	usleep(50000);	/* the program's clock may be a tick behind */
 }
 
-static void test_generations(int fd)
+/* A connection over lo, a segment of it, and one of another host with the same ports. */
+struct connection {
+	int listener, client;
+	struct actor real, forged;
+};
+
+static void connect_over_lo(struct connection *connection)
 {
-	int listener = listen_at(80), client = socket(AF_INET, SOCK_STREAM, 0);
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(80),
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct actor real = { "real", HOSTS, INADDR_LOOPBACK, 1, 1, 1 }, forged;
-	uint64_t me = MAPPED(INADDR_LOOPBACK), first;
-	enum weir_tier tier[5], other;
+	struct actor *real = &connection->real;
 	socklen_t len = sizeof(address);
+
+	*connection = (struct connection){ listen_at(80), socket(AF_INET, SOCK_STREAM, 0),
+					   .real = { "real", HOSTS, INADDR_LOOPBACK, 1, 1, 1 } };
+	if (connect(connection->client, (struct sockaddr *)&address, sizeof(address)) ||
+	    getsockname(connection->client, (struct sockaddr *)&address, &len))
+		die("a connection over lo", 0);
+	build(real);
+	put_source(real);
+	memcpy(real->frame + 30, &address.sin_addr, 4);
+	memcpy(real->frame + 34, &address.sin_port, 2);
+	connection->forged = *real;
+	connection->forged.first = NET(198, 51, 100, 9);
+	put_source(&connection->forged);
+}
+
+static void disconnect(const struct connection *connection)
+{
+	close(connection->client);
+	close(connection->listener);
+}
+
+/* How many frames of the actor it takes under the flood until one passes; 0: none does. */
+static unsigned int frames_until_one_passes(const struct actor *actor, struct actor *flood)
+{
+	for (unsigned int frames = 1; frames <= 2000; frames++) {
+		for (int i = 0; i < 200; i++)
+			transmit(flood, false);
+		if (run_frame(prog_fd, actor->frame, FRAME, 1) == XDP_PASS)
+			return frames;
+	}
+	return 0;
+}
+
+/* A newcomer that gets through a pressed budget need not wait until one of its packets is sampled. */
+static void test_first_segment(void)
+{
+	struct actor flood[] = { { "flood", RANDOM_SOURCES, .pps = FLOOD_PPS } };
+	enum weir_tier real, forged;
+	struct connection connection;
+	unsigned int frames;
+
+	play(flood, 1, 0.5);
+	connect_over_lo(&connection);
+	frames = frames_until_one_passes(&connection.real, &flood[0]);
+	frames_until_one_passes(&connection.forged, &flood[0]);
+	real = tier_now(WEIR_MINUTE_SHIFT, 0, MAPPED(INADDR_LOOPBACK));
+	forged = tier_now(WEIR_MINUTE_SHIFT, 0, MAPPED(connection.forged.first));
+	disconnect(&connection);
+	CHECK(&check, frames && real == WEIR_PROVEN && forged < WEIR_SEEN, "%u frames, %s; forged: %s",
+	      frames, tier_name(real), tier_name(forged));
+	check_done(&check, "the first segment of a connection that gets through a flood is proof",
+		   "%u of its segments were sent, %s; forged: %s", frames, tier_name(real),
+		   tier_name(forged));
+}
+
+static void test_generations(int fd)
+{
+	uint64_t me = MAPPED(INADDR_LOOPBACK), first;
+	struct connection connection;
 	struct weir_counters counters;
+	enum weir_tier tier[5], other;
 
 	forget();
 	take_counters(&program);
-	if (connect(client, (struct sockaddr *)&address, sizeof(address)) ||
-	    getsockname(client, (struct sockaddr *)&address, &len))
-		die("a connection over lo", 0);
-	build(&real);
-	put_source(&real);
-	memcpy(real.frame + 30, &address.sin_addr, 4);
-	memcpy(real.frame + 34, &address.sin_port, 2);
-	forged = real;	/* of another host, with the same ports */
-	forged.first = NET(198, 51, 100, 9);
-	put_source(&forged);
+	connect_over_lo(&connection);
 	first = generation_now() + 1;
 	/* Proof in the first two generations, silence in three. */
 	for (int i = 0; i < 5; i++) {
 		wait_for_generation(first + i);
 		if (i < 2)
-			run_frame(fd, real.frame, FRAME, SAMPLED);
+			run_frame(fd, connection.real.frame, FRAME, SAMPLED);
 		if (i < 2)
-			run_frame(fd, forged.frame, FRAME, SAMPLED);
+			run_frame(fd, connection.forged.frame, FRAME, SAMPLED);
 		tier[i] = tier_now(BRIEF_SHIFT, 0, me);
 		other = tier_now(BRIEF_SHIFT, 0, MAPPED(NET(198, 51, 100, 9)));
 		CHECK(&check, other < WEIR_PROVEN, "the forged one has tier %s", tier_name(other));
@@ -914,8 +968,7 @@ static void test_generations(int fd)
 	      tier_name(tier[1]), tier_name(tier[2]), tier_name(tier[3]), tier_name(tier[4]));
 	CHECK(&check, counters.own >= 2 && counters.looked_up > counters.own, "%llu own of %llu",
 	      (unsigned long long)counters.own, (unsigned long long)counters.looked_up);
-	close(client);
-	close(listener);
+	disconnect(&connection);
 	check_done(&check, "a connection is proof, again in the next generation for long, and it lapses",
 		   "%s, %s, %s, %s, %s; %llu of %llu sockets were connected", tier_name(tier[0]),
 		   tier_name(tier[1]), tier_name(tier[2]), tier_name(tier[3]), tier_name(tier[4]),
@@ -1024,6 +1077,7 @@ static void test_sharing(void)
 		test_shares_of_known(tier);
 	test_reserves();
 	test_syn();
+	test_first_segment();
 	test_two_budgets();
 }
 
