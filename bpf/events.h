@@ -50,6 +50,7 @@ static __always_inline void fill_event(struct xdp_md *ctx, struct weir_event *ev
 	event->passed = passed;
 	event->proto = pkt->proto;
 	event->what = pkt->what;
+	event->sport = source_port(ctx, pkt);
 	event->snap = 0;
 	if (!bpf_xdp_load_bytes(ctx, 0, event->data, snap))
 		event->snap = snap;

@@ -25,4 +25,15 @@ static __always_inline __u64 hardware_source(struct xdp_md *ctx)
 	return (__u64)be16(mac[0]) << 32 | (__u64)be16(mac[1]) << 16 | be16(mac[2]);
 }
 
+/* The source port; 0 unless TCP or UDP, not a later fragment. Few packets need it read. */
+static __always_inline __u16 source_port(struct xdp_md *ctx, const struct packet *pkt)
+{
+	const __be16 *port = frame_data(ctx) + (weir_opaque(pkt->l4_at) & L4_AT_MAX);
+
+	if (!pkt->l4_at || (pkt->proto != IPPROTO_TCP && pkt->proto != IPPROTO_UDP) ||
+	    (void *)(port + 1) > frame_end(ctx))
+		return 0;
+	return be16(*port);
+}
+
 #endif

@@ -169,13 +169,18 @@ struct rules {
 	__u32 class;
 };
 
-static __always_inline struct rules find_rules(const struct packet *pkt, struct hint hint)
+static __always_inline struct rules find_rules(struct xdp_md *ctx, const struct packet *pkt,
+					       struct hint hint)
 {
 	struct rules rules = { .policy = policy_of(hint.side) };
 
-	if (rules.policy && (rules.policy->active || rules.policy->budgets))
+	if (rules.policy && (rules.policy->active || rules.policy->budgets)) {
 		rules.class = class_of(rules.policy, pkt->what, pkt->proto, pkt->dport) &
 			      (WEIR_CLASSES - 1);
+		if (rules.policy->sport_groups)
+			rules.class = class_with_sport(rules.policy, rules.class,
+						       source_port(ctx, pkt)) & (WEIR_CLASSES - 1);
+	}
 	return rules;
 }
 

@@ -61,7 +61,7 @@ static __always_inline int journey(struct xdp_md *ctx)
 		reason = check_link(ctx, pkt, reason);
 	}
 	if (reason == WEIR_CONTINUE) {
-		rules = find_rules(pkt, hint);
+		rules = find_rules(ctx, pkt, hint);
 		now_ns = coarse_ns(env.cpu);
 		limit = reason = check_limits(ctx, pkt, hint, &rules, now_ns, env.cpu);
 		if (is_within_limit(reason))

@@ -229,6 +229,7 @@ struct weir_entry {
 /* ---- scopes: inner LPM_TRIE of weir_prefix -> __u32 row in weir_policy.limit_of ---- */
 #define WEIR_SCOPES	2048
 #define WEIR_CLASSES	512
+#define WEIR_SPORT_GROUPS	128	/* a power of two, for a mask */
 #define WEIR_LIMITS	4096
 
 /*
@@ -263,7 +264,8 @@ struct weir_limit_spec {
 	__u8  any_proto;	/* 1: proto does not matter */
 	__u8  used;		/* 1: this slot holds a limit */
 	__u32 per_s;		/* the packet rate's unit: 1, 60 or 3600 s */
-	__u32 pad;
+	__u16 sport_first;	/* 0 with sport_last 0: any source port */
+	__u16 sport_last;
 	__u64 rate_packets;	/* in per_s seconds; 0: no packet rate */
 	__u64 burst_packets;
 	__u64 rate_bits_per_s;	/* 0: no bit rate */
@@ -345,11 +347,17 @@ struct weir_policy {
 	__u32 syn_share;	/* percent of a core's time for it, from which that follows; 0: the
 				 * usual one */
 	__u32 dns_rules;	/* 0: no query is answered with "truncated", skip the stage */
-	__u32 pad[1];
+	__u32 sport_groups;	/* rows of class_of_sport in use; 0: no source port matters */
 	struct weir_limit limit[WEIR_LIMITS];	/* 0 is never used: "none" */
 	__u16 class_of_port[WEIR_PORT_KINDS][65536];
 	__u16 class_of_proto[256];
 	__u16 class_of_fragment[256];
+	/*
+	 * Where source ports matter: the group of a packet's source port (0: of packets without
+	 * one, too), and the class by that and by the class of the tables above.
+	 */
+	__u8  sport_group[65536];
+	__u16 class_of_sport[WEIR_SPORT_GROUPS][WEIR_CLASSES];
 	__u16 limit_of[WEIR_SCOPES][WEIR_CLASSES];
 	struct weir_prefix scope[WEIR_SCOPES];
 	struct weir_limit_spec spec[WEIR_LIMITS];
@@ -645,6 +653,8 @@ struct weir_event {
 	__u8  passed;		/* 1: the packet went on; with a drop reason: monitor mode */
 	__u8  proto;
 	__u8  what;		/* enum weir_what */
+	__u16 sport;
+	__u8  pad[6];
 	__u8  data[WEIR_SNAP];	/* the frame's first bytes */
 };
 
@@ -709,7 +719,7 @@ _Static_assert(sizeof(struct weir_filter_line) == 64, "ABI: weir_filter_line");
 _Static_assert(sizeof(struct weir_asked_line) == 64, "ABI: weir_asked_line");
 _Static_assert(sizeof(struct weir_network) == 128, "ABI: weir_network");
 _Static_assert(sizeof(struct weir_listener) == 136, "ABI: weir_listener");
-_Static_assert(sizeof(struct weir_event) == 320, "ABI: weir_event");
+_Static_assert(sizeof(struct weir_event) == 328, "ABI: weir_event");
 _Static_assert(WEIR_REASON_MAX < 64, "ABI: reasons");
 
 #endif

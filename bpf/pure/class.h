@@ -33,6 +33,18 @@ static __always_inline __u32 class_of(const struct weir_policy *rules, __u8 what
 	return rules->class_of_proto[proto];
 }
 
+/* The class of a packet from @sport whose class is @class by all else; 0: it has no source port. */
+static __always_inline __u32 class_with_sport(const struct weir_policy *rules, __u32 class,
+					      __u16 sport)
+{
+	__u32 group;
+
+	if (!rules->sport_groups)
+		return class;
+	group = rules->sport_group[sport] & (WEIR_SPORT_GROUPS - 1);
+	return rules->class_of_sport[group][class & (WEIR_CLASSES - 1)];
+}
+
 /* The limit for packets of @class from the sources of @row, an index; 0: none. */
 static __always_inline __u32 limit_index(const struct weir_policy *rules, __u32 row, __u32 class)
 {

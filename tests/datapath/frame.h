@@ -154,6 +154,8 @@ static inline void tell_lie(struct frame_bytes *frame, const char *word, uint32_
 		ip[7] = value;
 	else if (!strncmp(word, "udplen=", 7))
 		put16(l4 + 4, value);
+	else if (!strncmp(word, "sport=", 6))
+		put16(l4, value);
 	else if (!strncmp(word, "doff=", 5))
 		l4[12] = value << 4;
 	else

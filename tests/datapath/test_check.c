@@ -86,6 +86,9 @@ static void add_limits(struct settings *settings)
 		{ .proto = IPPROTO_TCP, .dport_first = 443, .dport_last = 443 },
 		{ .any_proto = 1, .dport_first = 1000, .dport_last = 2000 },
 		{ .proto = IPPROTO_TCP, .dport_first = PORT, .dport_last = PORT },
+		{ .any_proto = 1, .sport_first = 53, .sport_last = 123 },
+		{ .proto = IPPROTO_UDP, .dport_first = 1000, .dport_last = 1000, .sport_first = 123,
+		  .sport_last = 123 },
 	};
 	static const uint8_t v4_bits[] = { 32, 32, 24, 16, 0 }, v6_bits[] = { 64, 64, 48, 128, 56 };
 
@@ -344,6 +347,7 @@ static const char *const transports[] = {
 	"icmp:8", "icmp6:128", "proto:47", "part:185,1 proto:17 data:8",
 	"part:185,0 proto:6 data:8",
 };
+static const uint16_t source_ports[] = { 0, 52, 53, 123, 124 };
 static const char *const of_link[] = {
 	"arp", "vlan arp", "ip6 icmp6:135 data:16 hl=255", "type:88cc data:40", "type:8864 data:40",
 };
@@ -428,6 +432,8 @@ static void new_packet(bool cookies)
 		put_query(&frame);
 	if (frame.ip && is_tcp() && frame.l4 && frame.size >= frame.l4 + 20)
 		put_tcp();
+	if (frame.ip && frame.l4 && one_in(3) && frame.size >= frame.l4 + 8)
+		put16(frame.at + frame.l4, PICK(source_ports));
 }
 
 /* What the client sends to the last answer. */

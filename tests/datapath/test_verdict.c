@@ -88,6 +88,8 @@ static void set_parse_limits(void)
 	static const struct weir_limit_spec ports[] = {
 		{ .any_proto = 1, .dport_first = 1000, .dport_last = 2000 },
 		{ .proto = IPPROTO_TCP, .dport_first = 443, .dport_last = 443 },
+		{ .any_proto = 1, .sport_first = 1900, .sport_last = 1900 },
+		{ .proto = IPPROTO_UDP, .sport_first = 300, .sport_last = 399 },
 	};
 
 	set_class_limits(&program, ports, sizeof(ports) / sizeof(*ports), 64);

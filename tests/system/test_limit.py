@@ -14,6 +14,7 @@ RATE, BURST = 1000, 100
 FLOOD_S = 3                         # 1 % of what passes in that time is 31 packets
 SOURCE = "198.51.100.7/32"
 IPV6 = "2001:db8::/32"              # not link-local: multicast reports are no part of this
+PACKET_ROOM = 64                    # bytes of weir_counters that come before them
 CLOCK_STEP = 0.010                  # of the coarse clock, which may lag by as much at first
 
 
@@ -59,7 +60,8 @@ def seen_by_cpu(lab):
     dump = json.loads(run("bpftool", "-j", "map", "lookup", "pinned", PINS / "counters", *key).out)
     reasons = len(lab.stats().reasons)
     each = [bytes(int(byte, 16) for byte in cpu["value"]) for cpu in dump["values"]]
-    return [sum(struct.unpack_from(f"{2 * reasons}Q", counters)[::2]) for counters in each]
+    return [sum(struct.unpack_from(f"{2 * reasons}Q", counters, PACKET_ROOM)[::2])
+            for counters in each]
 
 
 def test_one_source(lab):
@@ -67,6 +69,38 @@ def test_one_source(lab):
     lab.attach()
     flood_and_check(lab, "one source at ten times its limit", "from", SOURCE, "pps", 10 * RATE,
                     "seconds", FLOOD_S)
+
+
+def test_source_port(lab):
+    """A limit and a budget of what comes from one port: no other packet is held to them."""
+    lab.weir("limit", "set", "proto", "udp", "sport", 1900, "rate", f"{RATE}pps", "burst", BURST)
+    lab.attach()
+    flood_and_check(lab, "from a limited port", "from", SOURCE, "sport", 1900, "pps", 10 * RATE,
+                    "seconds", FLOOD_S)
+    before = lab.stats()
+    lab.flood("to", NEAR4, "from", SOURCE, "sport", 1901, "pps", 10 * RATE, "count", 10 * RATE)
+    lab.flood("to", NEAR4, "from", "198.51.100.8/32", "proto", "tcp", "sport", 1900, "pps", 10 * RATE,
+              "count", 10 * RATE)
+    passed = lab.stats()["no-limit"] - before["no-limit"]
+    check(passed >= 20 * RATE and lab.stats()["rate-limit"] == before["rate-limit"],
+          "other ports and TCP are not limited", f"{passed} of {20 * RATE} passed")
+    for port, rule in ((1900, f"limit proto udp sport 1900 rate {RATE}pps"), (1901, "no limit")):
+        said = lab.read("check", SOURCE.split("/")[0], "proto", "udp", "dport", 9, "sport", port)
+        check(said["rule"].startswith(rule), f"check, from port {port}", said)
+    lab.weir("limit", "flush")
+    lab.weir("budget", "set", "ntp", "proto", "udp", "sport", 123, "rate", f"{RATE}pps")
+    before = lab.stats()
+    lab.flood("to", NEAR4, "from", "203.0.113.0/24", "sources", 200, "sport", 123, "pps", 10 * RATE,
+              "count", 20 * RATE)
+    lab.flood("to", NEAR4, "from", "203.0.113.0/24", "sources", 200, "sport", 124, "pps", 10 * RATE,
+              "count", 10 * RATE)
+    after = lab.stats()
+    dropped = sum(after[reason] - before[reason] for reason in ("shed", "network-share",
+                                                                "over-budget"))
+    (budget,) = lab.read("budget", "show")["budgets"]
+    check(14 * RATE <= dropped <= 18 * RATE and budget["class"] == "proto udp sport 123" and
+          after["no-limit"] - before["no-limit"] >= 10 * RATE, "a budget of one source port",
+          f"{dropped} of {20 * RATE} dropped, none of another port")
 
 
 def test_one_source_on_two_cpus(lab):

@@ -34,6 +34,8 @@ def fill(lab, folder):
     for words in (("limit", "set", "rate", "1/min", "burst", 5),
                   ("limit", "set", "rate", "50mbit", "from", "203.0.113.0/24", "per", 24),
                   ("limit", "set", "syn", "dport", "80-443", "rate", "100/min"),
+                  ("limit", "set", "proto", "udp", "dport", 5353, "sport", "53-123", "rate", "9pps"),
+                  ("budget", "set", "ntp", "proto", "udp", "sport", 123, "rate", "2kpps"),
                   ("limit", "set", "fragment", "proto", "udp", "rate", "10pps", "rate", "1mbit"),
                   ("limit", "set", "icmp", "from", "2001:db8:9::/48", "rate", "20/h", "per", 128),
                   ("allow", "add", "192.0.2.128/25", "2001:db8:5::/48", "comment", "friends"),

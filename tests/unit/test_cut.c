@@ -20,7 +20,7 @@ static struct prefix prefix(const char *text)
 /* Whether a limit or budget of these words cuts off a connection to port 22 from 192.0.2.2. */
 static bool cut_by(const char *line, bool budget, bool allowed)
 {
-	const struct connection connection = { prefix("192.0.2.2"), prefix("192.0.2.1"), 22 };
+	const struct connection connection = { prefix("192.0.2.2"), prefix("192.0.2.1"), 22, 40000 };
 	struct weir_entry entry = { 0 };
 	struct limit_words w;
 	struct settings settings;
@@ -53,12 +53,13 @@ int main(void)
 	static const char *const slow[] = {
 		"rate 19pps", "rate 1pps", "rate 1199/min", "rate 71999/h", "rate 63kbit",
 		"rate 1kpps rate 1kbit", "from 192.0.2.0/24 rate 1pps", "dport 22 rate 1pps",
-		"dport 1-1000 rate 1pps", "proto tcp rate 1pps",
+		"dport 1-1000 rate 1pps", "proto tcp rate 1pps", "sport 40000 rate 1pps",
+		"dport 22 sport 1024-65535 rate 1pps",
 	};
 	static const char *const harmless[] = {
 		"rate 20pps", "rate 1200/min", "rate 72000/h", "rate 64kbit", "from 192.0.2.3 rate 1pps",
 		"dport 23 rate 1pps", "proto udp rate 1pps", "syn rate 1pps", "fragment rate 1pps",
-		"from 2001:db8::/32 rate 1pps",
+		"from 2001:db8::/32 rate 1pps", "sport 22 rate 1pps", "dport 22 sport 1-1023 rate 1pps",
 	};
 	struct check check = { 0 };
 

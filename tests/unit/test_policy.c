@@ -6,6 +6,7 @@
 
 #include "tests/unit/check.h"
 #include "user/model/error.h"
+#include "user/model/format.h"
 #include "user/model/policy.h"
 #include "user/model/settings.h"
 
@@ -114,6 +115,80 @@ static void test_choice(struct check *check)
 	CHECK(check, rate_for(policy, "2001:db9::1", udp53) == 4, "IPv6 default");
 	check_done(check, "the longest source prefix decides, then the most specific class",
 		   "%u classes, %u scopes", policy->classes, policy->scopes);
+	free(policy);
+}
+
+static struct packet_kind from_port(struct packet_kind kind, uint16_t sport)
+{
+	kind.sport = sport;
+	return kind;
+}
+
+/* Limits by source port, beside those by destination port and without either. */
+static void test_source_ports(struct check *check)
+{
+	struct weir_policy *policy = new_policy();
+	struct weir_limit_spec spec = spec_of(NULL, 2);
+	char err[ERR_LEN], text[FORMAT_LEN];
+
+	set(policy, spec_of(NULL, 1));
+	spec.any_proto = 0, spec.proto = IPPROTO_UDP;
+	spec.sport_first = 100, spec.sport_last = 200;
+	set(policy, spec);
+	spec.rate_packets = 3, spec.sport_first = spec.sport_last = 123;
+	set(policy, spec);
+	spec.rate_packets = 4, spec.dport_first = spec.dport_last = 53;
+	set(policy, spec);
+	format_class(&spec, text);
+	CHECK(check, !strcmp(text, "proto udp dport 53 sport 123"), "%s", text);
+	spec = spec_of(NULL, 5);
+	spec.sport_first = 1, spec.sport_last = 65535;
+	set(policy, spec);
+	CHECK(check, !policy_compile(policy, err), "%s", err);
+
+	CHECK(check, rate_for(policy, "192.0.2.1", from_port(udp99, 99)) == 5, "beside the range");
+	CHECK(check, rate_for(policy, "192.0.2.1", from_port(udp99, 100)) == 2, "first of the range");
+	CHECK(check, rate_for(policy, "192.0.2.1", from_port(udp99, 200)) == 2, "last of the range");
+	CHECK(check, rate_for(policy, "192.0.2.1", from_port(udp99, 201)) == 5, "behind the range");
+	CHECK(check, rate_for(policy, "192.0.2.1", from_port(udp99, 123)) == 3, "the narrower one");
+	CHECK(check, rate_for(policy, "192.0.2.1", from_port(udp53, 123)) == 4, "both ports");
+	CHECK(check, rate_for(policy, "192.0.2.1", from_port(udp53, 124)) == 2, "to 53, from the range");
+	CHECK(check, rate_for(policy, "192.0.2.1", from_port(tcp80, 123)) == 5, "TCP from there");
+	CHECK(check, rate_for(policy, "192.0.2.1", udp53) == 1, "source port 0");
+	CHECK(check, rate_for(policy, "192.0.2.1", late) == 1 && rate_for(policy, "192.0.2.1", icmp) == 1 &&
+	      rate_for(policy, "192.0.2.1", gre) == 1, "packets without ports");
+	check_done(check, "limits by source port", "%u groups, %u classes", policy->sport_groups,
+		   policy->classes);
+
+	policy_remove(policy, policy_find(policy, &spec));
+	for (int i = 0; i < 200; i++) {
+		spec = spec_of(NULL, 10);
+		spec.sport_first = spec.sport_last = 1000 + 2 * i;
+		set(policy, spec);
+	}
+	CHECK(check, policy_compile(policy, err) == -ENOSPC && strstr(err, "source ports"), "%s", err);
+	check_done(check, "too many source ports are refused", "%s", err);
+	free(policy);
+}
+
+/* Without a limit by source port no table for them is in use. */
+static void test_no_source_ports(struct check *check)
+{
+	struct weir_policy *policy = new_policy();
+	struct weir_limit_spec spec = spec_of(NULL, 2);
+	char err[ERR_LEN];
+
+	set(policy, spec_of(NULL, 1));
+	spec.sport_first = spec.sport_last = 53;
+	set(policy, spec);
+	CHECK(check, !policy_compile(policy, err) && policy->sport_groups == 2, "%u groups",
+	      policy->sport_groups);
+	policy_remove(policy, policy_find(policy, &spec));
+	CHECK(check, !policy_compile(policy, err) && !policy->sport_groups, "%u groups",
+	      policy->sport_groups);
+	CHECK(check, rate_for(policy, "192.0.2.1", from_port(udp99, 53)) == 1, "removed");
+	check_done(check, "source ports cost nothing where no limit names one", "%u groups",
+		   policy->sport_groups);
 	free(policy);
 }
 
@@ -326,6 +401,8 @@ int main(void)
 	struct check check = { 0 };
 
 	test_choice(&check);
+	test_source_ports(&check);
+	test_no_source_ports(&check);
 	test_many(&check);
 	test_too_many(&check);
 	test_rows_stay(&check);

@@ -93,6 +93,17 @@ static int set_dport(void *into, const char *value, char *err)
 						value);
 }
 
+static int set_sport(void *into, const char *value, char *err)
+{
+	struct question *q = into;
+	uint16_t last;
+
+	if (parse_ports(value, &q->kind.sport, &last, err) || last != q->kind.sport)
+		return fail(err, EINVAL, "sport \"%.40s\": a packet has one source port, of 1..65535",
+			    value);
+	return 0;
+}
+
 static int parse_question(struct words words, struct question *q, char *err)
 {
 	static const struct word table[] = {
@@ -100,6 +111,7 @@ static int parse_question(struct words words, struct question *q, char *err)
 		{ "syn", NULL, set_what },
 		{ "fragment", NULL, set_what },
 		{ "dport", "a port", set_dport },
+		{ "sport", "a port", set_sport },
 		{ "to", "an address", set_to },
 		{ "", NULL, set_address },
 		{ 0 },
@@ -116,10 +128,12 @@ static int parse_question(struct words words, struct question *q, char *err)
 		q->kind.proto = IPPROTO_TCP;
 	if (q->kind.what == WEIR_SYN && q->kind.proto != IPPROTO_TCP)
 		return fail(err, EINVAL, "syn: only TCP has connections to open");
-	if (q->kind.what == WEIR_FRAGMENT && q->kind.dport)
+	if (q->kind.what == WEIR_FRAGMENT && (q->kind.dport || q->kind.sport))
 		return fail(err, EINVAL, "fragment: a later fragment carries no port");
-	if (q->kind.dport && q->kind.proto != IPPROTO_TCP && q->kind.proto != IPPROTO_UDP)
-		return fail(err, EINVAL, "dport: only tcp and udp have ports here");
+	if ((q->kind.dport || q->kind.sport) && q->kind.proto != IPPROTO_TCP &&
+	    q->kind.proto != IPPROTO_UDP)
+		return fail(err, EINVAL, "%s: only tcp and udp have ports here",
+			    q->kind.dport ? "dport" : "sport");
 	if (!q->destination && prefix_is_v4(&q->address))
 		q->to = prefix_v4(0, 32);	/* of no rule but those for all of IPv4 */
 	if (prefix_is_v4(&q->address) != prefix_is_v4(&q->to))

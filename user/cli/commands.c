@@ -17,7 +17,8 @@ static const struct {
 	const char *name, *object;
 } aliases[] = { { "monitor", "events" } };
 
-#define LIMIT_MATCH "[from PREFIX] [proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M]]"
+#define PACKET_MATCH "[proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M]] [sport N[-M]]"
+#define LIMIT_MATCH "[from PREFIX] " PACKET_MATCH
 
 /*
  * The grammar of the tool in one place: the command line, `help`, `restore`, the completion and the
@@ -41,8 +42,8 @@ static const struct command commands[] = {
 	  .edit = edit_limit_del, .needs = NEEDS_MAPS },
 	{ "limit", "flush", "", "remove all limits",
 	  .edit = edit_limit_flush, .needs = NEEDS_MAPS },
-	{ "budget", "set", "NAME [to PREFIX] [proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M]] "
-			   "rate R [rate R] [burst B] [force]",
+	{ "budget", "set", "NAME [to PREFIX] " PACKET_MATCH
+			   " rate R [rate R] [burst B] [force]",
 	  "limit what all sources together send to a service; when it is used up, known sources "
 	  "pass first", .edit = edit_budget_set, .needs = MAKES_MAPS },
 	{ "budget", "show", "", "the budgets, and how much of each is used",
@@ -104,7 +105,7 @@ static const struct command commands[] = {
 	{ "list", "rollback", "NAME [force]", "return to the previous generation",
 	  .run = cmd_list_rollback },
 	{ "list", "del", "NAME", "remove a list", .run = cmd_list_del },
-	{ "check", NULL, "ADDRESS [proto P] [syn|fragment] [dport N] [to ADDRESS]",
+	{ "check", NULL, "ADDRESS [proto P] [syn|fragment] [dport N] [sport N] [to ADDRESS]",
 	  "what would happen to such a packet now, and which rule decides", .run = cmd_check },
 	{ "save", NULL, "", "the operator's settings, as commands", .run = cmd_save },
 	{ "restore", NULL, "FILE|- [check] [force [ssh]]",

@@ -26,7 +26,8 @@ static bool drops_here(const struct maps *maps)
 
 static struct connection connection_of(const struct ssh_session *session)
 {
-	return (struct connection){ session->peer, session->here, session->port };
+	return (struct connection){ session->peer, session->here, session->port,
+				    session->peer_port };
 }
 
 /* "the SSH session from 198.51.100.7, in which this is typed" */

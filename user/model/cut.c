@@ -14,7 +14,8 @@ static bool is_slow(const struct weir_limit_spec *spec)
 bool settings_cut(const struct settings *settings, const struct connection *connection,
 		  uint64_t now_ns, char rule[CUT_RULE])
 {
-	const struct packet_kind kind = { .proto = IPPROTO_TCP, .dport = connection->port };
+	const struct packet_kind kind = { .proto = IPPROTO_TCP, .dport = connection->port,
+					  .sport = connection->peer_port };
 	const struct weir_policy *policy = settings->policy;
 	const struct entry *block;
 	char text[PREFIX_STRLEN];

@@ -8,10 +8,10 @@
 #include "user/model/policy.h"
 #include "user/model/settings.h"
 
-/* An established TCP connection: its two addresses, and the port at this host. */
+/* An established TCP connection: its two addresses, the port at this host, and that at the peer. */
 struct connection {
 	struct prefix peer, here;
-	uint16_t port;
+	uint16_t port, peer_port;
 };
 
 #define CUT_RULE	160	/* bytes of a rule in words, NUL included */

@@ -48,6 +48,20 @@ static void add_words(char *text, size_t size, const char *words)
 	snprintf(text + used, size - used, "%s%s", used ? " " : "", words);
 }
 
+/* Appends "NAME FIRST-LAST", a single port as one number, and nothing if @first is 0. */
+static void add_ports(const char *name, uint16_t first, uint16_t last, char text[FORMAT_LEN])
+{
+	char word[32];
+
+	if (!first)
+		return;
+	if (first == last)
+		snprintf(word, sizeof(word), "%s %u", name, first);
+	else
+		snprintf(word, sizeof(word), "%s %u-%u", name, first, last);
+	add_words(text, FORMAT_LEN, word);
+}
+
 void format_class(const struct weir_limit_spec *spec, char text[FORMAT_LEN])
 {
 	const char *name = proto_name(spec->proto);
@@ -65,12 +79,8 @@ void format_class(const struct weir_limit_spec *spec, char text[FORMAT_LEN])
 		add_words(text, FORMAT_LEN, "syn");
 	if (spec->what == WEIR_FRAGMENT)
 		add_words(text, FORMAT_LEN, "fragment");
-	if (spec->dport_first && spec->dport_first == spec->dport_last)
-		snprintf(word, sizeof(word), "dport %u", spec->dport_first);
-	else
-		snprintf(word, sizeof(word), "dport %u-%u", spec->dport_first, spec->dport_last);
-	if (spec->dport_first)
-		add_words(text, FORMAT_LEN, word);
+	add_ports("dport", spec->dport_first, spec->dport_last, text);
+	add_ports("sport", spec->sport_first, spec->sport_last, text);
 	if (!text[0])
 		snprintf(text, FORMAT_LEN, "all");
 }

@@ -122,6 +122,16 @@ static int set_dport(void *into, const char *value, char *err)
 	return parse_ports(value, &w->spec.dport_first, &w->spec.dport_last, err);
 }
 
+static int set_sport(void *into, const char *value, char *err)
+{
+	struct limit_words *w = into;
+
+	if (parse_ports(value, &w->spec.sport_first, &w->spec.sport_last, err))
+		return fail(err, EINVAL, "sport \"%.40s\": not a port of 1..65535 or a range such "
+			    "as 1000-2000", value);
+	return 0;
+}
+
 static int set_what(void *into, const char *word, char *err)
 {
 	struct limit_words *w = into;
@@ -139,11 +149,12 @@ static int check_class(struct limit_words *w, char *err)
 
 	if (spec->what == WEIR_SYN && w->proto && spec->proto != IPPROTO_TCP)
 		return fail(err, EINVAL, "syn: only TCP has connections to open");
-	if (spec->what == WEIR_FRAGMENT && spec->dport_first)
+	if (spec->what == WEIR_FRAGMENT && (spec->dport_first || spec->sport_first))
 		return fail(err, EINVAL, "fragment: a later fragment carries no port");
-	if (spec->dport_first && w->proto && spec->proto != IPPROTO_TCP &&
+	if ((spec->dport_first || spec->sport_first) && w->proto && spec->proto != IPPROTO_TCP &&
 	    spec->proto != IPPROTO_UDP)
-		return fail(err, EINVAL, "dport: only tcp and udp have ports here");
+		return fail(err, EINVAL, "%s: only tcp and udp have ports here",
+			    spec->dport_first ? "dport" : "sport");
 	if (spec->what == WEIR_SYN) {
 		spec->proto = IPPROTO_TCP;
 		spec->any_proto = 0;
@@ -159,7 +170,8 @@ static int check_class(struct limit_words *w, char *err)
 	{ "icmp", NULL, set_proto }, \
 	{ "syn", NULL, set_what }, \
 	{ "fragment", NULL, set_what }, \
-	{ "dport", "a port or a range", set_dport }
+	{ "dport", "a port or a range", set_dport }, \
+	{ "sport", "a port or a range", set_sport }
 #define FROM_WORD	{ "from", "a prefix", set_prefix }
 #define TO_WORD		{ "to", "a prefix", set_prefix }
 #define FORCE_WORD	WORD_FLAG("force", struct limit_words, force)

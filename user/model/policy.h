@@ -68,6 +68,7 @@ struct packet_kind {
 	uint8_t proto;		/* IPPROTO_...; IPPROTO_ICMP also stands for ICMPv6 */
 	uint8_t what;		/* enum weir_what */
 	uint16_t dport;		/* host byte order; 0 where the protocol has no ports */
+	uint16_t sport;		/* the same */
 };
 
 /* The index of the limit for such a packet from @source, found as the data path does; or 0. */

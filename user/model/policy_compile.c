@@ -5,7 +5,8 @@
  * A pattern is a distinct class of packets that some spec selects, whatever its prefix: "syn dport
  * 443". There may be overlapping ones. A packet class is a set of packets that match exactly the
  * same patterns, so that the limits treat them alike; class_of_port and its siblings give every
- * packet its class by one or two loads. A row of limit_of has, for the packets from one source
+ * packet its class by one or two loads. Where a pattern names source ports, these tables have the
+ * class by all but that, and class_of_sport has the rest: two loads more. A row of limit_of has, for the packets from one source
  * prefix, the limit of each class; budget_of has the budget of each class, a row for each
  * destination.
  */
@@ -26,14 +27,25 @@
 #define NETWORK_BITS	16	/* WEIR_NETWORKS */
 #define ROW_FREE	255	/* prefixlen of a row that no limit uses */
 
+/* A bit for each pattern. */
+struct pattern_set {
+	uint64_t bits[PATTERNS_MAX / 64];
+};
+
+/* By packet class: the patterns that match. */
+struct class_table {
+	struct pattern_set matched[WEIR_CLASSES];
+	uint32_t count;
+};
+
 struct compile {
 	struct weir_policy *policy;
 	const struct weir_limit_spec *pattern[PATTERNS_MAX];	/* the first spec that has it */
 	uint32_t patterns;
 	uint16_t pattern_of[WEIR_LIMITS];	/* by limit: index of its pattern */
 	uint16_t pattern_of_budget[WEIR_BUDGETS];
-	/* by packet class: a bit for each pattern that matches */
-	uint64_t matched[WEIR_CLASSES][PATTERNS_MAX / 64];
+	struct class_table base;	/* of packets by all but their source port */
+	struct class_table all;
 };
 
 /* ---- packet classes ---- */
@@ -64,29 +76,39 @@ static void collect_patterns(struct compile *c)
 
 static bool class_matches(const struct compile *c, uint32_t class, uint32_t pattern)
 {
-	return c->matched[class][pattern / 64] >> pattern % 64 & 1;
+	return c->all.matched[class].bits[pattern / 64] >> pattern % 64 & 1;
+}
+
+static void set_pattern(struct pattern_set *set, uint32_t pattern)
+{
+	set->bits[pattern / 64] |= 1ULL << pattern % 64;
+}
+
+/* The class that matches just @set, a new one if there is none. -ENOSPC with @err. */
+static int class_of_set(struct class_table *table, const struct pattern_set *set, char *err)
+{
+	for (uint32_t i = 0; i < table->count; i++)
+		if (!memcmp(&table->matched[i], set, sizeof(*set)))
+			return i;
+	if (table->count == WEIR_CLASSES)
+		return fail(err, ENOSPC, "the limits divide packets into more than %u classes; "
+			    "use fewer different ports or ranges", WEIR_CLASSES);
+	table->matched[table->count] = *set;
+	return table->count++;
 }
 
 /*
- * The class of such packets, a new one if no class matches the same patterns. Returns the class,
- * or -ENOSPC with @err.
+ * The class of such packets by all but their source port, a new one if no class matches the same
+ * patterns. Returns the class, or -ENOSPC with @err.
  */
 static int class_for(struct compile *c, const struct packet_kind *kind, char *err)
 {
-	struct weir_policy *policy = c->policy;
-	uint64_t bits[PATTERNS_MAX / 64] = { 0 };
+	struct pattern_set set = { 0 };
 
 	for (uint32_t n = 0; n < c->patterns; n++)
-		if (match_has(c->pattern[n], kind))
-			bits[n / 64] |= 1ULL << n % 64;
-	for (uint32_t i = 0; i < policy->classes; i++)
-		if (!memcmp(c->matched[i], bits, sizeof(bits)))
-			return i;
-	if (policy->classes == WEIR_CLASSES)
-		return fail(err, ENOSPC, "the limits divide packets into more than %u classes; "
-			    "use fewer different ports or ranges", WEIR_CLASSES);
-	memcpy(c->matched[policy->classes], bits, sizeof(bits));
-	return policy->classes++;
+		if (match_but_sport(c->pattern[n], kind))
+			set_pattern(&set, n);
+	return class_of_set(&c->base, &set, err);
 }
 
 /*
@@ -136,6 +158,109 @@ static int class_protos(struct compile *c, uint8_t what, uint16_t *table, char *
 		table[proto] = class;
 	}
 	return 0;
+}
+
+/* ---- source ports ---- */
+
+/* The patterns that the source port is in, with those for which it does not matter. */
+static struct pattern_set patterns_from(const struct compile *c, uint16_t sport)
+{
+	struct pattern_set set = { 0 };
+
+	for (uint32_t n = 0; n < c->patterns; n++)
+		if (match_sport(c->pattern[n], sport))
+			set_pattern(&set, n);
+	return set;
+}
+
+/*
+ * Gives each source port its group: the ports that are in the same patterns. Port 0, which no
+ * pattern names, is of group 0. Sets @sets to their patterns. Returns how many groups there are, or
+ * a negative errno with @err.
+ */
+static int group_sports(struct compile *c, struct pattern_set sets[WEIR_SPORT_GROUPS], char *err)
+{
+	uint8_t *starts = calloc(PORTS + 1, 1);	/* another group may start at this port */
+	int groups = 0, group = 0;
+
+	if (!starts)
+		return fail(err, ENOMEM, "out of memory");
+	starts[0] = 1;
+	for (uint32_t n = 0; n < c->patterns; n++) {
+		if (!c->pattern[n]->sport_first)
+			continue;
+		starts[c->pattern[n]->sport_first] = 1;
+		starts[c->pattern[n]->sport_last + 1] = 1;
+	}
+	for (uint32_t port = 0; port < PORTS && groups <= WEIR_SPORT_GROUPS; port++) {
+		struct pattern_set set;
+
+		if (starts[port]) {
+			set = patterns_from(c, port);
+			for (group = 0; group < groups; group++)
+				if (!memcmp(&sets[group], &set, sizeof(set)))
+					break;
+			if (group == WEIR_SPORT_GROUPS)
+				groups++;	/* one too many */
+			else if (group == groups)
+				sets[groups++] = set;
+		}
+		c->policy->sport_group[port] = group;
+	}
+	free(starts);
+	if (groups > WEIR_SPORT_GROUPS)
+		return fail(err, ENOSPC, "the limits divide source ports into more than %u groups; "
+			    "use fewer different ports or ranges", WEIR_SPORT_GROUPS);
+	return groups;
+}
+
+/* Sets the classes of packets of each class so far, by the group of their source port. */
+static int class_sports(struct compile *c, char *err)
+{
+	struct pattern_set *sets = calloc(WEIR_SPORT_GROUPS, sizeof(*sets));
+	int groups = sets ? group_sports(c, sets, err) : fail(err, ENOMEM, "out of memory");
+	int class = 0;
+
+	for (int group = 0; group < groups && class >= 0; group++) {
+		for (uint32_t base = 0; base < c->base.count && class >= 0; base++) {
+			struct pattern_set set = c->base.matched[base];
+
+			for (size_t i = 0; i < sizeof(set.bits) / sizeof(set.bits[0]); i++)
+				set.bits[i] &= sets[group].bits[i];
+			class = class_of_set(&c->all, &set, err);
+			c->policy->class_of_sport[group][base] = class;
+		}
+	}
+	free(sets);
+	if (groups < 0 || class < 0)
+		return groups < 0 ? groups : class;
+	c->policy->sport_groups = groups;
+	return 0;
+}
+
+static bool any_sport(const struct compile *c)
+{
+	for (uint32_t n = 0; n < c->patterns; n++)
+		if (c->pattern[n]->sport_first)
+			return true;
+	return false;
+}
+
+/* From the classes by all but the source port to those by all. Without source ports: the same. */
+static int finish_classes(struct compile *c, char *err)
+{
+	struct weir_policy *policy = c->policy;
+	int rc = 0;
+
+	policy->sport_groups = 0;
+	memset(policy->sport_group, 0, sizeof(policy->sport_group));
+	memset(policy->class_of_sport, 0, sizeof(policy->class_of_sport));
+	if (any_sport(c))
+		rc = class_sports(c, err);
+	else
+		c->all = c->base;
+	policy->classes = c->all.count;
+	return rc;
 }
 
 /* ---- rows of source prefixes ---- */
@@ -380,11 +505,18 @@ static int fill_destinations(struct compile *c, char *err)
 	return 0;
 }
 
+/* The class of such packets, as the data path finds it. */
+static uint32_t class_of_kind(const struct weir_policy *policy, const struct packet_kind *kind)
+{
+	return class_with_sport(policy, class_of(policy, kind->what, kind->proto, kind->dport),
+				kind->sport);
+}
+
 uint32_t budget_lookup(const struct weir_policy *policy, const struct prefix *to,
 		       const struct packet_kind *kind)
 {
 	return budget_in_row(policy, find_destination(policy, to->hi, to->lo),
-			     class_of(policy, kind->what, kind->proto, kind->dport));
+			     class_of_kind(policy, kind));
 }
 
 int policy_compile(struct weir_policy *policy, char *err)
@@ -395,7 +527,6 @@ int policy_compile(struct weir_policy *policy, char *err)
 	if (!c)
 		return fail(err, ENOMEM, "out of memory");
 	c->policy = policy;
-	policy->classes = 0;
 	rc = assign_rows(policy, err);
 	if (rc)
 		goto out_free;
@@ -406,6 +537,8 @@ int policy_compile(struct weir_policy *policy, char *err)
 		rc = class_protos(c, WEIR_ANY_PACKET, policy->class_of_proto, err);
 	if (!rc)
 		rc = class_protos(c, WEIR_FRAGMENT, policy->class_of_fragment, err);
+	if (!rc)
+		rc = finish_classes(c, err);
 	if (!rc)
 		fill_rows(c);
 	if (!rc)
@@ -430,5 +563,5 @@ uint32_t policy_lookup(const struct weir_policy *policy, const struct prefix *so
 		if (policy->scope[i].prefixlen != ROW_FREE && covers(&policy->scope[i], &key) &&
 		    policy->scope[i].prefixlen > policy->scope[row].prefixlen)
 			row = i;
-	return limit_index(policy, row, class_of(policy, kind->what, kind->proto, kind->dport));
+	return limit_index(policy, row, class_of_kind(policy, kind));
 }

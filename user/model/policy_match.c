@@ -9,7 +9,8 @@ bool match_same_class(const struct weir_limit_spec *a, const struct weir_limit_s
 {
 	return a->what == b->what && a->any_proto == b->any_proto &&
 	       (a->any_proto || a->proto == b->proto) && a->dport_first == b->dport_first &&
-	       a->dport_last == b->dport_last;
+	       a->dport_last == b->dport_last && a->sport_first == b->sport_first &&
+	       a->sport_last == b->sport_last;
 }
 
 bool match_same_prefix(const struct weir_prefix *a, const struct weir_prefix *b)
@@ -17,11 +18,13 @@ bool match_same_prefix(const struct weir_prefix *a, const struct weir_prefix *b)
 	return a->prefixlen == b->prefixlen && !memcmp(a->addr, b->addr, sizeof(a->addr));
 }
 
-bool match_has(const struct weir_limit_spec *spec, const struct packet_kind *kind)
+bool match_but_sport(const struct weir_limit_spec *spec, const struct packet_kind *kind)
 {
 	if (spec->what != WEIR_ANY_PACKET && spec->what != kind->what)
 		return false;
 	if (!spec->any_proto && spec->proto != kind->proto)
+		return false;
+	if (spec->sport_first && kind->what == WEIR_FRAGMENT)
 		return false;
 	if (!spec->dport_first)
 		return true;
@@ -29,24 +32,45 @@ bool match_has(const struct weir_limit_spec *spec, const struct packet_kind *kin
 	       kind->dport <= spec->dport_last;
 }
 
+bool match_sport(const struct weir_limit_spec *spec, uint16_t sport)
+{
+	return !spec->sport_first || (sport >= spec->sport_first && sport <= spec->sport_last);
+}
+
+bool match_has(const struct weir_limit_spec *spec, const struct packet_kind *kind)
+{
+	return match_but_sport(spec, kind) && match_sport(spec, kind->sport);
+}
+
+/* How many ports a range has; 0 as its first port stands for all. */
+static int width(uint16_t first, uint16_t last)
+{
+	return first ? last - first : 65536;
+}
+
 /*
  * The order, most specific first: syn and fragment before any packet, then the narrower range of
- * ports before the wider, then one protocol before any. Ties, in which no class is more specific,
- * are broken by the lower first port, so that the order does not depend on slots.
+ * destination ports before the wider, then the same of source ports, then one protocol before any.
+ * Ties, in which no class is more specific, are broken by the lower first port, so that the order
+ * does not depend on slots.
  */
 int match_order(const struct weir_limit_spec *a, const struct weir_limit_spec *b)
 {
-	int width_a = a->dport_first ? a->dport_last - a->dport_first : 65536;
-	int width_b = b->dport_first ? b->dport_last - b->dport_first : 65536;
+	int dports = width(a->dport_first, a->dport_last) - width(b->dport_first, b->dport_last);
+	int sports = width(a->sport_first, a->sport_last) - width(b->sport_first, b->sport_last);
 
 	if ((a->what != WEIR_ANY_PACKET) != (b->what != WEIR_ANY_PACKET))
 		return a->what != WEIR_ANY_PACKET ? -1 : 1;
-	if (width_a != width_b)
-		return width_a < width_b ? -1 : 1;
+	if (dports)
+		return dports;
+	if (sports)
+		return sports;
 	if (a->any_proto != b->any_proto)
 		return a->any_proto ? 1 : -1;
 	if (a->dport_first != b->dport_first)
 		return a->dport_first < b->dport_first ? -1 : 1;
+	if (a->sport_first != b->sport_first)
+		return a->sport_first < b->sport_first ? -1 : 1;
 	if (a->what != b->what)
 		return a->what < b->what ? -1 : 1;
 	return a->proto - b->proto;

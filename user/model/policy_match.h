@@ -11,6 +11,9 @@ bool match_same_class(const struct weir_limit_spec *a, const struct weir_limit_s
 bool match_same_prefix(const struct weir_prefix *a, const struct weir_prefix *b);
 /* Whether the spec selects such packets; its prefix is not looked at. */
 bool match_has(const struct weir_limit_spec *spec, const struct packet_kind *kind);
+/* The same without regard to the source port, and with regard to nothing else. */
+bool match_but_sport(const struct weir_limit_spec *spec, const struct packet_kind *kind);
+bool match_sport(const struct weir_limit_spec *spec, uint16_t sport);
 /*
  * Compares the classes of two specs, as memcmp() does. Where both select a packet, the one that
  * comes first, the more specific one, decides about it. 0 only when match_same_class().

@@ -20,7 +20,7 @@ struct probe {
 	bool query;		/* of DNS, over UDP */
 };
 
-#define QUERY_PORT	49152	/* that it comes from */
+#define QUERY_PORT	49152	/* that it comes from, unless the kind says */
 static const uint8_t query[] = {
 	0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0,	/* recursion desired, one question */
 	0, 0, 2, 0, 1,				/* the root, NS, IN */
@@ -46,10 +46,11 @@ static uint16_t checksum(uint32_t sum)
 static size_t put_transport(uint8_t *at, const struct probe *probe, bool ipv6, uint32_t pseudo)
 {
 	bool syn = probe->kind->what == WEIR_SYN;
-	struct tcphdr tcp = { .dest = htons(probe->kind->dport), .doff = 5, .syn = syn, .ack = !syn,
-			      .window = htons(64240) };
+	struct tcphdr tcp = { .source = htons(probe->kind->sport), .dest = htons(probe->kind->dport),
+			      .doff = 5, .syn = syn, .ack = !syn, .window = htons(64240) };
 	size_t payload = probe->query ? sizeof(query) : 0;
-	struct udphdr udp = { .source = htons(probe->query ? QUERY_PORT : 0),
+	uint16_t sport = probe->kind->sport || !probe->query ? probe->kind->sport : QUERY_PORT;
+	struct udphdr udp = { .source = htons(sport),
 			      .dest = htons(probe->kind->dport),
 			      .len = htons(sizeof(udp) + payload) };
 

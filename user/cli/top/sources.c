@@ -272,7 +272,7 @@ void top_note_packet(struct top_sources *sources, const struct weir_event *event
 	uint64_t lo = event->hi && !has_bucket(event->reason) ? 0 : event->lo;
 	struct packet_kind kind = {
 		.proto = event->proto == IPPROTO_ICMPV6 ? IPPROTO_ICMP : event->proto,
-		.what = event->what, .dport = event->dport };
+		.what = event->what, .dport = event->dport, .sport = event->sport };
 
 	if (hi || lo)
 		tallies_note(&sources->tallies, hi, lo, event->reason, &kind, event->weight);
