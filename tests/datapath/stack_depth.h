@@ -36,7 +36,7 @@ static inline bool stack_is_call(const struct bpf_insn *insn)
 	return insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == BPF_PSEUDO_CALL;
 }
 
-/* Whether the instruction holds the address of a function, as a callback does. */
+/* The function that begins with instruction @at, or -1. */
 static inline int stack_function_at(const struct stack *stack, size_t at)
 {
 	for (int i = 0; i < stack->functions; i++)

@@ -6,9 +6,9 @@
  * 443". There may be overlapping ones. A packet class is a set of packets that match exactly the
  * same patterns, so that the limits treat them alike; class_of_port and its siblings give every
  * packet its class by one or two loads. Where a pattern names source ports, these tables have the
- * class by all but that, and class_of_sport has the rest: two loads more. A row of limit_of has, for the packets from one source
- * prefix, the limit of each class; budget_of has the budget of each class, a row for each
- * destination.
+ * class by all but that, and class_of_sport has the rest: two loads more. A row of limit_of has, for
+ * the packets from one source prefix, the limit of each class; budget_of has the budget of each
+ * class, a row for each destination.
  */
 #include <errno.h>
 #include <netinet/in.h>
