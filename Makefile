@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # make           build/weir
 # make demo      the main job, live, in network namespaces of its own (root)
-# make test      all tests (root); make check: those that need no root
+# make test      all tests (root), as scripts/test; make check: those that need no root
 # make help      everything else
 CLANG   ?= clang
 CC      ?= gcc
-BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+# Ubuntu 24.04: /usr/sbin/bpftool is a script that wants the binary of the running kernel.
+BPFTOOL ?= $(firstword $(wildcard /usr/lib/linux-tools/*/bpftool /usr/sbin/bpftool) bpftool)
 V       ?= 0
 SAN     ?= 0
 TIERS   ?= all
@@ -87,9 +88,9 @@ demo: setup
 	$(Q)$(MAKE) --no-print-directory all tools
 	$(Q)scripts/demo
 
-test: setup
-	$(Q)$(MAKE) --no-print-directory all tools units
-	$(Q)BUILD=$(B) scripts/run-tests $(TIERS)
+# A variable of the command line is in the environment, too.
+test:
+	$(Q)MAKEFLAGS= SAN=$(SAN) scripts/test $(TIERS)
 
 # A browser and a Prometheus are too much to install for every `make test`; where
 # they are, it runs these as well.
