@@ -62,9 +62,12 @@ help:
 	@echo 'make lint      shellcheck, layers, headers, lines and blanks, the analyzer of clang'
 	@echo 'make man       the man pages, into build/man'
 	@echo 'make install   into $$(DESTDIR)$$(PREFIX); PREFIX is /usr/local unless said'
-	@echo 'make uninstall what make install put there'
+	@echo 'make uninstall what make install put there, but for what was changed in /etc'
+	@echo 'make dist      a release, weir-$(VERSION).tar.gz with its checksum, into build/dist'
 	@echo 'make deb       a Debian package, into build/deb'
 	@echo 'make test-deb  lintian, and the package in a fresh Debian (root, network)'
+	@echo 'make test-fresh the commands of the README in fresh Debians, 12 and 13 (root, network);'
+	@echo '               SUITES=bookworm only this one, FRESH="all" these tests there'
 	@echo 'make clean     remove build/'
 	@echo 'Variables: V=1 shows commands, SAN=1 builds with ASan and UBSan into build/san'
 

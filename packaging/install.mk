@@ -6,7 +6,7 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 MAN := $(patsubst packaging/man/%.scd,$(B)/man/%,$(wildcard packaging/man/*.scd))
 # Documents, with their pictures and examples: links between them hold where they are installed.
-PAGES := README.md DESIGN.md SECURITY.md $(wildcard docs/*.md docs/*.svg docs/*.png examples/*.yaml examples/*/*)
+PAGES := README.md DESIGN.md SECURITY.md NEWS LICENSE $(wildcard docs/*.md docs/*.svg docs/*.png examples/*.yaml examples/*/*)
 UNITS_OF_SYSTEMD := $(patsubst packaging/systemd/%.in,$(B)/systemd/%,$(wildcard packaging/systemd/*.in))
 
 man: $(MAN)
@@ -35,19 +35,33 @@ export INSTALLED
 install: all man $(UNITS_OF_SYSTEMD)
 	$(Q)echo "$$INSTALLED" | while read -r mode file to; do \
 		[ -z "$$mode" ] || install -D -m "$$mode" "$$file" "$(DESTDIR)$$to" || exit 1; done
+	$(Q)packaging/finish install "$(PREFIX)" "$(DESTDIR)"
 
 uninstall:
 	$(Q)echo "$$INSTALLED" | while read -r mode file to; do rm -f "$(DESTDIR)$$to"; done
 	$(Q)rmdir --ignore-fail-on-non-empty -p $(addprefix $(DESTDIR)$(PREFIX)/,$(sort \
 		$(addprefix share/doc/weir/,$(dir $(PAGES))) libexec/weir)) 2>/dev/null || true
+	$(Q)packaging/finish uninstall "$(PREFIX)" "$(DESTDIR)"
 
-deb: setup
-	$(Q)scripts/setup package
+# DIRTY=dirty packs files that are not committed, too.
+DIRTY ?=
+dist:
+	$(Q)scripts/dist $(VERSION) $(B)/dist $(DIRTY)
+
+deb:
+	$(Q)scripts/setup build package
 	$(Q)packaging/debian/build $(VERSION) $(B)/deb
 
 test-deb: deb
-	$(Q)scripts/setup package
+	$(Q)scripts/setup fresh
 	$(Q)packaging/debian/test $(B)/deb
 
+# SUITES="bookworm" tries only this; FRESH="all" runs these tests there in place of the unit tests.
+SUITES ?= bookworm trixie
+FRESH  ?= unit
+test-fresh:
+	$(Q)scripts/setup fresh
+	$(Q)FRESH='$(FRESH)' packaging/debian/test-fresh $(B)/fresh $(SUITES)
+
 FORCE:
-.PHONY: FORCE man install uninstall deb test-deb
+.PHONY: FORCE man install uninstall dist deb test-deb test-fresh

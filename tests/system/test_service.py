@@ -143,7 +143,7 @@ def test_system_calls(lab):
         config, trace = pathlib.Path(folder, "weir.yaml"), pathlib.Path(folder, "trace")
         listed = pathlib.Path(folder, "listed")
         listed.write_text("203.0.113.0/24\n")
-        config.write_text(f"sources:\n  windows: 2\n  least: 10\nstate:\n  known: {folder}/known\n"
+        config.write_text(f"mode: enforce\nsources:\n  windows: 2\n  least: 10\nstate:\n  known: {folder}/known\n"
                           f"  settings: {folder}/settings\nlists:\n  load:\n    - name: one\n"
                           f"      file: {listed}\n")
         daemon = subprocess.Popen(lab.near.command(*traced("-f", "-o", trace), WEIR, "daemon",
@@ -281,7 +281,7 @@ def test_daemon_without_root(lab):
         state.mkdir()
         os.chown(state, UID, GID)
         config = pathlib.Path(folder, "weir.yaml")
-        config.write_text(f"sources:\n  windows: 2\n  least: 10\nhttp:\n  port: 0\nstate:\n"
+        config.write_text(f"mode: enforce\nsources:\n  windows: 2\n  least: 10\nhttp:\n  port: 0\nstate:\n"
                           f"  known: {state}/known\n  settings: {state}/settings\n")
         with open(f"{folder}/log", "w+") as log:
             daemon = subprocess.Popen(service.command("daemon", "config", config), stderr=log)

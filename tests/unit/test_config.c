@@ -26,7 +26,7 @@ static void test_defaults(struct check *check)
 	char err[ERR_LEN];
 
 	config_defaults(&defaults);
-	CHECK(check, defaults.judge.enforce && defaults.window_ns == S &&
+	CHECK(check, !defaults.judge.enforce && defaults.window_ns == S &&
 	      defaults.judge.source.windows == 3 && defaults.judge.source.longest_ban_ns == 3600 * S &&
 	      !strcmp(defaults.known_file, "/var/lib/weir/known") && defaults.http_port == 9108,
 	      "the defaults are others");
@@ -42,7 +42,7 @@ static void test_defaults(struct check *check)
 static void test_values(struct check *check)
 {
 	static const char text[] =
-		"mode: judge\n"
+		"mode: enforce\n"
 		"window: 2s\n"
 		"sources: {windows: 7, longest: 2h}\n"
 		"networks:\n"
@@ -63,7 +63,7 @@ static void test_values(struct check *check)
 	char err[ERR_LEN];
 
 	CHECK(check, !parse(text, &c, err), "%s", err);
-	CHECK(check, !c.judge.enforce && c.window_ns == 2 * S && c.judge.source.windows == 7 &&
+	CHECK(check, c.judge.enforce && c.window_ns == 2 * S && c.judge.source.windows == 7 &&
 	      c.judge.source.longest_ban_ns == 7200 * S && !c.judge.network.share_permille, "scalars");
 	CHECK(check, c.judge.source.times == 2 && c.settle_ns == 2 * S, "what was not said");
 	CHECK(check, !c.watch && c.list_count == 2 && !strcmp(c.lists[0].name, "drop") &&

@@ -139,7 +139,8 @@ static void log_mode(const struct daemon *daemon)
 			 "settings file");
 	log_line(LOG_INFO, daemon->config.judge.enforce ?
 		 "mode enforce: sources and networks are banned as the settings say" :
-		 "mode judge: nothing is banned; `weir ban-log` shows what would have been");
+		 "mode judge: nothing is banned; `weir ban-log` shows what would have been, and "
+		 "`mode: enforce` in the settings file makes the bans");
 }
 
 static bool serves_the_same(const struct config *a, const struct config *b)

@@ -27,7 +27,7 @@
 #define OF_LIST(field)	offsetof(struct config_list, field)
 
 const struct config_key config_keys[] = {
-	{ "", "mode", CONFIG_MODE, IN(judge.enforce), 0, 0, "enforce",
+	{ "", "mode", CONFIG_MODE, IN(judge.enforce), 0, 0, "judge",
 	  "`judge`: log and record what would be banned, without banning it. `enforce`: ban" },
 	{ "", "window", CONFIG_DURATION, IN(window_ns), 1, 60, "1s",
 	  "how often the counters are read: the length of the window of every judgement" },
