@@ -10,6 +10,7 @@
 #include "user/cli/ssh_guard.h"
 #include "user/host/clock.h"
 #include "user/host/link.h"
+#include "user/host/priority.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
@@ -26,8 +27,11 @@
 #include "user/state/unread.h"
 
 #define TRY_MAX_NS	(24 * 3600 * NS_PER_S)
-#define LOOK_NS		(200 * NS_PER_MS)	/* at the traffic, after attaching */
+/* At the traffic, after attaching: ends at the first of the times at which enough packets came. */
+#define LOOKS		20
+#define LOOK_NS		(10 * NS_PER_MS)
 #define LOOK_PACKETS	20
+#define ENOUGH_PACKETS	1000
 
 static uint32_t free_slot(const struct maps *maps)
 {
@@ -148,9 +152,14 @@ static void report_unread(const struct call *call, const struct maps *maps, uint
 	struct weir_counters counters;
 	unsigned int percent;
 
-	nanosleep(&look, NULL);
-	if (maps_read_counters(maps, slot, &counters) ||
-	    !is_mostly_unread(&counters, LOOK_PACKETS, &percent))
+	for (int i = 0; i < LOOKS; i++) {
+		nanosleep(&look, NULL);
+		if (maps_read_counters(maps, slot, &counters))
+			return;
+		if (counted_packets(&counters) >= ENOUGH_PACKETS)
+			break;
+	}
+	if (!is_mostly_unread(&counters, LOOK_PACKETS, &percent))
 		return;
 	remark(call, "%s: %u%% of its packets are not IP to weir: " UNREAD_REMEDY, device->name,
 	       percent);
@@ -261,6 +270,7 @@ enum outcome cmd_attach(const struct call *call)
 	if (!ifindex)
 		return failed(call, "there is no interface %s in this network namespace; `ip -br link` "
 			      "lists them", w.name);
+	run_before_others();
 	if (maps_open(&maps, MAPS_CREATE, err))
 		return failed(call, "%s", err);
 	try_settle(&maps);
@@ -320,6 +330,7 @@ enum outcome cmd_confirm(const struct call *call)
 
 	if (take_interface(&words, &name, err))
 		return usage(call, "%s", err);
+	run_before_others();
 	if (maps_open(&maps, MAPS_WRITE, err))
 		return failed(call, "%s", err);
 	outcome = confirm(call, &maps, name);
@@ -410,6 +421,7 @@ enum outcome cmd_detach(const struct call *call)
 
 	if (parse_detach(call->words, &w, err))
 		return usage(call, "%s", err);
+	run_before_others();
 	if (maps_open(&maps, MAPS_WRITE, err))
 		return failed(call, "%s", err);
 	if (w.all) {

@@ -9,6 +9,7 @@
 #include "user/cli/ssh_guard.h"
 #include "user/host/addresses.h"
 #include "user/host/clock.h"
+#include "user/host/priority.h"
 #include "user/model/error.h"
 #include "user/model/policy.h"
 #include "user/state/judgements.h"
@@ -112,8 +113,10 @@ static enum outcome do_edit(const struct command *command, struct words words, c
 enum outcome run_edit(const struct call *call)
 {
 	char said[ERR_LEN] = "";
-	enum outcome outcome = do_edit(call->command, call->words, said);
+	enum outcome outcome;
 
+	run_before_others();
+	outcome = do_edit(call->command, call->words, said);
 	if (outcome == USAGE)
 		return usage(call, "%s", said);
 	if (outcome == FAILED)

@@ -10,6 +10,7 @@
 #include "user/model/policy.h"
 #include "user/state/pins.h"
 #include "user/state/sides.h"
+#include "user/state/slots.h"
 
 #define SIDES		WEIR_PIN_ROOT "/sides"
 #define OPEN_TRIES	50
@@ -136,12 +137,13 @@ int side_put(const struct maps *maps, enum side_map kind, uint32_t side, int fd)
 
 void side_clear(const struct maps *maps, uint32_t side)
 {
+	struct slot_write writes[SIDE_MAPS];
 	char path[96];
 
-	for (int kind = 0; kind < SIDE_MAPS; kind++) {
-		bpf_map_delete_elem(maps->fd[side_outer(kind)], &side);
-		if (maps->lock < 0)
-			continue;
+	for (int kind = 0; kind < SIDE_MAPS; kind++)
+		writes[kind] = (struct slot_write){ maps->fd[side_outer(kind)], side, -1, 0 };
+	slots_write(writes, SIDE_MAPS);
+	for (int kind = 0; kind < SIDE_MAPS && maps->lock >= 0; kind++) {
 		side_path(path, sizeof(path), kind, side, "");
 		unlink(path);
 	}
@@ -195,23 +197,41 @@ int side_make_all(struct side *side, uint32_t hosts, char *err)
 	return 0;
 }
 
+static int fail_put(enum side_map kind, int rc, char *err)
+{
+	return fail(err, -rc, "cannot put map %s of the new settings into its place: %s",
+		    map_names[side_outer(kind)], strerror(-rc));
+}
+
 int side_put_all(const struct side *side, const struct maps *maps, char *err)
 {
+	struct slot_write writes[SIDE_MAPS];
+	enum side_map kinds_put[SIDE_MAPS];
+	size_t count = 0;
+
 	for (int kind = 0; kind < SIDE_MAPS; kind++) {
-		int rc = side->fd[kind] < 0 ? 0 : side_put(maps, kind, side->number, side->fd[kind]);
+		int fd = side->fd[kind], rc = fd < 0 || maps->lock < 0 ? 0 : pin(kind, side->number, fd);
 
 		if (rc)
-			return fail(err, -rc, "cannot put map %s of the new settings into its place: "
-				    "%s", map_names[side_outer(kind)], strerror(-rc));
+			return fail_put(kind, rc, err);
+		if (fd < 0)
+			continue;
+		kinds_put[count] = kind;
+		writes[count++] = (struct slot_write){ maps->fd[side_outer(kind)], side->number, fd, 0 };
 	}
+	slots_write(writes, count);
+	for (size_t i = 0; i < count; i++)
+		if (writes[i].rc)
+			return fail_put(kinds_put[i], writes[i].rc, err);
 	return 0;
 }
 
-/* ---- what is in them at first ---- */
+/* ---- the policy ---- */
 
-int side_put_policy(const struct maps *maps, uint32_t side, struct weir_policy *policy, char *err)
+/* A map with @policy in it. An fd, or -errno with @err. */
+static int policy_map(const struct maps *maps, struct weir_policy *policy, char *err)
 {
-	int fd = side_create(SIDE_policy, 0), rc = 0;
+	int fd = side_create(SIDE_policy, 0), rc;
 	__u32 zero = 0;
 
 	if (fd < 0)
@@ -219,30 +239,28 @@ int side_put_policy(const struct maps *maps, uint32_t side, struct weir_policy *
 			    "%s", strerror(-fd));
 	policy->generation++;
 	policy->seed = maps->meta.seed;
-	if (bpf_map_update_elem(fd, &zero, policy, BPF_ANY))
-		rc = fail(err, errno, "cannot write the policy (limits and budgets): %s",
-			  strerror(errno));
-	if (!rc) {
-		rc = side_put(maps, SIDE_policy, side, fd);
-		if (rc)
-			fail(err, -rc, "cannot put the policy (limits and budgets) into force: %s",
-			     strerror(-rc));
-	}
+	if (!bpf_map_update_elem(fd, &zero, policy, BPF_ANY))
+		return fd;
+	rc = fail(err, errno, "cannot write the policy (limits and budgets): %s", strerror(errno));
 	close(fd);
 	return rc;
 }
 
-static int put_empty(const struct maps *maps, enum side_map kind, char *err)
+int side_put_policy(const struct maps *maps, uint32_t side, struct weir_policy *policy, char *err)
 {
-	int fd = side_create(kind, 0), rc = fd < 0 ? fd : side_put(maps, kind, 0, fd);
+	int fd = policy_map(maps, policy, err), rc;
 
-	if (fd >= 0)
-		close(fd);
-	return rc ? fail(err, -rc, "cannot create map %s: %s", map_names[side_outer(kind)],
+	if (fd < 0)
+		return fd;
+	rc = side_put(maps, SIDE_policy, side, fd);
+	close(fd);
+	return rc ? fail(err, -rc, "cannot put the policy (limits and budgets) into force: %s",
 			 strerror(-rc)) : 0;
 }
 
-int side_fill_first(const struct maps *maps, char *err)
+/* ---- what is in them at first ---- */
+
+static int fill_first(const struct maps *maps, struct side *side, char *err)
 {
 	struct weir_policy *policy = calloc(1, sizeof(*policy));
 	int rc;
@@ -251,11 +269,25 @@ int side_fill_first(const struct maps *maps, char *err)
 		return fail(err, ENOMEM, "out of memory: an empty policy takes %zu KiB",
 			    sizeof(*policy) / 1024);
 	rc = policy_compile(policy, err);
-	for (int kind = 0; kind < SIDE_MAPS && !rc; kind++)
-		if (!side_is_replaced(kind))
-			rc = put_empty(maps, kind, err);
-	if (!rc)
-		rc = side_put_policy(maps, 0, policy, err);
+	if (!rc) {
+		side->fd[SIDE_policy] = policy_map(maps, policy, err);
+		rc = side->fd[SIDE_policy] < 0 ? side->fd[SIDE_policy] : 0;
+	}
 	free(policy);
+	return rc;
+}
+
+int side_fill_first(const struct maps *maps, char *err)
+{
+	struct side side;
+	int rc;
+
+	side_init(&side, 0);
+	rc = fill_first(maps, &side, err);
+	if (!rc)
+		rc = side_make_all(&side, 0, err);
+	if (!rc)
+		rc = side_put_all(&side, maps, err);
+	side_close(&side);
 	return rc;
 }

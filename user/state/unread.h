@@ -7,6 +7,9 @@
 
 #include "bpf/weir.h"
 
+/* Of all reasons. */
+__u64 counted_packets(const struct weir_counters *counters);
+
 /*
  * Whether most of the packets that @counters has counted were not IP to weir, so that no list and
  * no limit reached them. @least: so many packets must have come. @percent is set to the part.
