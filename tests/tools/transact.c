@@ -8,6 +8,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -35,6 +36,7 @@
 
 struct options {
 	const char *host, *port, *from;
+	const char *link; /* whose sent packets are reported, too */
 	uint64_t seconds, clients, each, interval_ms, pace;
 	uint64_t sport; /* of all clients; 0: the kernel chooses */
 	uint64_t patience_ms; /* for one transaction, its connection included */
@@ -65,6 +67,7 @@ struct run {
 	int64_t period;		/* of one client, ns; 0: no pace */
 	int64_t look;		/* no client needs a look before */
 	uint64_t done, failed;
+	uint64_t sent;		/* by the link, at the last report */
 	uint64_t connected;
 	uint64_t took[TIMES];	/* how many connections, by time */
 };
@@ -74,13 +77,15 @@ static volatile sig_atomic_t stopped;
 static const char usage_text[] =
 	"usage: transact serve ADDR PORT\n"
 	"       transact run ADDR PORT seconds S [clients N] [interval MS] [pace N]\n"
-	"                [patience MS] [connect] [from ADDR [each LEN [sport N]]] [json]\n"
+	"                [patience MS] [connect] [from ADDR [each LEN [sport N]]] [link IF] [json]\n"
 	"  connect: a new connection for each transaction\n"
 	"  pace: transactions per second of all clients together\n"
 	"  patience: a transaction that takes longer has failed; 1000\n"
 	"  each: every client has an address, and a prefix of so many bits, of its own: from\n"
 	"  that of ADDR on. What is sent to them must be routed to this host: ip route add local\n"
-	"  sport: the port that each client connects from; otherwise any\n";
+	"  sport: the port that each client connects from; otherwise any\n"
+	"  link: also reports how many packets went out by that interface, whoever sent them, those\n"
+	"  for which its other end had no room included\n";
 
 static void on_signal(int signal)
 {
@@ -438,7 +443,33 @@ static double time_at(const struct run *run, double part)
 	return 0;
 }
 
-static void report(const struct run *run, bool total, double at, double seconds, uint64_t done,
+/* Since the last report. */
+static uint64_t sent_by_link(struct run *run)
+{
+	uint64_t packets, drops, before = run->sent;
+	char line[512], name[32];
+	FILE *file = fopen("/proc/thread-self/net/dev", "re");
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, " %31[^:]: %*u %*u %*u %*u %*u %*u %*u %*u %*u %lu %*u %lu", name,
+			   &packets, &drops) != 3 || strcmp(name, run->options->link))
+			continue;
+		run->sent = packets + drops;
+	}
+	if (file)
+		fclose(file);
+	return run->sent - before;
+}
+
+static double unix_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec + now.tv_nsec / (double)NS_PER_S;
+}
+
+static void report(struct run *run, bool total, double at, double seconds, uint64_t done,
 		   uint64_t failures)
 {
 	double rate = seconds > 0 ? done / seconds : 0;
@@ -449,8 +480,10 @@ static void report(const struct run *run, bool total, double at, double seconds,
 		       "\"monotonic\":%.3f", total ? "seconds" : "t", at, done, rate, failures,
 		       (double)now_ns() / NS_PER_S);
 	else
-		printf("%s=%.1f transactions=%lu per_second=%.0f failed=%lu",
-		       total ? "total seconds" : "t", at, done, rate, failures);
+		printf("%s=%.1f unix=%.3f transactions=%lu per_second=%.0f failed=%lu",
+		       total ? "total seconds" : "t", at, unix_seconds(), done, rate, failures);
+	if (!total && run->options->link)
+		printf(run->options->json ? ",\"sent\":%lu" : " sent=%lu", sent_by_link(run));
 	if (total && run->options->connect_each)
 		printf(run->options->json ? ",\"connect_ms\":{\"median\":%.3f,\"p90\":%.3f,\"p99\":%.3f}" :
 					    " connect_ms=%.3f p90=%.3f p99=%.3f",
@@ -486,6 +519,8 @@ static void run_clients(struct run *run)
 	int64_t next = start + interval, until;
 	uint64_t done = 0, failures = 0;
 
+	if (run->options->link)
+		sent_by_link(run);
 	for (uint64_t i = 0; i < run->options->clients; i++)
 		run->clients[i] = (struct client){
 			.fd = -1,
@@ -545,6 +580,8 @@ static enum outcome start_clients(const struct options *options)
 	}
 	if (run.from_len && !has_address(&run))
 		return FAILED;
+	if (options->link && !if_nametoindex(options->link))
+		return failed("link %s: there is no such interface", options->link);
 	if (options->pace)
 		run.period = NS_PER_S * options->clients / options->pace;
 	run.clients = calloc(options->clients, sizeof(*run.clients));
@@ -590,6 +627,10 @@ static int parse_word(const char *word, const char *value, struct options *optio
 		return fail(err, EINVAL, "\"%s\": unknown, or its value is missing", word);
 	if (!strcmp(word, "from")) {
 		options->from = value;
+		return 2;
+	}
+	if (!strcmp(word, "link")) {
+		options->link = value;
 		return 2;
 	}
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
