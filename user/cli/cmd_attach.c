@@ -16,6 +16,7 @@
 #include "user/model/parse.h"
 #include "user/model/text.h"
 #include "user/model/units.h"
+#include "user/state/block_set.h"
 #include "user/state/cookie_watch.h"
 #include "user/state/datapath.h"
 #include "user/state/device.h"
@@ -118,6 +119,16 @@ static int parse_attach(struct words words, struct attach_words *w, char *err)
 		     "rename it first: ip link set dev OLD name NEW", w->name);
 }
 
+/* No limit, no budget, no rule and no entry or list that blocks: weir only counts. */
+static bool nothing_is_set(const struct maps *maps, const struct settings *settings)
+{
+	const struct weir_policy *policy = settings->policy;
+	uint64_t generation = 0;
+
+	return !policy->active && !policy->budgets && !policy->syn_rules && !policy->dns_rules &&
+	       !settings->block.count && !block_set_generation(maps, &generation) && !generation;
+}
+
 static void report_attached(const struct call *call, const struct maps *maps,
 			    const struct weir_device *device, const struct attach_result *result)
 {
@@ -135,7 +146,7 @@ static void report_attached(const struct call *call, const struct maps *maps,
 	       device->monitor ? ", monitor: nothing is dropped" : "");
 	if (maps_read_settings(maps, &settings, err))
 		return;
-	if (!settings.policy->active && !result->replaced)
+	if (!result->replaced && nothing_is_set(maps, &settings))
 		remark(call, "no limits are set: traffic is counted and passes; "
 		       "`weir limit set rate 1000pps` limits each source");
 	settings_free(&settings);
