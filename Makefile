@@ -87,8 +87,7 @@ print-model:
 setup:
 	$(Q)scripts/setup
 
-demo: setup
-	$(Q)$(MAKE) --no-print-directory all tools
+demo:
 	$(Q)scripts/demo
 
 # A variable of the command line is in the environment, too.

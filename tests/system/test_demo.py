@@ -180,8 +180,8 @@ def test_demo_refused(lab):
              "mount --bind")):
         done = lab.near.run(*words, expect=None)
         said = (done.out + done.err).strip()
-        check(done.status == 1 and said.startswith("demo: ") and name in said and
-              not re.search("unshare:|propagation:", said),
+        check(done.status == 1 and said.startswith("the demo cannot run here: ") and name in said
+              and not re.search("unshare: |propagation:", said),
               f"demo, without {what}: says what is missing", said)
 
 
