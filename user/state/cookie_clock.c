@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <bpf/btf.h>
 #include <time.h>
 
 #include "user/model/units.h"
@@ -24,13 +23,11 @@ bool cookie_clock_read(struct cookie_clock *clock)
 	static const char *const group[] = { "tcp_sock", "inet_conn", "icsk_inet", "sk",
 					     "sk_reuseport_cb", NULL };
 	static const char *const group_stamp[] = { "sock_reuseport", "synq_overflow_ts", NULL };
-	struct btf *btf = btf__load_vmlinux_btf();
 	struct cookie_clock found = { .fresh = FRESH_S * jiffies_per_s() };
-	bool good = btf && found.fresh && kernel_member(btf, stamp, 4, &found.stamp_at) &&
-		    kernel_member(btf, group, sizeof(void *), &found.group_at) &&
-		    kernel_member(btf, group_stamp, 4, &found.group_stamp_at);
+	bool good = found.fresh && kernel_member(stamp, 4, &found.stamp_at) &&
+		    kernel_member(group, sizeof(void *), &found.group_at) &&
+		    kernel_member(group_stamp, 4, &found.group_stamp_at);
 
-	btf__free(btf);
 	*clock = good ? found : (struct cookie_clock){ 0 };
 	return good;
 }

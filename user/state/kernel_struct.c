@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <bpf/btf.h>
+#include <errno.h>
 #include <string.h>
 
 #include "user/state/kernel_struct.h"
@@ -38,9 +39,20 @@ static uint32_t find_member(const struct btf *btf, uint32_t id, const char *name
 	return 0;
 }
 
-bool kernel_member(const struct btf *btf, const char *const *path, size_t size, uint16_t *at)
+/* Megabytes, and some 10 ms: once in a process, which is a command that ends soon. */
+static const struct btf *kernel_types(void)
 {
-	int id = btf__find_by_name_kind(btf, *path, BTF_KIND_STRUCT);
+	static struct btf *types;
+
+	if (!types)
+		types = btf__load_vmlinux_btf();
+	return types;
+}
+
+bool kernel_member(const char *const *path, size_t size, uint16_t *at)
+{
+	const struct btf *btf = kernel_types();
+	int id = btf ? btf__find_by_name_kind(btf, *path, BTF_KIND_STRUCT) : -ENOENT;
 	uint32_t bytes = 0;
 
 	while (id > 0 && *++path)

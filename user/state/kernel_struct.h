@@ -7,12 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct btf;
-
 /*
  * @path: the name of a struct, of a member of it, of a member of that and so on, then NULL. Sets
- * @at to where the last one is, in bytes. False: this kernel has none there of @size bytes.
+ * @at to where the last one is, in bytes. False: this kernel has none there of @size bytes, or no
+ * BTF.
  */
-bool kernel_member(const struct btf *btf, const char *const *path, size_t size, uint16_t *at);
+bool kernel_member(const char *const *path, size_t size, uint16_t *at);
 
 #endif

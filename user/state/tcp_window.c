@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <bpf/btf.h>
-
 #include "user/state/kernel_struct.h"
 #include "user/state/tcp_window.h"
 
@@ -8,12 +6,10 @@ bool tcp_window_read(struct tcp_window *window)
 {
 	static const char *const next[] = { "tcp_sock", "rcv_nxt", NULL };
 	static const char *const size[] = { "tcp_sock", "rcv_wnd", NULL };
-	struct btf *btf = btf__load_vmlinux_btf();
 	struct tcp_window found = { 0 };
-	bool good = btf && kernel_member(btf, next, 4, &found.next_at) &&
-		    kernel_member(btf, size, 4, &found.size_at);
+	bool good = kernel_member(next, 4, &found.next_at) &&
+		    kernel_member(size, 4, &found.size_at);
 
-	btf__free(btf);
 	*window = good ? found : (struct tcp_window){ 0 };
 	return good;
 }
