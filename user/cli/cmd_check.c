@@ -17,6 +17,7 @@
 #include "user/model/probe.h"
 #include "user/model/reasons.h"
 #include "user/model/table.h"
+#include "user/model/units.h"
 #include "user/model/tiers.h"
 #include "user/state/cookie_clock.h"
 #include "user/state/device.h"
@@ -30,6 +31,7 @@ struct question {
 	struct prefix address, to;	/* to: where the packet goes, if that was said */
 	struct packet_kind kind;
 	bool given, proto, destination;	/* the address, the protocol, to */
+	const char *dport, *sport;	/* as given; NULL: it was not */
 	enum weir_tier tier;	/* of the source, as far as the table of known sources tells it */
 };
 
@@ -82,26 +84,17 @@ static int set_what(void *into, const char *word, char *err)
 	return 0;
 }
 
-static int set_dport(void *into, const char *value, char *err)
+/* A port once the protocol is known: the name of a service depends on it. */
+static int parse_port(const char *word, const char *given, uint8_t proto, uint16_t *port, char *err)
 {
-	struct question *q = into;
 	uint16_t last;
 
-	if (parse_ports(value, &q->kind.dport, &last, err))
+	if (!given)
+		return 0;
+	if (parse_ports_of(given, proto, port, &last, err))
 		return -EINVAL;
-	return last == q->kind.dport ? 0 : fail(err, EINVAL, "dport \"%s\": a packet has one port",
-						value);
-}
-
-static int set_sport(void *into, const char *value, char *err)
-{
-	struct question *q = into;
-	uint16_t last;
-
-	if (parse_ports(value, &q->kind.sport, &last, err) || last != q->kind.sport)
-		return fail(err, EINVAL, "sport \"%.40s\": a packet has one source port, of 1..65535",
-			    value);
-	return 0;
+	return last == *port ? 0 : fail(err, EINVAL, "%s \"%.40s\": a packet has one such port", word,
+					given);
 }
 
 static int parse_question(struct words words, struct question *q, char *err)
@@ -110,8 +103,8 @@ static int parse_question(struct words words, struct question *q, char *err)
 		{ "proto", "a protocol", set_proto },
 		{ "syn", NULL, set_what },
 		{ "fragment", NULL, set_what },
-		{ "dport", "a port", set_dport },
-		{ "sport", "a port", set_sport },
+		WORD_TEXT("dport", "a port", struct question, dport),
+		WORD_TEXT("sport", "a port", struct question, sport),
 		{ "to", "an address", set_to },
 		{ "", NULL, set_address },
 		{ 0 },
@@ -126,6 +119,9 @@ static int parse_question(struct words words, struct question *q, char *err)
 		return fail(err, EINVAL, "check needs an address");
 	if (!q->proto)	/* what most servers serve */
 		q->kind.proto = IPPROTO_TCP;
+	if (parse_port("dport", q->dport, q->kind.proto, &q->kind.dport, err) ||
+	    parse_port("sport", q->sport, q->kind.proto, &q->kind.sport, err))
+		return -EINVAL;
 	if (q->kind.what == WEIR_SYN && q->kind.proto != IPPROTO_TCP)
 		return fail(err, EINVAL, "syn: only TCP has connections to open");
 	if (q->kind.what == WEIR_FRAGMENT && (q->kind.dport || q->kind.sport))
@@ -199,7 +195,7 @@ static void describe_block(const struct context *context, char rule[RULE_LEN])
 {
 	const struct entries *block = &context->settings->block;
 	const struct entry *last = NULL;
-	char text[PREFIX_STRLEN], left[64] = "";
+	char text[PREFIX_STRLEN], duration[FORMAT_LEN], left[FORMAT_LEN + 16] = "";
 	uint64_t now = now_ns();
 
 	for (size_t i = 0; i < block->count; i++) {
@@ -216,9 +212,10 @@ static void describe_block(const struct context *context, char rule[RULE_LEN])
 	if (!last)
 		return;
 	prefix_format(&last->prefix, text);
-	if (last->value.until_ns)
-		snprintf(left, sizeof(left), ", for %llu s more",
-			 (unsigned long long)((last->value.until_ns - now) / 1000000000ULL));
+	if (last->value.until_ns) {
+		format_left(seconds_until(last->value.until_ns, now), duration);
+		snprintf(left, sizeof(left), ", for %s more", duration);
+	}
 	snprintf(rule, RULE_LEN, "block %s%s%s%s", text, left, *last->value.comment ? ": " : "",
 		 last->value.comment);
 }

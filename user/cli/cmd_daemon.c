@@ -175,7 +175,7 @@ static json_t *ban_json(const struct entry *entry, const char *prefix, uint64_t 
 static void print_ban(const struct entry *entry, const char *prefix, uint64_t now)
 {
 	static const struct column columns[] = {
-		{ "PREFIX", 19 }, { "BY", 8 }, { "LEFT", 6, true }, { "STRIKES", 7, true },
+		{ "PREFIX", 19 }, { "BY", 8 }, { "LEFT", 8, true }, { "STRIKES", 7, true },
 		{ "WHY", 0 }, { 0 },
 	};
 	char left[FORMAT_LEN], strikes[FORMAT_LEN];
@@ -184,7 +184,7 @@ static void print_ban(const struct entry *entry, const char *prefix, uint64_t no
 		table_head(columns);
 		return;
 	}
-	snprintf(left, sizeof(left), "%llus", (unsigned long long)seconds_left(entry, now));
+	format_left(seconds_left(entry, now), left);
 	table_row(columns, prefix, origin_name(entry->value.origin), left,
 		  table_count(entry->value.strikes, strikes), entry->value.comment);
 }

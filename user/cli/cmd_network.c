@@ -69,7 +69,7 @@ static json_t *show_network(const struct call *call, const struct network *netwo
 
 	prefix_format(&network->prefix, text);
 	if (!call->json) {
-		format_duration(seconds, ago);
+		format_left(seconds, ago);
 		table_row(network_columns, text, table_count(network->dropped, dropped), ago);
 	}
 	return json_pack("{s:s, s:I, s:I}", "network", text, "dropped",

@@ -266,7 +266,7 @@ static json_t *entry_json(const struct entry *entry, uint64_t now)
 }
 
 static const struct column entry_columns[] = {
-	{ "PREFIX", 23 }, { "TTL", 7, true }, { "COMMENT", 0 }, { 0 },
+	{ "PREFIX", 23 }, { "TTL", 8, true }, { "COMMENT", 0 }, { 0 },
 };
 
 static void print_entry(const struct entry *entry, uint64_t now)
@@ -275,7 +275,7 @@ static void print_entry(const struct entry *entry, uint64_t now)
 
 	prefix_format(&entry->prefix, text);
 	if (entry->value.until_ns)
-		format_duration(seconds_until(entry->value.until_ns, now), ttl);
+		format_left(seconds_until(entry->value.until_ns, now), ttl);
 	table_row(entry_columns, text, ttl, entry->value.comment);
 }
 

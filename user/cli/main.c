@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "user/cli/command.h"
+#include "user/host/services.h"
 #include "user/model/error.h"
+#include "user/model/parse.h"
 #include "user/state/datapath.h"
 
 static bool parse_options(int argc, char **argv, struct call *call)
@@ -86,6 +88,7 @@ int main(int argc, char **argv)
 	struct call call = { 0 };
 	enum outcome outcome;
 
+	parse_services_with(service_look_up_host);
 	if (!parse_options(argc, argv, &call) || !*call.words.next) {
 		print_help(stderr);
 		return USAGE;

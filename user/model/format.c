@@ -26,18 +26,35 @@ void format_bits(uint64_t bits, char text[FORMAT_LEN])
 	snprintf(text, FORMAT_LEN, "%llu%s", (unsigned long long)bits, units[unit]);
 }
 
-void format_duration(uint64_t seconds, char text[FORMAT_LEN])
+/* Writes at most @parts units, the largest that is not 0 first; what is smaller is left out. */
+static void format_parts(uint64_t seconds, int parts, char text[FORMAT_LEN])
 {
 	static const struct {
 		uint64_t seconds;
 		char unit;
 	} units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
-	int unit = 0;
+	int unit = 0, used = 0;
 
-	while (unit < 3 && (seconds < units[unit].seconds || seconds % units[unit].seconds))
+	while (unit < 3 && seconds < units[unit].seconds)
 		unit++;
-	snprintf(text, FORMAT_LEN, "%llu%c", (unsigned long long)(seconds / units[unit].seconds),
-		 units[unit].unit);
+	for (; unit < 4 && parts--; unit++) {
+		uint64_t count = seconds / units[unit].seconds;
+
+		seconds %= units[unit].seconds;
+		if (count || !used)
+			used += snprintf(text + used, FORMAT_LEN - used, "%llu%c",
+					 (unsigned long long)count, units[unit].unit);
+	}
+}
+
+void format_duration(uint64_t seconds, char text[FORMAT_LEN])
+{
+	format_parts(seconds, 4, text);
+}
+
+void format_left(uint64_t seconds, char text[FORMAT_LEN])
+{
+	format_parts(seconds, 2, text);
 }
 
 /* Appends @words to @text, with a space between the two. */

@@ -20,8 +20,10 @@ void format_packet_rate(uint64_t packets, uint32_t per_s, char text[FORMAT_LEN])
 void format_bits(uint64_t bits, char text[FORMAT_LEN]);
 /* The words that select the class of packets: "all", "proto tcp", "syn dport 443", "fragment". */
 void format_class(const struct weir_limit_spec *spec, char text[FORMAT_LEN]);
-/* "10m" or "90s", in the largest unit that is exact. */
+/* "10m", "1h30m" or "1d2h3m4s": exact. */
 void format_duration(uint64_t seconds, char text[FORMAT_LEN]);
+/* "1d2h", "59m59s": the two largest units, for tables; at most 8 columns up to ten years. */
+void format_left(uint64_t seconds, char text[FORMAT_LEN]);
 /* The words behind `limit set` that make this limit. */
 void format_limit(const struct weir_limit_spec *spec, const struct weir_limit *limit, char *text,
 		  size_t size);

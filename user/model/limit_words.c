@@ -115,21 +115,16 @@ static int apply_per(struct limit_words *w, char *err)
 	return 0;
 }
 
-static int set_dport(void *into, const char *value, char *err)
+/* Once the protocol is known: the name of a service depends on it. */
+static int parse_both_ports(struct limit_words *w, char *err)
 {
-	struct limit_words *w = into;
+	uint8_t proto = w->spec.what == WEIR_SYN ? IPPROTO_TCP : w->proto ? w->spec.proto : 0;
 
-	return parse_ports(value, &w->spec.dport_first, &w->spec.dport_last, err);
-}
-
-static int set_sport(void *into, const char *value, char *err)
-{
-	struct limit_words *w = into;
-
-	if (parse_ports(value, &w->spec.sport_first, &w->spec.sport_last, err))
-		return fail(err, EINVAL, "sport \"%.40s\": not a port of 1..65535 or a range such "
-			    "as 1000-2000", value);
-	return 0;
+	if (w->dport &&
+	    parse_ports_of(w->dport, proto, &w->spec.dport_first, &w->spec.dport_last, err))
+		return -EINVAL;
+	return w->sport ? parse_ports_of(w->sport, proto, &w->spec.sport_first, &w->spec.sport_last,
+					 err) : 0;
 }
 
 static int set_what(void *into, const char *word, char *err)
@@ -170,8 +165,8 @@ static int check_class(struct limit_words *w, char *err)
 	{ "icmp", NULL, set_proto }, \
 	{ "syn", NULL, set_what }, \
 	{ "fragment", NULL, set_what }, \
-	{ "dport", "a port or a range", set_dport }, \
-	{ "sport", "a port or a range", set_sport }
+	WORD_TEXT("dport", "a port, a range or a service", struct limit_words, dport), \
+	WORD_TEXT("sport", "a port, a range or a service", struct limit_words, sport)
 #define FROM_WORD	{ "from", "a prefix", set_prefix }
 #define TO_WORD		{ "to", "a prefix", set_prefix }
 #define FORCE_WORD	WORD_FLAG("force", struct limit_words, force)
@@ -199,6 +194,8 @@ int parse_limit_words(struct words *words, enum limit_use use, struct limit_word
 	rc = take_words(words, tables[use], w, err);
 	if (!rc && use != LIMIT_TO_FIND && !w->spec.rate_packets && !w->spec.rate_bits_per_s)
 		rc = fail(err, EINVAL, "a rate is needed, such as rate 1000pps");
+	if (!rc)
+		rc = parse_both_ports(w, err);
 	if (!rc)
 		rc = apply_per(w, err);
 	return rc ? rc : check_class(w, err);

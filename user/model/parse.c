@@ -7,141 +7,85 @@
 
 #include "user/model/error.h"
 #include "user/model/parse.h"
-#include "user/model/units.h"
 
-#define RATE_MAX	1000000000ULL		/* packets per second */
-#define BITS_MAX	1000000000000ULL	/* of a burst, or per second */
-#define BURST_MAX	1000000000ULL		/* packets */
-#define DURATION_MAX	(3650 * 86400ULL)	/* seconds */
-
-struct unit {
-	const char *suffix;
-	uint64_t factor;
-	uint32_t per_s;		/* the seconds in which that many packets pass; 0: no rate of packets */
-};
-
-/*
- * Reads the digits at the start of @word and sets @number to them times the factor of the unit
- * that follows. Returns the unit, or NULL when there are no digits, when the rest of the word is
- * none of the units, or when the number takes more than 64 bits.
- */
-static const struct unit *digits_and_unit(const char *word, const struct unit *units,
-					  uint64_t *number)
+/* Digits alone; false for anything else, and for what takes more than 64 bits. */
+static bool read_digits(const char *word, uint64_t *number)
 {
-	uint64_t value = 0;
-
-	if (!isdigit((unsigned char)*word))
-		return NULL;
-	for (; isdigit((unsigned char)*word); word++)
-		if (__builtin_mul_overflow(value, 10, &value) ||
-		    __builtin_add_overflow(value, *word - '0', &value))
-			return NULL;
-	for (; units->suffix; units++) {
-		if (strcmp(word, units->suffix))
-			continue;
-		return __builtin_mul_overflow(value, units->factor, number) ? NULL : units;
-	}
-	return NULL;
-}
-
-int parse_rate(const char *word, struct rate *rate, char *err)
-{
-	static const struct unit packets[] = {
-		{ "pps", 1, 1 }, { "kpps", 1000, 1 }, { "mpps", 1000000, 1 }, { "/s", 1, 1 },
-		{ "/min", 1, 60 }, { "/h", 1, 3600 }, { 0 },
-	};
-	static const struct unit bits[] = {
-		{ "bit", 1, 1 }, { "kbit", 1000, 1 }, { "mbit", 1000000, 1 },
-		{ "gbit", 1000000000, 1 }, { 0 },
-	};
-	const struct unit *unit;
-	uint64_t number;
-
-	*rate = (struct rate){ 0 };
-	unit = digits_and_unit(word, packets, &number);
-	if (unit) {
-		if (number == 0)
-			return fail(err, EINVAL, "rate \"%s\": a rate of zero would pass nothing; use "
-				    "`weir block` for that", word);
-		if (number / unit->per_s > RATE_MAX)
-			return fail(err, EINVAL, "rate \"%s\": at most 1000mpps", word);
-		rate->packets = number;
-		rate->per_s = unit->per_s;
-		return 0;
-	}
-	unit = digits_and_unit(word, bits, &number);
-	if (!unit)
-		return fail(err, EINVAL, "rate \"%s\": not a rate such as 1000pps, 10kpps, 1mpps, 100/min, "
-			    "20/h, 50mbit or 1gbit", word);
-	if (number < 1000)
-		return fail(err, EINVAL, "rate \"%s\": at least 1kbit", word);
-	if (number > BITS_MAX)
-		return fail(err, EINVAL, "rate \"%s\": at most 1000gbit", word);
-	rate->bits_per_s = number;
-	return 0;
-}
-
-int parse_burst(const char *word, struct burst *burst, char *err)
-{
-	static const struct unit packets[] = { { "", 1, 0 }, { 0 } };
-	static const struct unit bits[] = {
-		{ "bit", 1, 0 }, { "kbit", 1000, 0 }, { "mbit", 1000000, 0 },
-		{ "gbit", 1000000000, 0 }, { 0 },
-	};
-	uint64_t number;
-
-	*burst = (struct burst){ 0 };
-	if (digits_and_unit(word, packets, &number)) {
-		if (number < 1 || number > BURST_MAX)
-			return fail(err, EINVAL, "burst \"%s\": 1..%llu packets", word, BURST_MAX);
-		burst->packets = number;
-		return 0;
-	}
-	if (!digits_and_unit(word, bits, &number))
-		return fail(err, EINVAL, "burst \"%s\": not a number of packets, nor bits such as 512kbit",
-			    word);
-	if (number < 1 || number > BITS_MAX)
-		return fail(err, EINVAL, "burst \"%s\": 1bit..1000gbit", word);
-	burst->bits = number;
-	return 0;
-}
-
-int parse_duration(const char *word, uint64_t *ns, char *err)
-{
-	static const struct unit units[] = {
-		{ "s", 1, 0 }, { "m", 60, 0 }, { "h", 3600, 0 }, { "d", 86400, 0 }, { 0 },
-	};
-	uint64_t seconds;
-
-	if (!digits_and_unit(word, units, &seconds))
-		return fail(err, EINVAL, "\"%s\": not a duration such as 30s, 10m, 2h or 7d", word);
-	if (seconds < 1 || seconds > DURATION_MAX)
-		return fail(err, EINVAL, "duration \"%s\": from 1s to 3650d", word);
-	*ns = seconds * NS_PER_S;
-	return 0;
+	*number = 0;
+	if (!*word)
+		return false;
+	for (; *word; word++)
+		if (!isdigit((unsigned char)*word) ||
+		    __builtin_mul_overflow(*number, 10, number) ||
+		    __builtin_add_overflow(*number, *word - '0', number))
+			return false;
+	return true;
 }
 
 int parse_number(const char *word, const char *what, uint64_t least, uint64_t most,
 		 uint64_t *number, char *err)
 {
-	static const struct unit none[] = { { "", 1, 0 }, { 0 } };
-
-	if (!digits_and_unit(word, none, number) || *number < least || *number > most)
+	if (!read_digits(word, number) || *number < least || *number > most)
 		return fail(err, EINVAL, "%s \"%s\": a whole number from %llu to %llu", what, word,
 			    (unsigned long long)least, (unsigned long long)most);
 	return 0;
 }
 
-int parse_ports(const char *word, uint16_t *first, uint16_t *last, char *err)
+static service_look_up *look_up_service;
+
+void parse_services_with(service_look_up *look_up)
 {
-	char low[8], *dash;
+	look_up_service = look_up;
+}
+
+/* @proto: IPPROTO_TCP or IPPROTO_UDP; others: the service may be of both. */
+static int service_port(const char *name, uint8_t proto, uint16_t *port, char *err)
+{
+	struct service service;
+
+	if (!look_up_service || !look_up_service(name, &service))
+		return fail(err, ENOENT, "dport \"%.40s\": neither a port, a range such as 1000-2000, nor "
+			    "a service of /etc/services", name);
+	if (proto == IPPROTO_TCP || proto == IPPROTO_UDP) {
+		*port = proto == IPPROTO_TCP ? service.tcp : service.udp;
+		return *port ? 0 : fail(err, EINVAL, "dport \"%.40s\": /etc/services has it for %s only",
+					name, proto == IPPROTO_TCP ? "udp" : "tcp");
+	}
+	if (service.tcp && service.udp && service.tcp != service.udp)
+		return fail(err, EINVAL, "dport \"%.40s\": it is %u for tcp, %u for udp: say proto tcp or "
+			    "proto udp", name, service.tcp, service.udp);
+	*port = service.tcp ? service.tcp : service.udp;
+	return 0;
+}
+
+/* "1000-2000" for "1000:2000", in which @colon stands. */
+static int refuse_colon(const char *word, const char *colon, char *err)
+{
+	return fail(err, EINVAL, "dport \"%.40s\": a range is %.*s-%.20s", word, (int)(colon - word),
+		    word, colon + 1);
+}
+
+#define NOT_PORTS	"dport \"%.40s\": not a port or a range such as 1000-2000"
+
+int parse_ports_of(const char *word, uint8_t proto, uint16_t *first, uint16_t *last, char *err)
+{
+	char low[8], *dash, *colon;
 	uint64_t from, to;
 
+	if (strpbrk(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
+		if (service_port(word, proto, first, err))
+			return -EINVAL;
+		*last = *first;
+		return 0;
+	}
+	colon = strchr(word, ':');
+	if (colon && strspn(word, "0123456789:") == strlen(word))
+		return refuse_colon(word, colon, err);
 	if (strlen(word) >= 2 * sizeof(low))
-		return fail(err, EINVAL, "dport \"%.40s\": not a port or a range such as 1000-2000", word);
+		return fail(err, EINVAL, NOT_PORTS, word);
 	dash = strchr(word, '-');
 	if (dash && (size_t)(dash - word) >= sizeof(low))
-		return fail(err, EINVAL, "dport \"%s\": not a port or a range such as 1000-2000", word);
+		return fail(err, EINVAL, NOT_PORTS, word);
 	snprintf(low, sizeof(low), "%.*s", dash ? (int)(dash - word) : 7, word);
 	if (!dash && strlen(word) >= sizeof(low))
 		return fail(err, EINVAL, "dport \"%s\": ports are 1..65535", word);
@@ -151,10 +95,16 @@ int parse_ports(const char *word, uint16_t *first, uint16_t *last, char *err)
 	if (dash && parse_number(dash + 1, "dport", 1, 65535, &to, err))
 		return -EINVAL;
 	if (to < from)
-		return fail(err, EINVAL, "dport \"%s\": the range is empty", word);
+		return fail(err, EINVAL, "dport \"%s\": the range is empty; did you mean %llu-%llu?",
+			    word, (unsigned long long)to, (unsigned long long)from);
 	*first = from;
 	*last = to;
 	return 0;
+}
+
+int parse_ports(const char *word, uint16_t *first, uint16_t *last, char *err)
+{
+	return parse_ports_of(word, 0, first, last, err);
 }
 
 static const struct {

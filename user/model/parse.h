@@ -22,17 +22,42 @@ struct burst {
 };
 
 /*
- * All parsers return 0, or -EINVAL with the reason in @err. They read the whole word; numbers
- * have no sign, no decimal point and no spaces, and units are in lower case.
+ * All parsers return 0, or -EINVAL with the reason in @err. They read the whole word. What has one
+ * meaning is taken; of what has two, the message offers both. What is taken is kept in one form,
+ * which model/format.h writes and these read back.
  */
 
-/* `1000pps`, `10kpps`, `1mpps`, `100/s`, `100/min`, `20/h`; `500kbit`, `50mbit`, `1gbit`. */
+/*
+ * `1000pps`, `1.5kpps`, `100/s`, `60/m`, `100/min`, `20/h`; `500kbit`, `50Mbit`, `50Mbps`, `50Mb`.
+ * Capitals count in one place: MB are bytes, and refused, as is mb, which may be either.
+ */
 int parse_rate(const char *word, struct rate *rate, char *err);
-/* `100` packets, or `512kbit`, `1mbit`. */
+/* `100` or `100packets`, or `512kbit`, `1.5Mbit`. */
 int parse_burst(const char *word, struct burst *burst, char *err);
-/* `30s`, `10m`, `2h`, `7d`, into nanoseconds: from one second to ten years. */
+/*
+ * `30s`, `10m`, `10min`, `2h`, `7d`, `1w`, `1h30m`, `1h 30min`, `1.5h`, into nanoseconds: whole
+ * seconds from one to ten years.
+ */
 int parse_duration(const char *word, uint64_t *ns, char *err);
-/* `53` or `1000-2000`: ports 1..65535 in host byte order; the range includes both. */
+
+/* The ports of a service by protocol; 0: it has none. */
+struct service {
+	uint16_t tcp, udp;
+};
+typedef bool service_look_up(const char *name, struct service *service);
+/*
+ * Where parse_ports() finds services by name, which the host knows (host/services.h). Until this is
+ * called there are none.
+ */
+void parse_services_with(service_look_up *look_up);
+
+/*
+ * `53`, `1000-2000` or `https`: ports 1..65535 in host byte order; the range includes both. @proto:
+ * IPPROTO_TCP or IPPROTO_UDP, which the service must have; else its port for both, unless they
+ * differ.
+ */
+int parse_ports_of(const char *word, uint8_t proto, uint16_t *first, uint16_t *last, char *err);
+/* The same for any protocol. */
 int parse_ports(const char *word, uint16_t *first, uint16_t *last, char *err);
 /*
  * `tcp`, `udp`, `icmp` or another name that proto_name() returns, or a number 0..255. Both
