@@ -80,7 +80,7 @@ def test_json(lab):
     lacking, checked = [], 0
     for words in ("limit show", "budget show", "known show", "allow show", "allow test 192.0.2.77",
                   "block show", "block test 198.51.100.1", "dns show", "list show", "list diff drop",
-                  f"check {FAR4}", "show status", "show stats", "show sources"):
+                  f"check {FAR4}", "show status", "show stats rates", "show reasons", "show sources"):
         name = " ".join(words.split()[:2])
         text = page.get(name) or next(value for key, value in page.items()
                                       if key.split()[0] == words.split()[0])
@@ -88,10 +88,22 @@ def test_json(lab):
         checked += len(keys)
         lacking += [f"{name}: {key}" for key in sorted(keys) if f'"{key}"' not in text]
     check(not lacking and checked > 60, "every key of the JSON is documented",
-          "; ".join(lacking) or f"{checked} keys of 14 commands")
+          "; ".join(lacking) or f"{checked} keys of 15 commands")
     text = (MAN / "weir.8.scd").read_text()
     lacking = [reason for reason in reasons_of_the_abi(lab) if f"*{reason}*" not in text]
     check(not lacking, "every reason of the ABI is named", "; ".join(lacking) or "all")
+
+
+def test_reasons(lab):
+    """The text of each reason is the tool's, word for word."""
+    page = " ".join(re.sub(r"[*\\\\]", "", (MAN / "weir.8.scd").read_text()).split())
+    lacking = []
+    for each in lab.read("show", "reasons")["reasons"]:
+        texts = [each[key].replace("`", "") for key in ("meaning", "remedy", "more")]
+        if any(text not in page for text in texts if text != "Nothing."):
+            lacking.append(each["reason"])
+    check(not lacking, "what weir(8) says of reasons is what `weir show reasons` says",
+          ", ".join(lacking) or "all")
 
 
 def keys_of_settings(value, above=""):

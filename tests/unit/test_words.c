@@ -8,6 +8,7 @@
 #include "user/model/format.h"
 #include "user/model/parse.h"
 #include "user/model/reasons.h"
+#include "user/model/table.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
@@ -349,17 +350,56 @@ static void test_canonical(struct check *check)
 		   "%u of %u words taken", taken, rounds);
 }
 
+/* Whether it is one or more sentences on one line. */
+static bool is_sentence(const char *text)
+{
+	size_t length = text ? strlen(text) : 0;
+
+	return length > 4 && text[length - 1] == '.' && !strpbrk(text, "\n\t") &&
+	       !strstr(text, "  ");
+}
+
 static void test_reasons(struct check *check)
 {
 	for (int i = 0; i < WEIR_REASON_MAX; i++) {
-		for (int j = 0; j < i; j++)
+		const struct reason_text *text = reason_text(i);
+
+		for (int j = 0; j < i; j++) {
 			CHECK(check, strcmp(reason_name(i), reason_name(j)), "%d and %d", i, j);
+			CHECK(check, strcmp(text->meaning, reason_text(j)->meaning), "%s and %s",
+			      reason_name(i), reason_name(j));
+		}
 		CHECK(check, !strcmp(reason_action(i), "pass") || !strcmp(reason_action(i), "drop") ||
 			      !strcmp(reason_action(i), "tx"),
 		      "%s: %s", reason_name(i), reason_action(i));
+		CHECK(check, (int)reason_find(reason_name(i)) == i, "%s", reason_name(i));
+		CHECK(check, is_sentence(text->meaning) && is_sentence(text->remedy) &&
+		      (!text->more || is_sentence(text->more)), "%s has no text", reason_name(i));
 	}
-	check_done(check, "each reason has its own name, and an action", "%d reasons",
-		   WEIR_REASON_MAX);
+	CHECK(check, reason_find("nosuch") == WEIR_REASON_MAX && reason_find("") == WEIR_REASON_MAX,
+	      "a reason that is none");
+	check_done(check, "each reason has its own name, an action, a meaning and a remedy",
+		   "%d reasons", WEIR_REASON_MAX);
+}
+
+static void test_counts(struct check *check)
+{
+	static const struct {
+		uint64_t count;
+		const char *grouped, *bytes;
+	} rows[] = {
+		{ 0, "0", "0 B" }, { 999, "999", "999 B" }, { 1000, "1,000", "1.0 kB" },
+		{ 1999999, "1,999,999", "1.9 MB" }, { 123456789, "123,456,789", "123.4 MB" },
+		{ 1000000000000, "1,000,000,000,000", "1.0 TB" },
+		{ UINT64_MAX, "18,446,744,073,709,551,615", "18.4 EB" },
+	};
+	char text[FORMAT_LEN];
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		CHECK(check, !strcmp(table_grouped(rows[i].count, text), rows[i].grouped), "%s", text);
+		CHECK(check, !strcmp(table_bytes(rows[i].count, text), rows[i].bytes), "%s", text);
+	}
+	check_done(check, "counts in groups of three digits, bytes in units", "%zu rows", COUNT(rows));
 }
 
 int main(void)
@@ -375,5 +415,6 @@ int main(void)
 	test_forms(&check);
 	test_canonical(&check);
 	test_reasons(&check);
+	test_counts(&check);
 	return check_exit(&check);
 }

@@ -119,9 +119,10 @@ enum outcome cmd_restore(const struct call *call);
 enum outcome cmd_show_health(const struct call *call);
 enum outcome cmd_show_networks(const struct call *call);
 enum outcome cmd_metrics(const struct call *call);
-/* cmd_show.c */
+/* cmd_status.c, cmd_stats.c, cmd_reasons.c, cmd_show.c */
 enum outcome cmd_show_status(const struct call *call);
 enum outcome cmd_show_stats(const struct call *call);
+enum outcome cmd_show_reasons(const struct call *call);
 enum outcome cmd_show_sources(const struct call *call);
 enum outcome cmd_show_source(const struct call *call);
 /* cmd_events.c, cmd_capture.c */

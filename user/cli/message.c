@@ -7,16 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "user/cli/colour.h"
 #include "user/cli/command.h"
 #include "user/model/text.h"
 
-static void print_line(const char *before, const char *format, va_list args)
+static void print_line(enum colour colour, const char *before, const char *format, va_list args)
 {
 	char *text;
 
 	if (vasprintf(&text, format, args) < 0)
 		text = NULL;
+	colour_begin(stderr, colour);
 	fputs(before, stderr);
+	colour_end(stderr, colour);
 	text_print(stderr, text ? text : "out of memory");
 	fputc('\n', stderr);
 	free(text);
@@ -27,7 +30,7 @@ enum outcome usage(const struct call *call, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	print_line("weir: ", format, args);
+	print_line(COLOUR_RED, "weir: ", format, args);
 	va_end(args);
 	fprintf(stderr, "usage:\n");
 	print_command(stderr, call->command);
@@ -42,7 +45,7 @@ enum outcome failed(const struct call *call, const char *format, ...)
 	if (call->failure)
 		vsnprintf(call->failure, ERR_LEN, format, args);
 	else
-		print_line("weir: ", format, args);
+		print_line(COLOUR_RED, "weir: ", format, args);
 	va_end(args);
 	return FAILED;
 }
@@ -53,7 +56,7 @@ void warn(const struct call *call, const char *format, ...)
 
 	(void)call;
 	va_start(args, format);
-	print_line("weir: warning: ", format, args);
+	print_line(COLOUR_YELLOW, "weir: warning: ", format, args);
 	va_end(args);
 }
 
@@ -64,6 +67,6 @@ void remark(const struct call *call, const char *format, ...)
 	if (call->quiet)
 		return;
 	va_start(args, format);
-	print_line("", format, args);
+	print_line(COLOUR_NONE, "", format, args);
 	va_end(args);
 }

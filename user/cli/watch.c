@@ -24,16 +24,15 @@
 int watch_set_reason(void *into, const char *value, char *err)
 {
 	struct watch_words *w = into;
+	enum weir_reason reason = reason_find(value);
 	char quoted[PREFIX_QUOTE];
 
-	for (int i = 0; i < WEIR_REASON_MAX; i++) {
-		if (strcmp(value, reason_name(i)))
-			continue;
-		w->wanted.reasons |= 1ULL << i;
+	if (reason < WEIR_REASON_MAX) {
+		w->wanted.reasons |= 1ULL << reason;
 		return 0;
 	}
 	prefix_quote(value, strlen(value), quoted);
-	return fail(err, EINVAL, "there is no reason %s; `weir -j show stats` lists them all", quoted);
+	return fail(err, EINVAL, "there is no reason %s; `weir show reasons` lists them", quoted);
 }
 
 int watch_set_from(void *into, const char *value, char *err)

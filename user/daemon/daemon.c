@@ -32,6 +32,9 @@
 #define LOCK_FOLDER	"/run/weir"
 #define LOCK_NAME	"daemon.lock"
 #define LOCK_FILE	LOCK_FOLDER "/" LOCK_NAME
+#define LOCK_TEXT	32		/* bytes of it */
+#define MODE_ENFORCE	"enforce"
+#define MODE_JUDGE	"judge"
 #define BUSY_PART	4	/* looks take at most a quarter of the CPU time */
 
 struct daemon {
@@ -94,6 +97,18 @@ static int open_lock(char *err)
 	return fd;
 }
 
+/* The lock says to others which process it is, and in which mode. */
+static int write_lock(const struct daemon *daemon, char *err)
+{
+	char text[LOCK_TEXT];
+
+	snprintf(text, sizeof(text), "%d\n%s\n", getpid(),
+		 daemon->config.judge.enforce ? MODE_ENFORCE : MODE_JUDGE);
+	if (ftruncate(daemon->lock, 0) || pwrite(daemon->lock, text, strlen(text), 0) < 0)
+		return fail(err, errno, "cannot write " LOCK_FILE ": %s", strerror(errno));
+	return 0;
+}
+
 static int take_lock(struct daemon *daemon, char *err)
 {
 	char pid[16] = "";
@@ -108,10 +123,26 @@ static int take_lock(struct daemon *daemon, char *err)
 		return fail(err, EBUSY, "another weir daemon runs on this host%s%s: "
 			    LOCK_FILE " is locked", *pid ? ", process " : "", pid);
 	}
-	snprintf(pid, sizeof(pid), "%d\n", getpid());
-	if (ftruncate(daemon->lock, 0) || pwrite(daemon->lock, pid, strlen(pid), 0) < 0)
-		return fail(err, errno, "cannot write " LOCK_FILE ": %s", strerror(errno));
-	return 0;
+	return write_lock(daemon, err);
+}
+
+const char *daemon_mode(void)
+{
+	static const char *const modes[] = { MODE_ENFORCE, MODE_JUDGE };
+	char text[LOCK_TEXT] = "", *mode;
+	FILE *file = fopen(LOCK_FILE, "re");
+	size_t length;
+
+	if (!file)
+		return NULL;
+	length = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	text[length] = '\0';
+	mode = text + strcspn(text, "\n");
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++)
+		if (!strncmp(mode + strspn(mode, "\n"), modes[i], strlen(modes[i])))
+			return modes[i];
+	return NULL;
 }
 
 /* ---- signals ---- */
@@ -188,6 +219,8 @@ static void reload(struct daemon *daemon)
 		log_line(LOG_ERR, "%s; the previous settings stay in force", err);
 	} else {
 		daemon->config = config;
+		if (write_lock(daemon, err))
+			log_line(LOG_ERR, "%s", err);
 		log_line(LOG_INFO, "the settings file was read again");
 		log_mode(daemon);
 		serve(daemon);

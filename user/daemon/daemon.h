@@ -20,5 +20,7 @@ struct daemon_options {
 int daemon_config(const struct daemon_options *options, struct config *config, char *err);
 /* Runs until SIGTERM or SIGINT. 0, or -errno with @err. */
 int daemon_run(const struct daemon_options *options, char *err);
+/* "enforce" or "judge", of the daemon that runs or ran last; NULL: not known to this user. */
+const char *daemon_mode(void);
 
 #endif

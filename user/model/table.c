@@ -78,6 +78,37 @@ const char *table_count(uint64_t count, char text[FORMAT_LEN])
 	return text;
 }
 
+const char *table_grouped(uint64_t count, char text[FORMAT_LEN])
+{
+	char digits[FORMAT_LEN];
+	int length, used = 0;
+
+	length = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)count);
+	for (int i = 0; i < length; i++) {
+		if (i && (length - i) % 3 == 0)
+			text[used++] = ',';
+		text[used++] = digits[i];
+	}
+	text[used] = '\0';
+	return text;
+}
+
+const char *table_bytes(uint64_t bytes, char text[FORMAT_LEN])
+{
+	static const char units[] = "kMGTPE";
+	int unit = -1;
+
+	if (bytes < 1000) {
+		snprintf(text, FORMAT_LEN, "%llu B", (unsigned long long)bytes);
+		return text;
+	}
+	for (; bytes >= 1000000; bytes /= 1000)
+		unit++;
+	snprintf(text, FORMAT_LEN, "%llu.%llu %cB", (unsigned long long)(bytes / 1000),
+		 (unsigned long long)(bytes % 1000 / 100), units[unit + 1]);
+	return text;
+}
+
 /* The bytes up to the next blank that is not in square brackets. */
 static size_t token_length(const char *text)
 {

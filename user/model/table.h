@@ -29,6 +29,10 @@ void table_row(const struct column *columns, ...);
 
 /* Writes @count in decimal for a cell; returns @text. */
 const char *table_count(uint64_t count, char text[FORMAT_LEN]);
+/* The same with a comma before each three digits: 1,234,567. */
+const char *table_grouped(uint64_t count, char text[FORMAT_LEN]);
+/* "1.5 GB", "999 B": four digits at most, rounded down. */
+const char *table_bytes(uint64_t bytes, char text[FORMAT_LEN]);
 
 /*
  * Prints @text to a line of which @at columns are printed already, breaks it between words at
