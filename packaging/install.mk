@@ -3,6 +3,7 @@
 PREFIX  ?= /usr/local
 DESTDIR ?=
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
 
 MAN := $(patsubst packaging/man/%.scd,$(B)/man/%,$(wildcard packaging/man/*.scd))
 # Documents, with their pictures and examples: links between them hold where they are installed.
@@ -25,6 +26,8 @@ define INSTALLED
 755 $(B)/weir $(PREFIX)/sbin/weir
 755 packaging/systemd/weir-restore $(PREFIX)/libexec/weir/restore
 644 packaging/bash-completion/weir $(PREFIX)/share/bash-completion/completions/weir
+644 packaging/zsh/_weir $(ZSHDIR)/_weir
+644 packaging/fish/weir.fish $(PREFIX)/share/fish/vendor_completions.d/weir.fish
 $(foreach page,$(MAN),644 $(page) $(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))
 )$(foreach unit,$(UNITS_OF_SYSTEMD),644 $(unit) $(UNITDIR)/$(notdir $(unit))
 )$(foreach page,$(PAGES),644 $(page) $(PREFIX)/share/doc/weir/$(page)

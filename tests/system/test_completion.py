@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The completion for bash agrees with the command table: each object, verb and word."""
+"""What shells offer agrees with the command table: each object, verb, word, and what exists now."""
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tempfile
 
-from stage import ROOT, WEIR, check, run, run_tests
+from stage import ROOT, WEIR, check, run, run_tests, skip
+from terminal import TAB, Terminal
 
 SCRIPT = ROOT / "packaging/bash-completion/weir"
 ASK = """
@@ -87,14 +89,51 @@ def test_completion_of_values(lab):
     check(not complete("nosuch", ""), "nothing for what is no command", "nosuch")
 
 
+def offered(lab, *words):
+    """The same in the namespace of the test, with what exists there."""
+    return lab.near.run("bash", "-c", ASK, "bash", SCRIPT, WEIR, *words).out.split()
+
+
 def test_completion_of_names(lab):
     with tempfile.NamedTemporaryFile("w") as file:
         file.write("198.51.100.0/24\n")
         file.flush()
         lab.weir("list", "load", "drop", "file", file.name)
-    ask = ["bash", "-c", ASK, "bash", SCRIPT, WEIR, "list", "rollback", ""]
-    done = lab.near.run(*ask)
-    check(done.out.split() == ["drop", "force"], "lists that exist are offered by name", done.out.split())
+    for line in ("budget set web rate 10kpps", "block add 198.51.100.7 2001:db8:1::/48",
+                 "allow add 203.0.113.4 comment office", "limit set from 203.0.113.0/24 rate 5pps",
+                 "limit set proto udp dport 53 rate 5pps", "limit set syn dport 443 rate 5pps"):
+        lab.weir(*line.split())
+    lab.attach()
+    for line, wanted in (
+            ("list rollback", {"drop", "force"}), ("list del", {"drop"}), ("budget del", {"web"}),
+            ("block del", {"198.51.100.7/32", "2001:db8:1::/48"}),
+            ("block del 198.51.100.7/32", {"198.51.100.7/32", "2001:db8:1::/48"}),
+            ("allow del", {"203.0.113.4/32", "force"}),
+            ("detach dev", {"near0"}), ("confirm dev", {"near0"}), ("show stats dev", {"near0"}),
+            ("attach dev", {"lo", "near0"}),
+            ("limit del", {"from", "proto", "dport", "syn", "force"}),
+            ("limit del from", {"203.0.113.0/24"}), ("limit del proto", {"udp"}),
+            ("limit del dport", {"53", "443"}), ("limit del syn dport", {"443"}),
+            ("limit del syn", {"dport", "force"}), ("limit del proto udp dport", {"53"})):
+        got = set(offered(lab, *line.split(), ""))
+        check(got == wanted, f"{line}: what exists is offered", " ".join(sorted(got)))
+    got = offered(lab, "block", "del", "2001", ":", "db8", ":", "1")
+    check(got == ["1::/48"], "an IPv6 prefix that bash takes apart is completed", got)
+
+
+def test_completion_of_reasons(lab):
+    reasons = {each["reason"] for each in lab.read("show", "reasons")["reasons"]}
+    for line in ("events reason", "capture reason", "events reason shed reason", "show reasons"):
+        got = complete(*line.split(), "")
+        check(got == reasons and len(got) > 30, f"{line}: all reasons are offered", len(got))
+    check(complete("help", "") == complete("") , "help: every object", len(complete("help", "")))
+
+
+def test_completion_without_rights(lab):
+    """Who may not read the maps is offered words, and no error."""
+    done = run("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", WEIR, "complete",
+               "block", "del", "", expect=None)
+    check(done.status == 0 and not done.err and not done.out, "block del of a user: nothing", done)
 
 
 def test_completion_runs_nothing(lab):
@@ -125,14 +164,75 @@ def test_completion_runs_nothing(lab):
               ask("attach", "dev", "\\$"))
 
 
+def typed(lab, shell, keys, wanted):
+    """Types into a shell on a terminal of its own; whether @wanted comes up."""
+    terminal = Terminal(lab.near.command(*shell), env={"PATH": f"{WEIR.parent}:{os.environ['PATH']}",
+                                                       "PS1": "$ ", "HOME": "/nonexistent"})
+    if not terminal.shows("$", 10):
+        return False, terminal.text()
+    terminal.type(keys)
+    shown = terminal.shows(wanted, 10)
+    text = terminal.text()
+    terminal.process.kill()     # an interactive shell ignores SIGTERM
+    terminal.wait()
+    return shown, " / ".join(line for line in text.splitlines() if line)
+
+
 def test_completion_in_bash(lab):
-    """As bash loads it, with the package's loader."""
+    """As bash loads it, with the package's loader, and on a terminal."""
     loader = pathlib.Path("/usr/share/bash-completion/bash_completion")
     script = f"source {loader}; source {SCRIPT}; complete -p weir"
     if not loader.exists():
         script = f"source {SCRIPT}; complete -p weir"
     done = run("bash", "--norc", "-c", script)
     check("-F _weir weir" in done.out, "bash has it for weir", done.out.strip())
+    lab.weir("block", "add", "2001:db8:1::/48")
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(f"source {SCRIPT}\nPS1='$ '\n")
+        file.flush()
+        shell = "bash", "--noprofile", "--rcfile", file.name, "-i"
+        for keys, wanted in (("weir sh" + TAB + "rea" + TAB + "network-" + TAB,
+                              "weir show reasons network-share"),
+                             ("weir block del 2001:" + TAB, "weir block del 2001:db8:1::/48")):
+            shown, text = typed(lab, shell, keys, wanted)
+            check(shown, f"bash on a terminal: {wanted}", text)
+
+
+def test_completion_in_zsh(lab):
+    if not shutil.which("zsh"):
+        skip("completion in zsh", "zsh is not installed")
+        return
+    lab.weir("block", "add", "2001:db8:1::/48")
+    lab.near.run("ip", "link", "add", "$(touch${IFS}x)", "type", "veth", "peer", "name", "other")
+    with tempfile.TemporaryDirectory() as folder:
+        pathlib.Path(folder, ".zshrc").write_text(
+            f"fpath=({ROOT}/packaging/zsh $fpath)\nautoload -U compinit\ncompinit -u -D\nPS1='$ '\n")
+        shell = "env", f"ZDOTDIR={folder}", "zsh", "-d", "-i"
+        for keys, wanted in (("weir sh" + TAB + "rea" + TAB + "network-" + TAB,
+                              "weir show reasons network-share"),
+                             ("weir block del 20" + TAB, "weir block del 2001:db8:1::/48"),
+                             ("weir limit " + TAB, "remove all limits"),
+                             (f"weir restore {ROOT}/Makef" + TAB, f"{ROOT}/Makefile"),
+                             ("weir attach dev \\$" + TAB, r"dev \$\(touch\$\{IFS\}x\)")):
+            shown, text = typed(lab, shell, keys, wanted)
+            check(shown, f"zsh on a terminal: {wanted}", text)
+
+
+def test_completion_in_fish(lab):
+    if not shutil.which("fish"):
+        skip("completion in fish", "fish is not installed")
+        return
+    lab.weir("block", "add", "2001:db8:1::/48")
+    with tempfile.TemporaryDirectory() as folder:
+        for line, wanted in (("weir sh", "show"), ("weir show reasons network-", "network-share"),
+                             ("weir block del 2001:", "2001:db8:1::/48"),
+                             ("weir limit ", "flush"), ("weir restore Makef", "Makefile"),
+                             ("weir -j show sta", "status")):
+            done = lab.near.run("env", f"HOME={folder}", f"PATH={WEIR.parent}:{os.environ['PATH']}",
+                                "fish", "--no-config", "-c",
+                                f"source {ROOT}/packaging/fish/weir.fish; complete -C '{line}'")
+            got = [each.split("\t")[0] for each in done.out.splitlines()]
+            check(wanted in got, f"fish: {line}", done.out.splitlines()[:3])
 
 
 run_tests(__name__)

@@ -133,6 +133,9 @@ enum outcome cmd_top(const struct call *call);
 
 /* ---- commands.c ---- */
 
+/* Ends with an empty row. */
+extern const struct command commands[];
+
 /*
  * Reads the name of a command and returns its row. NULL with @err: there is no such command, or
  * it takes no words and some follow.

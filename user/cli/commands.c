@@ -24,7 +24,7 @@ static const struct {
  * The grammar of the tool in one place: the command line, `help`, `restore`, the completion and the
  * test of the man page use it.
  */
-static const struct command commands[] = {
+const struct command commands[] = {
 	{ "attach", NULL, "dev IF [mode native|skb|auto] [link R|off] [monitor] [try 60s] [force]",
 	  "attach weir to an interface, or replace its program there without a gap",
 	  .run = cmd_attach },

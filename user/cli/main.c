@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "user/cli/command.h"
+#include "user/cli/complete.h"
 #include "user/host/services.h"
 #include "user/model/error.h"
 #include "user/model/parse.h"
@@ -89,6 +90,8 @@ int main(int argc, char **argv)
 	enum outcome outcome;
 
 	parse_services_with(service_look_up_host);
+	if (argc > 1 && !strcmp(argv[1], "complete"))
+		return complete(argv + 2);
 	if (!parse_options(argc, argv, &call) || !*call.words.next) {
 		print_help(stderr);
 		return USAGE;
