@@ -28,9 +28,10 @@ http:
   port: {port}
 {more}"""
 # Parts of the API, and the commands with the same answer.
-COMMANDS = {"status": "show status", "stats": "show stats", "sources": "show sources top 20",
-            "networks": "show networks top 20", "limits": "limit show", "budgets": "budget show",
-            "lists": "list show", "bans": "show bans", "judgements": "ban-log last 50"}
+COMMANDS = {"status": "show status", "stats": "show stats", "reasons": "show reasons",
+            "sources": "show sources top 20", "networks": "show networks top 20",
+            "limits": "limit show", "budgets": "budget show", "lists": "list show",
+            "bans": "show bans", "judgements": "ban-log last 50"}
 SHOTS = {"light": (1600, "light"), "dark": (1280, "dark"), "narrow": (360, "light")}
 
 
@@ -98,7 +99,8 @@ def without_clock(value):
     """JSON without the values that change by themselves."""
     if isinstance(value, dict):
         return {name: without_clock(each) for name, each in value.items()
-                if name not in ("ttl_seconds", "seconds_ago", "used", "pressed")}
+                if name not in ("ttl_seconds", "seconds_ago", "used", "pressed",
+                                "seconds_since_loop")}
     return [without_clock(each) for each in value] if isinstance(value, list) else value
 
 
@@ -486,6 +488,19 @@ def compare_page(lab, driver):
           "as figures that a person reads", told)
 
 
+def compare_meanings(lab, driver):
+    """Where the pointer rests on a reason, its meaning is that of `show reasons`."""
+    texts = {each["reason"]: each["meaning"] for each in lab.read("show", "reasons")["reasons"]}
+    for where in ("#reasons th.reason", ".legend li.reason"):
+        titles = driver.execute_script("""
+            return [...document.querySelectorAll(arguments[0])].map(each => [each.textContent, each.title]);
+            """, where)
+        wrong = [text for text, title in titles
+                 if not any(text.startswith(reason) and title.startswith(meaning)
+                            for reason, meaning in texts.items())]
+        check(titles and not wrong, f"{where}: each has its meaning", wrong or f"{len(titles)} reasons")
+
+
 def test_page(lab):
     what = "the page in a browser"
     if browser_is_missing():
@@ -503,6 +518,7 @@ def test_page(lab):
         demand(wait_for(lambda: shown(driver).get("all"), 20), "the page shows no figures")
         compare_page(lab, driver)
         compare_tables(lab, driver)
+        compare_meanings(lab, driver)
         for name in SHOTS:
             wider = shoot(driver, name)
             check(wider <= 0, f"{name}: nothing sticks out at {SHOTS[name][0]} pixels",

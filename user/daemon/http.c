@@ -115,6 +115,7 @@ static struct answer answers[] = {
 	{ "/api/history", .make = make_history, .type = JSON_TYPE },
 	{ "/api/status", "show status", .type = JSON_TYPE },
 	{ "/api/stats", "show stats", .type = JSON_TYPE },
+	{ "/api/reasons", "show reasons", .type = JSON_TYPE },
 	{ "/api/sources", "show sources top 20", .type = JSON_TYPE },
 	{ "/api/networks", "show networks top 20", .type = JSON_TYPE },
 	{ "/api/health", "show health", .type = JSON_TYPE },

@@ -59,6 +59,11 @@ const count = (value, data = {}) => cell(whole.format(value), "n", { ...data, va
 const volume = (value, data = {}) => element("td", { className: "n", title: `${whole.format(value)} bytes`,
 						     data: { ...data, value } }, bytes(value));
 const heading = (text, className = "") => element("th", { scope: "row", className }, text);
+// What a reason means and what to do, in the words of `weir show reasons`.
+const meanings = new Map();
+const meaningOf = reason => meanings.get(reason) || "";
+const reasonHeading = reason => element("th", { scope: "row", className: "reason", title: meaningOf(reason) },
+					reason);
 // A long (IPv6) address may wrap at any character, a short one must not.
 const address = text => heading(text, text.length > 20 ? "address long" : "address");
 
@@ -194,7 +199,8 @@ function draw(which, title, times, series, nothing) {
 	chart.update("none");
 	const now = series.map(each => [each, each.packets_per_s.at(-1) || 0]).sort((a, b) => b[1] - a[1]);
 	byId(`legend-${which}`).replaceChildren(...(now.length ? now.map(([each, rate]) =>
-		element("li", {}, swatch(each.reason), nameOf(each),
+		element("li", { className: "reason", title: meaningOf(each.reason) },
+			swatch(each.reason), nameOf(each),
 			element("b", {}, `${short(rate)}/s`))) :
 		[element("li", { className: "quiet" }, nothing)]));
 	byId(`plot-${which}`).setAttribute("aria-label", `${title} packets per second over five minutes; now ` +
@@ -251,6 +257,11 @@ function sumReasons(devices) {
 	return [...sums.values()];
 }
 
+function keepMeanings({ reasons }) {
+	for (const { reason, meaning, remedy } of reasons)
+		meanings.set(reason, remedy === "Nothing." ? meaning : `${meaning} ${remedy}`);
+}
+
 function action(each) {
 	if (!each.monitored)
 		return cell(each.action, `action ${each.action}`);
@@ -262,7 +273,7 @@ function action(each) {
 function showStats({ devices }) {
 	const sums = sumReasons(chooseDevice(devices));
 	fill("reasons", sums.filter(each => each.packets).sort((a, b) => b.packets - a.packets).map(each => [
-		heading(each.reason), action(each),
+		reasonHeading(each.reason), action(each),
 		count(each.packets, { reason: each.reason, field: "packets" }),
 		volume(each.bytes, { reason: each.reason, field: "bytes" })]), "no packets yet");
 	const all = field => sums.reduce((sum, each) => sum + each[field], 0);
@@ -448,6 +459,7 @@ function start() {
 		chosenDevice = event.target.value;
 		round([["/api/stats", showStats]]);
 	});
+	round([["/api/reasons", keepMeanings]]);
 	rounds.forEach(([every, asked], i) => repeat(every, asked, i === 0));
 }
 
