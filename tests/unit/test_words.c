@@ -130,7 +130,8 @@ static void test_durations(struct check *check)
 	};
 	static const struct refused bad[] = {
 		{ "0s", "1s to 3650d" }, { "60", "60s or 60m" }, { "s", "1h30m" }, { "-5m", "1h30m" },
-		{ "4000d", "3650d" }, { "2 weeks", "1h30m" }, { "1 h", "1h30m" }, { "99999999999999999999s", "" }, { "", "1h30m" },
+		{ "4000d", "3650d" }, { "2 weeks", "1h30m" }, { "1 h", "1h30m" },
+		{ "99999999999999999999s", "" }, { "", "1h30m" },
 		{ "1h30", "30 what? 1h30s or 1h30m" }, { "1m30", "30 what? 1m30s" },
 		{ "30s5", "Nothing follows" }, { "10M", "did you mean 10m" }, { "1H30M", "1h30m" },
 		{ "30m1h", "largest unit comes first" }, { "5m5m", "each once" }, { "1h5min10m", "once" },

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * `weir complete WORD...`: the words that may stand in the place of the last WORD, for the
- * completions of bash, zsh and fish (packaging/). Not in `weir help`, since no person types it. They
- * follow from the table of commands and from what exists now, so no completion can drift from
+ * completions of bash, zsh and fish (packaging/). Not in `weir help`, since no person types it.
+ * They follow from the table of commands and from what exists now, so no completion can drift from
  * what the tool understands.
  *
- * A line for each word: the word, and behind a tab what it is, where that helps. ":files" stands for
- * the names of files. The shell chooses those that begin with what was typed, and quotes them.
+ * A line for each word: the word, and behind a tab what it is, where that helps. ":files" stands
+ * for the names of files. The shell chooses those that begin with what was typed, and quotes them.
  */
 #include <ctype.h>
 #include <net/if.h>
@@ -243,50 +243,62 @@ static void offer_reasons(void)
 
 /* ---- limits: only the words of those that exist and agree with what was typed ---- */
 
+#define LIMIT_WORDS	16
+
 /* Splits "from 192.0.2.0/24 syn dport 443" in place. */
-static size_t split(char *text, char *words[16])
+static size_t split(char *text, char *words[LIMIT_WORDS])
 {
 	size_t count = 0;
 	char *rest = NULL;
 
-	for (char *word = strtok_r(text, " ", &rest); word && count < 16;
+	for (char *word = strtok_r(text, " ", &rest); word && count < LIMIT_WORDS;
 	     word = strtok_r(NULL, " ", &rest))
 		words[count++] = word;
 	return count;
 }
 
-static void limit_match(const struct weir_limit_spec *spec, char text[FORMAT_LEN + PREFIX_STRLEN + 8])
+#define MATCH_LEN	(FORMAT_LEN + PREFIX_STRLEN + 8)
+
+static void limit_match(const struct weir_limit_spec *spec, char text[MATCH_LEN])
 {
 	char from[PREFIX_STRLEN], class[FORMAT_LEN];
 	bool any = prefix_key_is_any(&spec->from);
 
 	format_end(&spec->from, from);
 	format_class(spec, class);
-	snprintf(text, FORMAT_LEN + PREFIX_STRLEN + 8, "%s%s %s", any ? "" : "from ", any ? "" : from,
+	snprintf(text, MATCH_LEN, "%s%s %s", any ? "" : "from ", any ? "" : from,
 		 strcmp(class, "all") ? class : "");
-}
-
-/* Whether @word stands among @words behind @before; "": anywhere. */
-static bool has_word(char *const *words, size_t count, const char *before, const char *word)
-{
-	for (size_t i = 0; i < count; i++)
-		if (!strcmp(words[i], word) && (!*before || (i && !strcmp(words[i - 1], before))))
-			return true;
-	return false;
 }
 
 static bool agrees(const struct typed *typed, size_t from, char *const *words, size_t count)
 {
-	for (size_t i = from; i < typed->count; i++)
-		if (!has_word(words, count, "", typed->at[i]) && strcmp(typed->at[i], "force"))
+	for (size_t i = from; i < typed->count; i++) {
+		bool has = !strcmp(typed->at[i], "force");
+
+		for (size_t j = 0; j < count && !has; j++)
+			has = !strcmp(words[j], typed->at[i]);
+		if (!has)
 			return false;
+	}
 	return true;
 }
 
-/*
- * @value_of: the word of which a value is wanted; NULL: the words themselves. False where there is no
- * limit.
- */
+/* @value_of: the word of which a value is wanted; NULL: the words themselves. */
+static void offer_of_limit(const struct typed *typed, size_t from, char *const *words, size_t count,
+			   const char *value_of)
+{
+	for (size_t i = 0; i < count; i++) {
+		const char *before = i ? words[i - 1] : "";
+		bool is_value = !strcmp(before, "from") || !strcmp(before, "proto") ||
+				!strcmp(before, "dport");
+
+		if (value_of ? !strcmp(before, value_of) :
+			       !is_value && !times_typed(typed, from, words[i]))
+			offer(words[i], NULL);
+	}
+}
+
+/* False where there is no limit at all. */
 static bool offer_of_limits(const struct settings *settings, const struct typed *typed, size_t from,
 			    const char *value_of)
 {
@@ -294,7 +306,7 @@ static bool offer_of_limits(const struct settings *settings, const struct typed 
 
 	for (uint32_t i = 1; i < WEIR_LIMITS; i++) {
 		const struct weir_limit_spec *spec = &settings->policy->spec[i];
-		char text[FORMAT_LEN + PREFIX_STRLEN + 8], *words[16];
+		char text[MATCH_LEN], *words[LIMIT_WORDS];
 		size_t count;
 
 		if (!spec->used)
@@ -302,16 +314,8 @@ static bool offer_of_limits(const struct settings *settings, const struct typed 
 		any = true;
 		limit_match(spec, text);
 		count = split(text, words);
-		if (!agrees(typed, from, words, count))
-			continue;
-		for (size_t j = 0; j < count; j++) {
-			bool is_name = is_literal(words[j]) && (!j || (strcmp(words[j - 1], "proto") &&
-								       strcmp(words[j - 1], "from")));
-
-			if (value_of ? has_word(&words[j - !!j], 1 + !!j, value_of, words[j]) :
-				       is_name && !times_typed(typed, from, words[j]))
-				offer(words[j], NULL);
-		}
+		if (agrees(typed, from, words, count))
+			offer_of_limit(typed, from, words, count, value_of);
 	}
 	return any;
 }
@@ -447,7 +451,9 @@ static void offer_verbs(const char *object)
 
 static void offer_options(void)
 {
-	static const char *const options[] = { "--json", "--pretty", "--quiet", "--verbose", "--help" };
+	static const char *const options[] = {
+		"--json", "--pretty", "--quiet", "--verbose", "--help",
+	};
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
 		offer(options[i], NULL);
