@@ -527,7 +527,7 @@ def test_untidy_lists(lab):
 
 
 def without_ttl(text):
-    return re.sub(r" ttl \d+[smhd]", "", text)
+    return re.sub(r" ttl (\d+[smhd])+", "", text)
 
 
 def state(lab):

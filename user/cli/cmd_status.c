@@ -376,8 +376,11 @@ static void print_status(const struct call *call, const struct status *status)
 	print_services("SYN cookies", status->syn_rules);
 	print_services("DNS", status->dns_rules);
 	print_known(status);
-	if (known_is_full(&status->common))
-		print_labelled(COLOUR_RED, "ALARM", "%s", KNOWN_FULL_TEXT);
+	if (known_is_full(&status->common)) {
+		colour_begin(stdout, COLOUR_RED);
+		print_wrapped(stdout, "ALARM: " KNOWN_FULL_TEXT, 0, 4);
+		colour_end(stdout, COLOUR_RED);
+	}
 	if (!status->limits)
 		remark(call, "no limits are set: traffic is counted and passes");
 }

@@ -64,7 +64,7 @@ static const char *next_word(const char *words, char word[TOKEN_LEN], bool *clos
 	*closed = memchr(words, ']', length) != NULL;
 	*often = false;
 	for (size_t i = 0; i < length && used + 1 < TOKEN_LEN; i++) {
-		if (words[i] == '[' && i)	/* N[-M] */
+		if (words[i] == '[' && used)	/* N[-M] */
 			break;
 		if (words[i] != '[' && words[i] != ']' && words[i] != '.')
 			word[used++] = words[i];
