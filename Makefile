@@ -21,7 +21,7 @@ comma  := ,
 SANFLAGS := $(if $(filter 1,$(SAN)),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 VERSION := $(shell sed -n 's/^New in version //p' NEWS | head -n 1)
 CFLAGS := -std=gnu11 -O2 -g $(WARN) $(SANFLAGS) $(HARDEN) -I. -I$(B) -D_GNU_SOURCE -DWEIR_VERSION='"$(VERSION)"'
-LIBS   := -lxdp -lbpf -ljansson -lcyaml -lyaml -lncursesw -ltinfo
+LIBS   := -lxdp -lbpf -ljansson -lcyaml -lyaml -lncursesw -ltinfo -lm
 # What the page needs beside its own files; built into the binary.
 CHART_JS ?= /usr/share/javascript/chart.js/chart.min.js
 # UAPI headers only; the multiarch folder holds <asm/types.h>. The blocks of a

@@ -278,6 +278,7 @@ static void test_ticks(struct check *check)
 	struct weir_limit_spec spec = spec_of(NULL, 3000000);
 	uint32_t index, serial;
 	struct weir_limit limit;
+	char err[ERR_LEN];
 	double error;
 
 	CHECK(check, set(policy, spec) == 1 && set(policy, spec) == 0, "set twice");
@@ -285,7 +286,8 @@ static void test_ticks(struct check *check)
 	limit = policy->limit[index];
 	error = limit.cost * 3000000.0 / WEIR_TICKS_PER_S - 1;
 	CHECK(check, error < 1e-3 && error > -1e-3, "error %g", error);
-	CHECK(check, policy->spec[index].burst_packets == 300000 && limit.coarse, "default burst");
+	CHECK(check, policy->spec[index].burst_packets == 3000000 && limit.coarse,
+	      "default burst: a second");
 	serial = limit.serial;
 
 	spec.rate_packets = 100;
@@ -300,6 +302,20 @@ static void test_ticks(struct check *check)
 	spec.burst_packets = 0;
 	set(policy, spec);
 	CHECK(check, policy->spec[index].burst_packets == 2, "20/h: burst of 2, not 0");
+	spec.rate_packets = 100;
+	spec.per_s = 60;
+	set(policy, spec);
+	CHECK(check, policy->spec[index].burst_packets == 10, "100/min: a tenth");
+	spec.rate_bits_per_s = 50000000;
+	set(policy, spec);
+	CHECK(check, policy->spec[index].burst_bits == 50000000, "50mbit: a second");
+	spec.per_s = 1;
+	spec.burst_packets = spec.burst_bits = 0;
+	CHECK(check, budget_set(policy, "web", &spec, err) == 1 &&
+	      policy->budget_spec[1].limit.burst_packets == 10 &&
+	      policy->budget_spec[1].limit.burst_bits == 5000000, "a budget: a tenth of a second");
+	spec.per_s = 3600;
+	spec.rate_bits_per_s = 0;
 	spec.burst_packets = 1000000;
 	CHECK(check, set(policy, spec) == -ERANGE, "a burst of years is accepted");
 	check_done(check, "rates in ticks", "3 Mpps is %.4f %% off", error * 100);

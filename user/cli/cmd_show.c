@@ -22,6 +22,8 @@
 
 #define TOP_DEFAULT	20
 #define TOP_MAX		(1U << 20)
+#define SECONDS_DEFAULT	3	/* of `show sources all` */
+#define SECONDS_MOST	60
 
 /* ---- show sources ---- */
 
@@ -203,15 +205,31 @@ static enum outcome show_buckets(const struct call *call, size_t wanted, const s
 	return outcome;
 }
 
+struct sources_words {
+	bool all;
+	uint64_t top, seconds;	/* seconds 0: not given */
+};
+
+static const struct word sources_words[] = {
+	WORD_FLAG("all", struct sources_words, all),
+	WORD_NUMBER("top", struct sources_words, top, 1, TOP_MAX),
+	WORD_NUMBER("seconds", struct sources_words, seconds, 1, SECONDS_MOST),
+	{ 0 },
+};
+
 enum outcome cmd_show_sources(const struct call *call)
 {
+	struct sources_words w = { .top = TOP_DEFAULT };
 	struct words words = call->words;
 	char err[ERR_LEN];
-	uint64_t wanted = TOP_DEFAULT;
 
-	if (take_count(&words, "top", TOP_MAX, &wanted, err))
+	if (take_words(&words, sources_words, &w, err))
 		return usage(call, "%s", err);
-	return show_buckets(call, wanted, NULL);
+	if (w.seconds && !w.all)
+		return usage(call, "seconds is for `show sources all`: buckets are read at once");
+	if (w.all)
+		return show_all_sources(call, w.top, w.seconds ? w.seconds : SECONDS_DEFAULT);
+	return show_buckets(call, w.top, NULL);
 }
 
 /* ---- show source ---- */

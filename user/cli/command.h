@@ -106,6 +106,10 @@ enum outcome cmd_list_show(const struct call *call);
 enum outcome cmd_list_diff(const struct call *call);
 enum outcome cmd_list_rollback(const struct call *call);
 enum outcome cmd_list_del(const struct call *call);
+/* cmd_suggest.c */
+enum outcome cmd_suggest(const struct call *call);
+/* cmd_sources.c */
+enum outcome show_all_sources(const struct call *call, uint64_t top, uint64_t seconds);
 /* cmd_daemon.c */
 enum outcome cmd_daemon(const struct call *call);
 enum outcome cmd_daemon_check(const struct call *call);

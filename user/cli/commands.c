@@ -42,6 +42,9 @@ const struct command commands[] = {
 	  .edit = edit_limit_del, .needs = NEEDS_MAPS },
 	{ "limit", "flush", "", "remove all limits",
 	  .edit = edit_limit_flush, .needs = NEEDS_MAPS },
+	{ "suggest", NULL, "[seconds S] [dev IF]",
+	  "what sources send, by class, and limits that none of them would run into: from what the "
+	  "daemon has kept, or from 60 seconds of traffic", .run = cmd_suggest },
 	{ "budget", "set", "NAME [to PREFIX] " PACKET_MATCH
 			   " rate R [rate R] [burst B] [force]",
 	  "limit what all sources together send to a service; when it is used up, known sources "
@@ -118,8 +121,9 @@ const struct command commands[] = {
 	  .run = cmd_show_stats },
 	{ "show", "reasons", "[REASON]", "what each reason means, and what to do about it",
 	  .run = cmd_show_reasons },
-	{ "show", "sources", "[top N]", "the sources near or over their limit, worst first",
-	  .run = cmd_show_sources },
+	{ "show", "sources", "[all] [top N] [seconds S]",
+	  "the sources near or over their limit, worst first; `all`: those that send most, under "
+	  "their limit too, from samples of three seconds", .run = cmd_show_sources },
 	{ "show", "source", "ADDRESS", "the buckets of one source", .run = cmd_show_source },
 	{ "show", "bans", "", "the bans: blocks for a time, with origin and reason",
 	  .run = cmd_show_bans },

@@ -21,6 +21,7 @@
 #include "user/daemon/daemon.h"
 #include "user/daemon/list_watcher.h"
 #include "user/daemon/state_saver.h"
+#include "user/daemon/traffic_log.h"
 #include "user/host/clock.h"
 #include "user/host/log.h"
 #include "user/host/notify.h"
@@ -44,6 +45,7 @@ struct daemon {
 	struct ban_engine *engine;
 	struct list_watcher *watcher;
 	struct state_saver *saver;
+	struct traffic_log *traffic;	/* NULL: it could not be started */
 	struct cookie_log cookies;
 	uint64_t seed;		/* of the maps at the last look; 0: there was none */
 	bool waiting_logged;	/* that weir is not in use here */
@@ -221,6 +223,7 @@ static void reload(struct daemon *daemon)
 		daemon->config = config;
 		if (write_lock(daemon, err))
 			log_line(LOG_ERR, "%s", err);
+		traffic_log_configure(daemon->traffic, &config);
 		log_line(LOG_INFO, "the settings file was read again");
 		log_mode(daemon);
 		serve(daemon);
@@ -347,6 +350,9 @@ static int start(struct daemon *daemon, char *err)
 	if (!daemon->watcher || !daemon->saver)
 		return fail(err, ENOMEM, "out of memory");
 	state_saver_restore(daemon->saver, &daemon->config);
+	daemon->traffic = traffic_log_start(&daemon->config, err);
+	if (!daemon->traffic)	/* only `weir suggest` misses it */
+		log_line(LOG_ERR, "%s", err);
 	daemon->watchdog_ns = notify_watchdog_ns();
 	return 0;
 }
@@ -366,6 +372,7 @@ int daemon_run(const struct daemon_options *options, char *err)
 		notify("STOPPING=1");
 		http_stop();
 		state_saver_finish(daemon.saver, &daemon.config);
+		traffic_log_stop(daemon.traffic);
 		log_line(LOG_INFO, "stopped; limits and bans stay in force");
 	}
 	ban_engine_free(daemon.engine);

@@ -92,8 +92,11 @@ const struct config_key config_keys[] = {
 	{ "state", "settings", CONFIG_STRING, IN(settings_file), 0, 0, "/var/lib/weir/settings",
 	  "the file that keeps limits, budgets, lists, allow and block entries over a reboot, as "
 	  "`weir save` writes them; \"\": none" },
+	{ "state", "traffic", CONFIG_STRING, IN(traffic_file), 0, 0, "/var/lib/weir/traffic",
+	  "the file that keeps how much sources sent within a week, without their addresses, for "
+	  "`weir suggest`; \"\": none, and no samples are taken" },
 	{ "state", "every", CONFIG_DURATION, IN(save_every_ns), 1, YEAR_S, "5m",
-	  "how often both files are written; they are also written when the daemon stops" },
+	  "how often these files are written; they are also written when the daemon stops" },
 
 	{ "log", "drops", CONFIG_DURATION, IN(log_drops_ns), 0, 86400, "10s",
 	  "how often a line says what was dropped since, if anything was; `off`: never" },

@@ -28,6 +28,7 @@ struct config {
 	struct config_list lists[CONFIG_LISTS];
 	size_t list_count;
 	char known_file[CONFIG_TEXT], settings_file[CONFIG_TEXT];	/* "": off */
+	char traffic_file[CONFIG_TEXT];					/* "": off */
 	uint64_t save_every_ns;
 	uint64_t log_drops_ns;		/* 0: off */
 	char http_address[CONFIG_TEXT];

@@ -20,18 +20,52 @@
  */
 #define COARSE_TICKS	(WEIR_TICKS_PER_S / 50)
 
+/*
+ * Budgets use the coarse clock, and first-seen sources may spend a quarter of the burst. That
+ * quarter must last from one step of the clock to the next (10 ms) and hold a packet.
+ */
+#define BUDGET_BURST_TICKS	(WEIR_TICKS_PER_S / 25)
+#define BUDGET_BURST_PACKETS	8
+#define BUDGET_BURST_BITS	(4 * FRAME_BYTES * 8)
+
 /* ---- from rates to ticks ---- */
 
-/* Sets bursts of 0 to their default. Returns 0, or -EINVAL with @err. */
-static int fill_bursts(struct weir_limit_spec *spec, char *err)
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/*
+ * The default burst of a limit is what its rate lets through in a second: TCP sends in bursts, and
+ * with a tenth of a second an upload got half of the rate, with a second 95 % (docs/guide.md). In
+ * rates by the minute or hour, which count events such as new connections, it is a tenth of what
+ * they let through in that time.
+ */
+static void fill_bursts(struct weir_limit_spec *spec)
+{
+	uint64_t packets = spec->per_s > 1 ? spec->rate_packets / 10 : spec->rate_packets;
+
+	if (spec->rate_packets && !spec->burst_packets)
+		spec->burst_packets = larger(packets, 2);
+	if (spec->rate_bits_per_s && !spec->burst_bits)
+		spec->burst_bits = larger(spec->rate_bits_per_s, BURST_BITS);
+}
+
+/*
+ * That of a budget is a tenth of what its rate lets through in its own unit of time: the service
+ * gets it at once on top of the rate, and no single sender depends on it.
+ */
+static void fill_budget_bursts(struct weir_limit_spec *spec)
 {
 	if (spec->rate_packets && !spec->burst_packets)
-		spec->burst_packets = spec->rate_packets >= 20 ? spec->rate_packets / 10 : 2;
-	if (spec->rate_bits_per_s && !spec->burst_bits) {
-		spec->burst_bits = spec->rate_bits_per_s / 10;
-		if (spec->burst_bits < BURST_BITS)
-			spec->burst_bits = BURST_BITS;
-	}
+		spec->burst_packets = larger(spec->rate_packets / 10, BUDGET_BURST_PACKETS);
+	if (spec->rate_bits_per_s && !spec->burst_bits)
+		spec->burst_bits = larger(spec->rate_bits_per_s / 10, BURST_BITS);
+}
+
+/* 0, or -EINVAL with @err. */
+static int check_bursts(const struct weir_limit_spec *spec, char *err)
+{
 	if (spec->burst_packets && !spec->rate_packets)
 		return fail(err, EINVAL, "burst %llu: a burst of packets needs a rate of packets",
 			    (unsigned long long)spec->burst_packets);
@@ -116,7 +150,8 @@ int policy_set(struct weir_policy *policy, const struct weir_limit_spec *wanted,
 	int rc;
 
 	spec.used = 1;
-	rc = fill_bursts(&spec, err);
+	fill_bursts(&spec);
+	rc = check_bursts(&spec, err);
 	if (!rc)
 		rc = fill_ticks(&limit, &spec, err);
 	if (rc)
@@ -141,14 +176,6 @@ int policy_set(struct weir_policy *policy, const struct weir_limit_spec *wanted,
 }
 
 /* ---- budgets ---- */
-
-/*
- * Budgets use the coarse clock, and first-seen sources may spend a quarter of the burst. That
- * quarter must last from one step of the clock to the next (10 ms) and hold a packet.
- */
-#define BUDGET_BURST_TICKS	(WEIR_TICKS_PER_S / 25)
-#define BUDGET_BURST_PACKETS	8
-#define BUDGET_BURST_BITS	(4 * FRAME_BYTES * 8)
 
 static int check_budget_burst(const struct weir_limit *limit, const struct weir_limit_spec *spec,
 			      char *err)
@@ -206,10 +233,8 @@ int budget_set(struct weir_policy *policy, const char *name, const struct weir_l
 
 	spec.limit.used = 1;
 	snprintf(spec.name, sizeof(spec.name), "%s", name);
-	if (spec.limit.rate_packets && !spec.limit.burst_packets &&
-	    spec.limit.rate_packets / 10 < BUDGET_BURST_PACKETS)
-		spec.limit.burst_packets = BUDGET_BURST_PACKETS;
-	rc = fill_bursts(&spec.limit, err);
+	fill_budget_bursts(&spec.limit);
+	rc = check_bursts(&spec.limit, err);
 	if (!rc)
 		rc = fill_ticks(&limit, &spec.limit, err);
 	if (!rc)

@@ -13,9 +13,9 @@
 #include "user/state/listen.h"
 #include "user/state/listeners.h"
 
-#define EVENTS_PER_S	1000		/* about the most that the data path sends to one reader */
+#define EVENTS_PER_S	1000		/* wanted by a reader that does not say how many */
 #define WINDOW_NS	(100 * NS_PER_MS)	/* how often the sampling is adjusted */
-#define WINDOW_EVENTS	(EVENTS_PER_S / 10)
+#define WINDOWS_PER_S	10
 #define SHIFT_MAX	24
 
 struct listener {
@@ -29,6 +29,7 @@ struct listener {
 	struct listen_totals totals;
 	uint64_t lost_packets;
 	uint64_t window_end_ns;
+	uint32_t window_events;	/* about the most in one window */
 	uint32_t sampled[WEIR_REASON_MAX];	/* events in this window */
 };
 
@@ -58,7 +59,7 @@ static void guess_shifts(struct listener *listener)
 		return;
 	for (int i = 0; i < WEIR_REASON_MAX; i++)
 		listener->entry.every_shift[i] = shift_for(
-			after.reason[i].packets - before.reason[i].packets, WINDOW_EVENTS);
+			after.reason[i].packets - before.reason[i].packets, listener->window_events);
 }
 
 /* Writes the shifts only: the data path counts lost, which must not go backwards. */
@@ -105,7 +106,7 @@ static void set_shifts(struct listener *listener)
 		most = listener->sampled[i] > listener->sampled[most] ? i : most;
 	}
 	listener->sampled[most] += lost;
-	share = active ? WINDOW_EVENTS / active : WINDOW_EVENTS;
+	share = active ? listener->window_events / active : listener->window_events;
 	for (int i = 0; i < WEIR_REASON_MAX; i++) {
 		uint8_t *shift = &listener->entry.every_shift[i];
 
@@ -176,6 +177,8 @@ int listen_open(struct listener **made, struct maps *maps, const struct wanted *
 		return fail(err, ENOMEM, "cannot listen to packets: out of memory");
 	*listener = (struct listener){ .maps = maps, .slot = WEIR_LISTENERS, .ring_fd = -1,
 				       .each = each, .arg = arg };
+	listener->window_events = (wanted->events_per_s ? wanted->events_per_s : EVENTS_PER_S) /
+				  WINDOWS_PER_S;
 	describe_reader(&listener->entry, wanted);
 	guess_shifts(listener);
 	rc = make_ring(listener, err);

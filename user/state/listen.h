@@ -12,6 +12,7 @@ struct wanted {
 	uint64_t reasons;	/* a bit for each enum weir_reason */
 	bool from_given;	/* false: @from does not matter */
 	struct prefix from;
+	uint32_t events_per_s;	/* about the most that the data path sends; 0: 1000 */
 };
 
 struct listen_totals {
