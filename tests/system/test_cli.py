@@ -225,15 +225,16 @@ def test_wrong_words_make_no_maps(lab):
 
 def test_not_in_use(lab):
     """Without weir in use, reading commands show nothing and make nothing."""
-    for line in ("show status", "show stats", "show sources", "show source 198.51.100.1",
-                 "limit show", "limit del", "limit flush", "allow show", "block show", "list show",
+    for line in ("show status", "show stats", "show sources", "show sources all",
+                 "suggest seconds 5", "show source 198.51.100.1", "limit show", "limit del",
+                 "limit flush", "allow show", "block show", "list show",
                  "allow test 198.51.100.1", "block test 198.51.100.1", "check 198.51.100.1",
                  "dns show", "dns del", "save", "detach all", "detach dev near0"):
         done = lab.weir(*line.split(), expect=None)
         if done.status != 1 or "not in use" not in done.err or done.out:
             check(False, f"{line} where weir is not in use", done)
             return
-    check(not PINS.exists(), "all that reads says where weir is not in use", "18 commands, no pins")
+    check(not PINS.exists(), "all that reads says where weir is not in use", "20 commands, no pins")
 
 
 def test_failures(lab):
@@ -311,6 +312,15 @@ STATS = {"devices": [{"dev": str, "mode": str, "monitor": bool, "packets": int, 
                       "reasons": [{"reason": str, "action": str, "packets": int, "bytes": int}]}]}
 SOURCES = {"total": int, "sources": [{"source": str, "class": str, "passed": int, "dropped": int,
                                       "dropped_bytes": int, "dropped_percent": int}]}
+ALL_SOURCES = {"seconds": float, "samples": int, "total": int,
+               "sources": [{"source": str, "packets_per_s": int, "bits_per_s": int,
+                            "dropped_per_s": int, "error_percent": int, "mostly": str}]}
+NEEDS = {"p50": int, "p99": type(None), "p99_9": type(None), "max": int}
+SUGGESTION = {"seen_by": str, "from": int, "to": int, "parts": int, "lost_percent": int,
+              "classes": [{"class": str, "sources": int, "samples": int, "weight": int,
+                           "coarse": bool, "packets_per_s": NEEDS, "bits_per_s": NEEDS,
+                           "suggested": {"command": str, "rate_packets": int, "touched": int},
+                           "tighter": type(None)}]}
 STATUS = {"abi": int, "limits": int, "sources": int,
           "devices": [{"dev": str, "mode": str, "monitor": bool, "attached": bool}]}
 LIMITS = {"limits": [{"from": str, "class": str, "rate_packets": int, "per_seconds": int,
@@ -339,6 +349,22 @@ def test_json(lab):
     wanted = reasons_of_the_abi()
     check(reasons == wanted and len(wanted) > 10, "every reason of the ABI is there, in its order",
           f"{len(reasons)} of {len(wanted)}")
+
+
+def test_json_of_traffic(lab):
+    lab.attach()
+    lab.spawn(lab.far, ["ping", "-q", "-i", "0.05", NEAR4])
+    for words, wanted in (("show sources all seconds 1", ALL_SOURCES),
+                          ("suggest seconds 5", SUGGESTION)):
+        value = lab.read(*words.split())
+        gaps = lacks(value, wanted)
+        check(not gaps and len(json.dumps(value)) > 150, f"{words} has the documented shape",
+              ", ".join(gaps) or json.dumps(value)[:60])
+    for words in ("show sources all seconds 1", "suggest seconds 5"):
+        done = lab.weir(*words.split())
+        lines = (done.out + done.err).splitlines()
+        wide = [line for line in lines if len(line) > 80]
+        check(not wide and len(lines) > 2, f"{words}: within 80 columns", wide or lines[-1])
 
 
 def test_json_sources(lab):

@@ -67,6 +67,7 @@ def fill(lab, folder):
     lab.weir("limit", "set", "rate", "1/h", "burst", 2)
     lab.weir("budget", "set", "web", "rate", "1000pps")
     lab.weir("dns", "protect", "always", "force")
+    lab.weir("limit", "set", "icmp", "rate", "1000pps")
     lab.weir("allow", "add", "192.0.2.77")
     lab.weir("block", "add", "198.51.100.1", "ttl", "10m")
     lab.attach("try", "60s")
@@ -78,17 +79,20 @@ def test_json(lab):
         fill(lab, folder)
     page = {" ".join(command.split()[1:3]): text for command, text in commands_of_the_page().items()}
     lacking, checked = [], 0
+    ping = lab.spawn(lab.far, ["ping", "-q", "-i", "0.05", NEAR4])
     for words in ("limit show", "budget show", "known show", "allow show", "allow test 192.0.2.77",
                   "block show", "block test 198.51.100.1", "dns show", "list show", "list diff drop",
-                  f"check {FAR4}", "show status", "show stats rates", "show reasons", "show sources"):
+                  f"check {FAR4}", "show status", "show stats rates", "show reasons", "show sources",
+                  "show sources all seconds 1", "suggest seconds 5"):
         name = " ".join(words.split()[:2])
         text = page.get(name) or next(value for key, value in page.items()
                                       if key.split()[0] == words.split()[0])
         keys = keys_of(lab.read(*words.split()))
         checked += len(keys)
         lacking += [f"{name}: {key}" for key in sorted(keys) if f'"{key}"' not in text]
+    ping.terminate()
     check(not lacking and checked > 60, "every key of the JSON is documented",
-          "; ".join(lacking) or f"{checked} keys of 15 commands")
+          "; ".join(lacking) or f"{checked} keys of 17 commands")
     text = (MAN / "weir.8.scd").read_text()
     lacking = [reason for reason in reasons_of_the_abi(lab) if f"*{reason}*" not in text]
     check(not lacking, "every reason of the ABI is named", "; ".join(lacking) or "all")

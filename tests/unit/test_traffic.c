@@ -141,6 +141,7 @@ static void test_quantiles(struct check *check)
 	CHECK(check, rate >= 80000 && rate <= 100000, "rate %llu", (unsigned long long)rate);
 	CHECK(check, tighter == 1000, "tighter %llu: never below 1000", (unsigned long long)tighter);
 	CHECK(check, !traffic_rate(&traffic, TRAFFIC_SYN), "a rate for what was not seen");
+	CHECK(check, !traffic_is_coarse(&traffic, TRAFFIC_TCP), "all packets were seen: not coarse");
 	check_done(check, "quantiles and rates", "%llu, tighter %llu", (unsigned long long)rate,
 		   (unsigned long long)tighter);
 	traffic_samples_free(&samples);
@@ -165,6 +166,29 @@ static void test_ports(struct check *check)
 	CHECK(check, traffic_sources(traffic.of[TRAFFIC_UDP].packets) == 2 &&
 	      traffic_sources(traffic.of[TRAFFIC_UDP_PORT].packets) == 1, "sources by class");
 	check_done(check, "a busy UDP service has a class of its own", "port %u", traffic.port[0]);
+	traffic_samples_free(&samples);
+}
+
+/* A sample that stands for many packets makes the limit of its source's class alone looser. */
+static void test_coarse(struct check *check)
+{
+	struct traffic_samples samples = { 0 };
+	struct traffic traffic = { 0 };
+
+	for (uint32_t i = 0; i < 500; i++)
+		put(&samples, i * NS_PER_S / 50, 1, TRAFFIC_TCP, 443, 64);
+	put(&samples, 0, 2, TRAFFIC_SYN, 443, 64);
+	traffic_add(&traffic, samples.at, samples.count);
+	CHECK(check, traffic_rate(&traffic, TRAFFIC_SYN) >= 2 * 64 * 4.7 &&
+	      traffic_is_coarse(&traffic, TRAFFIC_SYN), "one sample of 64 SYNs");
+	CHECK(check, !traffic_is_coarse(&traffic, TRAFFIC_TCP), "fifty samples a second");
+	samples.count = 0;
+	for (uint32_t i = 0; i < 20; i++)	/* many more, of which each was seen */
+		put(&samples, 0, 3 + i, TRAFFIC_ICMP, 0, 1);
+	traffic_add(&traffic, samples.at, samples.count);
+	CHECK(check, traffic_rate(&traffic, TRAFFIC_ICMP) == 20, "the rate of another class");
+	check_done(check, "few samples of many packets", "syn %llu",
+		   (unsigned long long)traffic_rate(&traffic, TRAFFIC_SYN));
 	traffic_samples_free(&samples);
 }
 
@@ -262,12 +286,14 @@ static void test_bad_files(struct check *check)
 	static const char *const bad[] = {
 		"", "[]", "{}", "{\"version\":2,\"days\":[]}", "{\"version\":1,\"days\":{}}",
 		"{\"version\":1,\"days\":[{\"from\":-1,\"to\":1,\"minutes\":1,\"classes\":[]}]}",
-#define CLASS(text) "{\"version\":1,\"days\":[{\"from\":1,\"to\":1,\"minutes\":1,\"classes\":[" text "]}]}"
-		CLASS("{\"class\":\"syn\",\"dport\":0,\"samples\":1,\"weight\":1,\"packets\":[[128,1]],\"bits\":[]}"),
-		CLASS("{\"class\":\"syn\",\"dport\":0,\"samples\":1,\"weight\":1,\"packets\":[[-1,1]],\"bits\":[]}"),
-		CLASS("{\"class\":\"syn\",\"dport\":0,\"samples\":1,\"weight\":1,\"packets\":[[1,4294967296]],\"bits\":[]}"),
-		CLASS("{\"class\":\"arp\",\"dport\":0,\"samples\":1,\"weight\":1,\"packets\":[],\"bits\":[]}"),
-		CLASS("{\"class\":\"udp\",\"dport\":65536,\"samples\":1,\"weight\":1,\"packets\":[],\"bits\":[]}"),
+#define CLASS(text) \
+	"{\"version\":1,\"days\":[{\"from\":1,\"to\":1,\"minutes\":1,\"classes\":[" text "]}]}"
+#define NEEDS(name, dport, packets) \
+	CLASS("{\"class\":\"" name "\",\"dport\":" dport ",\"samples\":1,\"weight\":1,\"bound\":1," \
+	      "\"packets\":" packets ",\"bits\":[]}")
+		NEEDS("syn", "0", "[[128,1]]"), NEEDS("syn", "0", "[[-1,1]]"),
+		NEEDS("syn", "0", "[[1,4294967296]]"), NEEDS("syn", "0", "7"),
+		NEEDS("arp", "0", "[]"), NEEDS("udp", "65536", "[]"),
 		CLASS("7"),
 	};
 	static struct traffic_week week;
@@ -279,6 +305,9 @@ static void test_bad_files(struct check *check)
 		      "%zu: %s", i, bad[i]);
 		CHECK(check, !week.day[0].minutes && strstr(err, "file"), "%zu: %s", i, err);
 	}
+	CHECK(check, !traffic_week_parse("file", NEEDS("syn", "0", "[[127,1]]"),
+					 strlen(NEEDS("syn", "0", "[[127,1]]")), &week, err),
+	      "a right one: %s", err);
 	check_done(check, "files that are not right are refused", "%zu of them", count);
 }
 
@@ -292,6 +321,7 @@ int main(void)
 	test_bound(&check);
 	test_quantiles(&check);
 	test_ports(&check);
+	test_coarse(&check);
 	test_events(&check);
 	test_top(&check);
 	test_week(&check);

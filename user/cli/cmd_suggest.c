@@ -236,15 +236,15 @@ static void print_limit(const struct traffic *traffic, enum traffic_class class,
 {
 	const struct traffic_needs *needs = &traffic->of[class];
 	uint64_t rate = rate_of(traffic, class, tighter), sources = traffic_sources(needs->packets);
-	char command[COMMAND_LEN], name[32], line[384];
+	char command[COMMAND_LEN], line[128];
 
 	if (!rate)
 		return;
-	class_name(traffic, class, name);
 	command_of(traffic, class, rate, command);
-	snprintf(line, sizeof(line), "# %s%s: would have touched %" PRIu64 " of %" PRIu64 " sources%s",
-		 tighter ? "tighter, " : "", name, traffic_above(needs->packets, rate), sources,
-		 sources < FEW_SOURCES ? ", which are few" : "");
+	snprintf(line, sizeof(line), "# %swould have touched %" PRIu64 " of %" PRIu64 " sources%s%s",
+		 tighter ? "tighter: " : "", traffic_above(needs->packets, rate), sources,
+		 sources < FEW_SOURCES ? ", which are few" : "",
+		 traffic_is_coarse(traffic, class) ? "; coarse" : "");
 	printf("%s\n%s%s\n", line, tighter ? "# " : "", command);
 }
 
@@ -274,8 +274,9 @@ static void print_remarks(const struct call *call, const struct suggestion *s)
 		if (s->traffic.of[i].weight > weight)
 			weight = s->traffic.of[i].weight;
 	if (weight > 1)
-		remark(call, "up to %u packets stand behind one sample: rates of a few such packets "
-		       "are uncertain, and the limits allow for that with 95 %% confidence", weight);
+		remark(call, "a sample stood for up to %u packets: small rates are uncertain, and the "
+		       "limits allow for that with 95 %% confidence; what is coarse is so by far. With "
+		       "less bulk traffic they become tighter", weight);
 	if (s->lost_percent >= LOST_PERCENT)
 		remark(call, "%" PRIu64 " %% of the samples were lost: watch again, in calmer times",
 		       s->lost_percent);
@@ -337,12 +338,12 @@ static json_t *class_json(const struct traffic *traffic, enum traffic_class clas
 	char name[32];
 
 	class_name(traffic, class, name);
-	return json_pack("{s:s, s:I, s:I, s:I, s:o, s:o, s:o, s:o}", "class", name, "sources",
+	return json_pack("{s:s, s:I, s:I, s:I, s:b, s:o, s:o, s:o, s:o}", "class", name, "sources",
 			 (json_int_t)traffic_sources(needs->packets), "samples",
-			 (json_int_t)needs->samples, "weight", (json_int_t)needs->weight,
-			 "packets_per_s", needs_json(needs->packets, 1), "bits_per_s",
-			 needs_json(needs->bits, TRAFFIC_BITS), "suggested",
-			 command_json(traffic, class, false), "tighter",
+			 (json_int_t)needs->samples, "weight", (json_int_t)needs->weight, "coarse",
+			 traffic_is_coarse(traffic, class), "packets_per_s",
+			 needs_json(needs->packets, 1), "bits_per_s", needs_json(needs->bits, TRAFFIC_BITS),
+			 "suggested", command_json(traffic, class, false), "tighter",
 			 command_json(traffic, class, true));
 }
 

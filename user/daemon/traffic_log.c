@@ -23,6 +23,7 @@
 #define SAMPLING_NS	(10 * NS_PER_S)
 #define MINUTE_NS	(60 * NS_PER_S)
 #define POLL_MS		50
+#define EVENTS_PER_S	10000		/* about 5 MB of samples, for a moment */
 #define FLOOD_PART	4	/* a minute in which more than 1 of 4 packets are dropped is a flood */
 
 struct traffic_log {
@@ -158,7 +159,7 @@ static bool was_flooded(const struct maps *maps, uint64_t all, uint64_t dropped)
 /* Samples for ten seconds. Where all slots of readers are taken, this minute is left out. */
 static void sample(struct traffic_log *log)
 {
-	struct wanted wanted = { .reasons = traffic_reasons() };
+	struct wanted wanted = { .reasons = traffic_reasons(), .events_per_s = EVENTS_PER_S };
 	uint64_t end_ns = now_ns() + SAMPLING_NS, all, dropped;
 	struct listener *listener;
 	char ignored[ERR_LEN];

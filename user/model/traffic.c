@@ -17,6 +17,7 @@
 #define PORT_SERVICES		32768	/* above, Linux takes ports for clients: answers arrive there */
 #define TIGHTER_SOURCES		1000	/* below, one source in a thousand says nothing */
 #define TIGHTER_BY		4	/* a rate that is not so much lower is not worth offering */
+#define COARSE			1.7	/* fewer than ten samples in the busiest second */
 #define Z			1.645	/* of 95 %, one-sided */
 
 /* What no limit should be below, whatever was seen: a browser opens so many connections. */
@@ -209,12 +210,20 @@ static int by_source(const void *a, const void *b)
 static void count_source(struct traffic *traffic, const struct traffic_sample *samples, size_t count)
 {
 	struct traffic_needs *needs = &traffic->of[samples->class];
+	unsigned int need = traffic_need(samples, count, false);
+	uint32_t weight = 0;
+	uint64_t bound;
 
 	for (size_t i = 0; i < count; i++)
-		if (samples[i].weight > needs->weight)
-			needs->weight = samples[i].weight;
+		if (samples[i].weight > weight)
+			weight = samples[i].weight;
+	bound = ceil(traffic_bound(traffic_step(need), weight));
+	if (weight > needs->weight)
+		needs->weight = weight;
+	if (bound > needs->bound)
+		needs->bound = bound;
 	needs->samples += count;
-	needs->packets[traffic_need(samples, count, false)]++;
+	needs->packets[need]++;
 	needs->bits[traffic_need(samples, count, true)]++;
 }
 
@@ -239,6 +248,8 @@ static void merge_needs(struct traffic_needs *needs, const struct traffic_needs 
 	needs->samples += more->samples;
 	if (more->weight > needs->weight)
 		needs->weight = more->weight;
+	if (more->bound > needs->bound)
+		needs->bound = more->bound;
 	for (int i = 0; i < TRAFFIC_STEPS; i++) {
 		needs->packets[i] += more->packets[i];
 		needs->bits[i] += more->bits[i];
@@ -325,10 +336,9 @@ static uint64_t round_up(double rate)
 	return 10 * ten;
 }
 
-static uint64_t rate_above(const struct traffic_needs *needs, double of, uint64_t least)
+static uint64_t rate_above(double bound, uint64_t least)
 {
-	double need = traffic_quantile(needs->packets, of);
-	uint64_t rate = round_up(HEADROOM * traffic_bound(need, needs->weight));
+	uint64_t rate = round_up(HEADROOM * bound);
 
 	return rate > least ? rate : least;
 }
@@ -337,7 +347,7 @@ uint64_t traffic_rate(const struct traffic *traffic, enum traffic_class class)
 {
 	const struct traffic_needs *needs = &traffic->of[class];
 
-	return traffic_sources(needs->packets) ? rate_above(needs, 1, least_rate[class]) : 0;
+	return traffic_sources(needs->packets) ? rate_above(needs->bound, least_rate[class]) : 0;
 }
 
 uint64_t traffic_tighter(const struct traffic *traffic, enum traffic_class class)
@@ -347,8 +357,16 @@ uint64_t traffic_tighter(const struct traffic *traffic, enum traffic_class class
 
 	if (traffic_sources(needs->packets) < TIGHTER_SOURCES)
 		return 0;
-	rate = rate_above(needs, 0.999, least_rate[class]);
+	rate = rate_above(traffic_bound(traffic_quantile(needs->packets, 0.999), needs->weight),
+			  least_rate[class]);
 	return rate * TIGHTER_BY <= traffic_rate(traffic, class) ? rate : 0;
+}
+
+bool traffic_is_coarse(const struct traffic *traffic, enum traffic_class class)
+{
+	const struct traffic_needs *needs = &traffic->of[class];
+
+	return needs->bound > COARSE * traffic_quantile(needs->packets, 1);
 }
 
 void traffic_words(const struct traffic *traffic, enum traffic_class class, char text[32])

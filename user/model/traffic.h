@@ -51,6 +51,7 @@ struct traffic_sample {
 struct traffic_needs {
 	uint64_t samples;
 	uint32_t weight;	/* the largest of a sample */
+	uint64_t bound;		/* the largest traffic_bound() of a source, in packets/s */
 	uint32_t packets[TRAFFIC_STEPS], bits[TRAFFIC_STEPS];	/* sources, by need */
 };
 
@@ -91,6 +92,8 @@ double traffic_bound(double need, uint32_t weight);
 uint64_t traffic_rate(const struct traffic *traffic, enum traffic_class class);
 /* The same above all but one source in a thousand; 0: too few sources for that, or no lower. */
 uint64_t traffic_tighter(const struct traffic *traffic, enum traffic_class class);
+/* Whether its needs may be much higher than measured, since each sample stood for many packets. */
+bool traffic_is_coarse(const struct traffic *traffic, enum traffic_class class);
 /* The words that select the class in a limit: "syn", "proto udp dport 53"; "" is any packet. */
 void traffic_words(const struct traffic *traffic, enum traffic_class class, char text[32]);
 

@@ -52,10 +52,11 @@ static json_t *class_json(const struct traffic *day, int class)
 	const struct traffic_needs *needs = &day->of[class];
 	int port = class < TRAFFIC_UDP_PORT ? 0 : day->port[class - TRAFFIC_UDP_PORT];
 
-	return json_pack("{s:s, s:i, s:I, s:I, s:o, s:o}", "class",
+	return json_pack("{s:s, s:i, s:I, s:I, s:I, s:o, s:o}", "class",
 			 class < TRAFFIC_UDP_PORT ? names[class] : "udp", "dport", port, "samples",
-			 (json_int_t)needs->samples, "weight", (json_int_t)needs->weight, "packets",
-			 steps_json(needs->packets), "bits", steps_json(needs->bits));
+			 (json_int_t)needs->samples, "weight", (json_int_t)needs->weight, "bound",
+			 (json_int_t)needs->bound, "packets", steps_json(needs->packets), "bits",
+			 steps_json(needs->bits));
 }
 
 static json_t *day_json(const struct traffic *day)
@@ -137,15 +138,17 @@ static int find_class(const json_t *object, struct traffic *day)
 static int read_class(const json_t *object, struct traffic *day)
 {
 	int class = find_class(object, day);
-	uint64_t samples, weight;
+	uint64_t samples, weight, bound;
 	struct traffic_needs *needs;
 
 	if (class < 0 || number_of(object, "samples", INT64_MAX, &samples) ||
-	    number_of(object, "weight", UINT32_MAX, &weight))
+	    number_of(object, "weight", UINT32_MAX, &weight) ||
+	    number_of(object, "bound", 1ULL << 40, &bound))
 		return -EINVAL;
 	needs = &day->of[class];
 	needs->samples = samples;
 	needs->weight = weight;
+	needs->bound = bound;
 	if (read_steps(json_object_get(object, "packets"), needs->packets))
 		return -EINVAL;
 	return read_steps(json_object_get(object, "bits"), needs->bits);
