@@ -196,7 +196,8 @@ def test_big_beside_small(lab):
 def test_nothing_to_say(lab):
     lab.weir("limit", "set", "rate", "1000pps")
     done = lab.weir("suggest", "seconds", 5, expect=1)
-    check("no interface" in done.err, "not attached: refused, with the remedy", done)
+    check("no interface: weir is not attached" in done.err and "monitor" in done.err,
+          "not attached: refused, with the remedy", done)
     lab.attach()
     done = lab.weir("suggest", "seconds", 5, "dev", "lo", expect=1)
     check("lo: weir is not attached" in done.err, "another interface: refused by name", done)

@@ -101,30 +101,29 @@ static enum outcome watch_traffic(const struct call *call, struct suggestion *s)
 	struct watch_words w = { .wanted = { .reasons = traffic_reasons(),
 					     .events_per_s = EVENTS_PER_S }, .seconds = seconds };
 	struct listen_totals totals;
-	enum watch_end end = WATCH_FAILED;
+	enum watch_end end;
 	char err[ERR_LEN];
 
 	s->watch = (struct watch){ .tick = end_part_in_time, .arg = s };
 	if (watch_open(&s->watch, &w, take_sample, err))
 		return failed(call, "%s", err);
-	if (s->words.dev && !is_attached_to(&s->watch, s->words.dev)) {
+	if (!s->watch.attached || (s->words.dev && !is_attached_to(&s->watch, s->words.dev))) {
 		watch_close(&s->watch);
-		return failed(call, "%s: weir is not attached", s->words.dev);
+		return failed(call, "%s: weir is not attached; `weir attach dev %s monitor` first",
+			      s->words.dev ? s->words.dev : "no interface",
+			      s->words.dev ? s->words.dev : "IF");
 	}
 	remark(call, "watching what passes for %" PRIu64 " s; Ctrl-C ends it earlier", seconds);
 	s->part_ns = seconds * NS_PER_S / ((seconds + PART_S - 1) / PART_S);
 	s->part_end_ns = now_ns() + s->part_ns;
 	s->traffic.from_unix_s = time(NULL);
-	if (s->watch.attached)
-		end = watch_run(&s->watch);
+	end = watch_run(&s->watch);
 	totals = watch_close(&s->watch);
 	end_part(s);
 	s->traffic.to_unix_s = time(NULL);
 	note_lost(s, &totals);
 	traffic_samples_free(&s->samples);
-	if (end == WATCH_FAILED)
-		return failed(call, "weir is on no interface: `weir attach dev IF monitor` first");
-	return DONE;
+	return end == WATCH_FAILED ? failed(call, "cannot read the samples") : DONE;
 }
 
 /* ---- what the daemon has kept ---- */
@@ -294,7 +293,7 @@ static void print_suggestion(const struct call *call, const struct suggestion *s
 		remark(call, "nothing passed that a limit would count");
 		return;
 	}
-	printf("the lowest limit that lets all packets of a source through, of sources:\n");
+	printf("Lowest limits with which a source would have lost no packet, over all sources:\n");
 	print_rates(&s->traffic);
 	for (enum traffic_class i = 0; i < TRAFFIC_CLASSES; i++) {
 		print_limit(&s->traffic, i, false);
