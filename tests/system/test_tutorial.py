@@ -80,9 +80,11 @@ def follow(lab, newcomer):
     for line in lines:
         said[line] = newcomer.run(line)
         if line == "weir attach dev eth0 monitor" and not newcomer.daemon:
-            lab.flood("to", NEAR4, "from", f"{FLOODER}/32", "count", 20000, "pps", 20000)
+            lab.flood("to", NEAR4, "from", f"{FLOODER}/32", "proto", "syn", "dport", 443,
+                      "count", 4000, "pps", 8000)
         elif line == "weir confirm":
-            lab.flood("to", NEAR4, "from", f"{FLOODER}/32", "count", 20000, "pps", 20000)
+            lab.flood("to", NEAR4, "from", f"{FLOODER}/32", "proto", "syn", "dport", 443,
+                      "count", 4000, "pps", 8000)
             dropped = lab.stats().dropped()
             check(dropped > 1000, "after `confirm` the flood is dropped", f"{dropped} packets")
         elif line == "weir block test 198.51.100.7":
