@@ -132,6 +132,8 @@ enum outcome cmd_show_source(const struct call *call);
 /* cmd_events.c, cmd_capture.c */
 enum outcome cmd_events(const struct call *call);
 enum outcome cmd_capture(const struct call *call);
+/* cmd_explain.c */
+enum outcome cmd_explain(const struct call *call);
 /* top/cmd_top.c */
 enum outcome cmd_top(const struct call *call);
 

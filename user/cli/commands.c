@@ -150,6 +150,9 @@ const struct command commands[] = {
 	  .run = cmd_metrics },
 	{ "capture", NULL, "[reason R]... [from PREFIX] [passed] [count N] [seconds S] write FILE|-",
 	  "samples of dropped packets with their reasons, as pcapng", .run = cmd_capture },
+	{ "explain", NULL, "[dev IF] [seconds S] [to PREFIX] [proto P] [calm FILE]",
+	  "what the packets that are turned away have in common, and drop rules that match them and "
+	  "no calm traffic", .run = cmd_explain },
 	{ "top", NULL, "", "rates by reason, budgets, and the sources dropped most, on a terminal",
 	  .run = cmd_top },
 	{ 0 },

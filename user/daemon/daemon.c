@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "user/daemon/ban_engine.h"
+#include "user/daemon/calm_keeper.h"
 #include "user/daemon/cookie_log.h"
 #include "user/daemon/daemon.h"
 #include "user/daemon/list_watcher.h"
@@ -227,6 +228,7 @@ static void reload(struct daemon *daemon)
 		log_line(LOG_INFO, "the settings file was read again");
 		log_mode(daemon);
 		serve(daemon);
+		calm_keeper_set(&daemon->config);
 	}
 	notify("READY=1");
 }
@@ -366,11 +368,13 @@ int daemon_run(const struct daemon_options *options, char *err)
 		log_line(LOG_INFO, "weir daemon, process %d", getpid());
 		log_mode(&daemon);
 		serve(&daemon);
+		calm_keeper_set(&daemon.config);
 		notify("READY=1");
 		while (!daemon.stopping)
 			wait_and_handle(&daemon);
 		notify("STOPPING=1");
 		http_stop();
+		calm_keeper_stop();
 		state_saver_finish(daemon.saver, &daemon.config);
 		traffic_log_stop(daemon.traffic);
 		log_line(LOG_INFO, "stopped; limits and bans stay in force");

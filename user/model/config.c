@@ -98,6 +98,12 @@ const struct config_key config_keys[] = {
 	{ "state", "every", CONFIG_DURATION, IN(save_every_ns), 1, YEAR_S, "5m",
 	  "how often these files are written; they are also written when the daemon stops" },
 
+	{ "state", "calm", CONFIG_STRING, IN(calm_file), 0, 0, "/var/lib/weir/calm",
+	  "the calm sample that `weir explain` compares floods with, a file for each interface: "
+	  "FILE.INTERFACE; \"\": none is kept" },
+	{ "state", "calm_every", CONFIG_DURATION, IN(calm_every_ns), 1, 86400, "1m",
+	  "how long the daemon waits after it has listened to calm packets for two seconds" },
+
 	{ "log", "drops", CONFIG_DURATION, IN(log_drops_ns), 0, 86400, "10s",
 	  "how often a line says what was dropped since, if anything was; `off`: never" },
 

@@ -30,6 +30,8 @@ struct config {
 	char known_file[CONFIG_TEXT], settings_file[CONFIG_TEXT];	/* "": off */
 	char traffic_file[CONFIG_TEXT];					/* "": off */
 	uint64_t save_every_ns;
+	char calm_file[CONFIG_TEXT];	/* "": off */
+	uint64_t calm_every_ns;
 	uint64_t log_drops_ns;		/* 0: off */
 	char http_address[CONFIG_TEXT];
 	uint64_t http_port;		/* 0: off */

@@ -186,3 +186,17 @@ const struct reason_text *reason_text(enum weir_reason reason)
 
 	return reason < WEIR_REASON_MAX ? &texts[reason] : &none;
 }
+
+uint64_t reasons_turned_away(void)
+{
+	static const uint8_t others[] = {
+		WEIR_DROP_ETHERNET, WEIR_DROP_IPV4, WEIR_DROP_IPV6, WEIR_DROP_IPV6_CHAIN,
+		WEIR_DROP_TCP, WEIR_DROP_UDP, WEIR_DROP_ICMP, WEIR_DROP_VLAN, WEIR_DROP_BLOCK,
+		WEIR_DROP_BAN, WEIR_DROP_LIST, WEIR_DROP_ARP, WEIR_DROP_NEIGHBOUR, WEIR_DROP_NOT_IP,
+	};
+	uint64_t reasons = reasons_of_action("drop");
+
+	for (size_t i = 0; i < sizeof(others); i++)
+		reasons &= ~(1ULL << others[i]);
+	return reasons;
+}
