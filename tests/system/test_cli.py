@@ -155,6 +155,12 @@ WRONG = {
         ("check 198.51.100.1 proto tcp proto udp", "proto"), ("save all", "all"),
         ("restore", "file"), ("restore /dev/null now", "now"),
     ],
+    "explain": [
+        ("explain eth0", "eth0"), ("explain dev", "dev"), ("explain seconds 0", "0"),
+        ("explain seconds x", "x"), ("explain seconds 3601", "3601"), ("explain to", "to"),
+        ("explain to host.example", "host.example"), ("explain proto frob", "frob"),
+        ("explain dev a dev b", "dev"), ("explain calm", "calm"), ("explain passed", "passed"),
+    ],
     "show": [
         ("show", "show"), ("show frob", "frob"), ("show stat", "stat"), ("show status all", "all"),
         ("show stats near0", "near0"), ("show stats dev", "dev"),
@@ -229,12 +235,12 @@ def test_not_in_use(lab):
                  "suggest seconds 5", "show source 198.51.100.1", "limit show", "limit del",
                  "limit flush", "allow show", "block show", "list show",
                  "allow test 198.51.100.1", "block test 198.51.100.1", "check 198.51.100.1",
-                 "dns show", "dns del", "save", "detach all", "detach dev near0"):
+                 "dns show", "dns del", "save", "explain", "detach all", "detach dev near0"):
         done = lab.weir(*line.split(), expect=None)
         if done.status != 1 or "not in use" not in done.err or done.out:
             check(False, f"{line} where weir is not in use", done)
             return
-    check(not PINS.exists(), "all that reads says where weir is not in use", "20 commands, no pins")
+    check(not PINS.exists(), "all that reads says where weir is not in use", "21 commands, no pins")
 
 
 def test_failures(lab):

@@ -23,7 +23,7 @@
 #define LOOK_NS		(2 * NS_PER_S)
 #define POLL_MS		50
 #define HEARD		4096	/* packets of a look; the data path sends about half of that */
-#define DEVICES		8	/* interfaces that have a sample, 2.5 MiB each */
+#define DEVICES		8	/* interfaces that have a sample, 2.6 MiB each */
 #define CALM_DROPS	100	/* calm: less than one packet in so many is turned away */
 
 /* A packet that was heard, and is not taken yet. */

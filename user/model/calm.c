@@ -51,13 +51,6 @@ static struct prefix network_of(const struct explain_packet *packet)
 	return network;
 }
 
-static bool same_network(const struct explain_packet *a, const struct prefix *b)
-{
-	struct prefix network = network_of(a);
-
-	return !prefix_cmp(&network, b);
-}
-
 /*
  * Hosts of a network are exchanged with each other by the secret: multiplying by an odd number and
  * adding permutes. Of IPv6 a source is a /64.
@@ -90,6 +83,7 @@ static void put_at(struct calm_sample *sample, uint32_t at, const struct explain
 	else
 		sample->of_hour[hour_of_minute(sample->unix_minute[at])]--;
 	sample->packet[at] = *packet;
+	sample->network[at] = calm_network(packet);
 	sample->unix_minute[at] = unix_minute;
 	sample->of_hour[hour_of_minute(unix_minute)]++;
 }
@@ -117,13 +111,13 @@ static uint32_t any_of_hour(struct calm *calm, const struct calm_sample *sample,
 
 /* The packets of this network, and by chance one of them. */
 static uint32_t any_of_network(struct calm *calm, const struct calm_sample *sample,
-			       const struct prefix *network, uint32_t *count)
+			       uint64_t network, uint32_t *count)
 {
 	uint32_t chosen = 0;
 
 	*count = 0;
 	for (uint32_t i = 0; i < sample->count; i++)
-		if (same_network(&sample->packet[i], network) && !choose(calm, ++*count))
+		if (sample->network[i] == network && !choose(calm, ++*count))
 			chosen = i;
 	return chosen;
 }
@@ -152,7 +146,6 @@ void calm_offer(struct calm *calm, enum calm_kind kind, const struct explain_pac
 {
 	struct calm_sample *sample = &calm->sample[kind];
 	uint32_t minute = unix_s / MINUTE_S, hour = hour_of_minute(minute), same, at;
-	struct prefix network = network_of(packet);
 	struct explain_packet hidden = *packet;
 
 	if (hour != sample->hour) {
@@ -160,7 +153,7 @@ void calm_offer(struct calm *calm, enum calm_kind kind, const struct explain_pac
 		sample->offered = sample->of_hour[hour];
 	}
 	sample->offered++;
-	at = any_of_network(calm, sample, &network, &same);
+	at = any_of_network(calm, sample, calm_network(packet), &same);
 	if (same < CALM_OF_NETWORK)
 		at = find_place(calm, sample, hour);
 	else if (choose(calm, 2))	/* a new one for an old one of its network, by chance */
@@ -173,23 +166,24 @@ void calm_offer(struct calm *calm, enum calm_kind kind, const struct explain_pac
 
 /* ---- what there is ---- */
 
-static int by_network(const void *a, const void *b)
+static int by_number(const void *a, const void *b)
 {
-	return prefix_cmp(a, b);
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
 }
 
 static uint32_t count_networks(const struct calm_sample *sample)
 {
-	struct prefix *networks = calloc(sample->count + 1, sizeof(*networks));
+	uint64_t *networks = malloc(sizeof(sample->network));
 	uint32_t count = 0;
 
 	if (!networks)
 		return 0;
+	memcpy(networks, sample->network, sizeof(sample->network));
+	qsort(networks, sample->count, sizeof(*networks), by_number);
 	for (uint32_t i = 0; i < sample->count; i++)
-		networks[i] = network_of(&sample->packet[i]);
-	qsort(networks, sample->count, sizeof(*networks), by_network);
-	for (uint32_t i = 0; i < sample->count; i++)
-		count += !i || prefix_cmp(&networks[i - 1], &networks[i]);
+		count += !i || networks[i - 1] != networks[i];
 	free(networks);
 	return count;
 }

@@ -27,6 +27,7 @@ struct calm_sample {
 	struct explain_packet packet[CALM_PACKETS];
 	uint32_t unix_minute[CALM_PACKETS];	/* when it came */
 	/* Not saved: */
+	uint64_t network[CALM_PACKETS];	/* calm_network() of each packet: all are searched for it */
 	uint32_t of_hour[CALM_HOURS];
 	uint32_t hour;			/* of the last packet */
 	uint64_t offered;		/* packets in this hour */
@@ -38,7 +39,15 @@ struct calm {
 	struct calm_sample sample[CALM_KINDS];
 };
 
-/* NULL: out of memory. 3 MiB. @secret, @random: random. */
+/* A number for the /24 or /48 of a source. */
+static inline uint64_t calm_network(const struct explain_packet *packet)
+{
+	if (!packet->hi && packet->lo >> 32 == 0xffff)
+		return 1ULL << 63 | packet->lo >> 8;
+	return packet->hi >> 16;
+}
+
+/* NULL: out of memory. 2.6 MiB. @secret, @random: random. */
 struct calm *calm_new(const struct hash_seed *secret, uint64_t random);
 void calm_free(struct calm *calm);
 /* Offers a packet, with its whole address. */

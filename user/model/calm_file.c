@@ -153,6 +153,7 @@ static bool take_records(const uint8_t *at, uint32_t count, struct calm_sample *
 		if (!is_written_by_us(&record))
 			return false;
 		from_record(&record, &sample->packet[i]);
+		sample->network[i] = calm_network(&sample->packet[i]);
 		sample->unix_minute[i] = record.unix_minute;
 		sample->of_hour[record.unix_minute / 60 % CALM_HOURS]++;
 	}
@@ -166,10 +167,11 @@ static int check_head(const char *name, const struct head *head, size_t size, ch
 
 	if (head->magic != MAGIC)
 		return fail(err, EINVAL, "%.180s is no calm sample of weir", name);
-	if (head->version != VERSION || head->record_bytes != sizeof(struct record))
+	if (head->version != VERSION)
 		return fail(err, EINVAL, "%.160s is a calm sample of version %u, and this weir reads "
 			    "version %u", name, head->version, VERSION);
-	if (head->count[CALM_KNOWN] > CALM_PACKETS || head->count[CALM_STRANGERS] > CALM_PACKETS ||
+	if (head->record_bytes != sizeof(struct record) || head->count[CALM_KNOWN] > CALM_PACKETS ||
+	    head->count[CALM_STRANGERS] > CALM_PACKETS ||
 	    size != sizeof(*head) + count * sizeof(struct record))
 		return fail(err, EINVAL, "%.160s is damaged: it does not have the size that its head "
 			    "tells", name);
