@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""make install and make uninstall, into a folder; make dist."""
+"""make install and make uninstall, into a folder; make dist; what scripts/setup and scripts/rights say
+where something is missing."""
 import hashlib
 import os
 import pathlib
@@ -138,6 +139,69 @@ def test_dist_refuses_what_is_not_committed(lab):
         check(clean.status == 0 and done.status == 1 and "stray.c" in done.err and
               not os.path.exists(f"{folder}/3/weir-9.9.tar.gz"),
               "make dist packs a commit only, and names what is not in it", done)
+
+
+def refused(what, words, *command, **options):
+    """A command fails, and names what is missing and what to do."""
+    done = run(*command, expect=None, **options)
+    lacks = [word for word in words if word not in done.err]
+    check(done.status == 1 and not lacks, what, f"without {lacks}: {done}" if lacks else done)
+
+
+def test_rights(lab):
+    del lab
+    rights = ROOT / "scripts/rights"
+    done = run(rights, "this test", expect=None)
+    check(done.status == 0 and not done.out + done.err, "rights: all are here", done)
+    bound = ("setpriv", "--bounding-set=-sys_admin,-bpf", "--inh-caps=-all")
+    refused("rights: capabilities are named", ("the demo", "CAP_SYS_ADMIN CAP_BPF", "--privileged"),
+            *bound, rights, "the demo")
+    refused("and the tests ask for them", ("datapath or system", "CAP_BPF", "scripts/test unit"),
+            *bound, ROOT / "scripts/run-tests", "datapath")
+    refused("rights: root", ("needs root", "sudo"), "setpriv", "--reuid=65534", "--clear-groups",
+            "bash", "-s", "the demo", text_in=rights.read_text())
+
+
+def test_rights_in_a_chroot(lab):
+    """Its root is a folder on a file system, and no mount point. This mount namespace is the test's."""
+    del lab
+    with tempfile.TemporaryDirectory() as folder:
+        run("mount", "-t", "tmpfs", "tmpfs", folder)
+        root = pathlib.Path(folder, "root")
+        for name in ("bin", "sbin", "lib", "lib64", "usr", "proc", "sys", "dev"):
+            if not os.path.isdir(f"/{name}"):
+                continue
+            (root / name).mkdir(parents=True)
+            run("mount", "--rbind", f"/{name}", root / name)
+        shutil.copy(ROOT / "scripts/rights", root / "rights")
+        refused("rights: a plain chroot is named", ("plain chroot", "mount --bind"),
+                "chroot", root, "/rights", "the demo")
+        run("umount", "--lazy", folder)
+
+
+def test_setup_says_what_is_missing(lab):
+    del lab
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        folder = pathlib.Path(folder)
+        shutil.copy(ROOT / "scripts/setup", folder / "setup")
+        nothing = folder / "nothing"
+        nothing.mkdir()
+        (nothing / "dpkg-query").write_text("#!/bin/sh\nexit 1\n")     # knows no package
+        (nothing / "apt-get").write_text("#!/bin/sh\nexit 1\n")
+        for path in nothing.iterdir():
+            path.chmod(0o755)
+        refused("setup: only root can install", ("clang", "libxdp-dev", "sudo scripts/setup demo"),
+                "setpriv", "--reuid=65534", "--clear-groups", folder / "setup", "demo",
+                env={"PATH": f"{nothing}:{os.environ['PATH']}"})
+        alone = folder / "alone"
+        alone.mkdir()
+        for name in ("bash", "env"):
+            (alone / name).symlink_to(shutil.which(name))
+        refused("setup: without apt", ("no apt-get", "clang", "<xdp/libxdp.h>", "hacking.md"),
+                folder / "setup", "demo", env={"PATH": str(alone)})
+        done = run(folder / "setup", "nonsense", expect=None)
+        check(done.status == 2 and "demo, build, kernels" in done.err, "setup: an unknown group", done)
 
 
 run_tests(__name__)
