@@ -143,7 +143,7 @@ def test_restore_replaces_everything(lab):
         saved = sorted(line for line in lab.weir("save").out.splitlines() if line[0] != "#")
         check(without_ttl("\n".join(saved)).splitlines() == [
             f"allow add {BLOCKED}/32", f'block add {NEUTRAL}/32 comment "now" force',
-            "limit set from 10.1.0.0/16 rate 1000pps burst 100",
+            "limit set from 10.1.0.0/16 rate 1000pps burst 1000",
             "limit set from 203.0.113.8/32 proto udp rate 1/min burst 5",
             f'list load four file "{folder}/list 4"', f'list load two file "{folder}/list 2"'],
             "nothing else is set", " / ".join(saved))
