@@ -154,7 +154,7 @@ def test_system_calls(lab):
         served = wait_for(lambda: lab.near.run("curl", "-sf", "http://127.0.0.1:9108/metrics",
                                                expect=None).status == 0)
         flood.wait()
-        inner = int(pathlib.Path("/run/weir/daemon.lock").read_text())
+        inner = int(pathlib.Path("/run/weir/daemon.lock").read_text().split()[0])
         os.kill(inner, signal.SIGHUP)
         time.sleep(1)
         os.kill(inner, signal.SIGTERM)
