@@ -129,21 +129,23 @@ static int take_lock(struct daemon *daemon, char *err)
 	return write_lock(daemon, err);
 }
 
+/* The folder is the daemon's user's, who could put a pipe there that would hold up a reader. */
 const char *daemon_mode(void)
 {
 	static const char *const modes[] = { MODE_ENFORCE, MODE_JUDGE };
-	char text[LOCK_TEXT] = "", *mode;
-	FILE *file = fopen(LOCK_FILE, "re");
-	size_t length;
+	int fd = open(LOCK_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char text[LOCK_TEXT], *mode;
+	ssize_t length;
 
-	if (!file)
+	if (fd < 0)
 		return NULL;
-	length = fread(text, 1, sizeof(text) - 1, file);
-	fclose(file);
-	text[length] = '\0';
+	length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[length > 0 ? length : 0] = '\0';
 	mode = text + strcspn(text, "\n");
+	mode += strspn(mode, "\n");
 	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++)
-		if (!strncmp(mode + strspn(mode, "\n"), modes[i], strlen(modes[i])))
+		if (!strncmp(mode, modes[i], strlen(modes[i])))
 			return modes[i];
 	return NULL;
 }
