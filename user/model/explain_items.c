@@ -69,7 +69,8 @@ uint32_t find_ranges(struct explain *explain, const struct sets *sets, enum expl
 		     struct explain_condition out[RANGES])
 {
 	const int32_t *number = explain->ranked[field];
-	uint32_t ranks = explain->ranks[field], first = ranks && number[0] < 0, from, to;
+	uint32_t ranks = explain->ranks[field], first = ranks && number[0] < 0;
+	uint32_t from = first, to = first;
 
 	count_by_rank(explain, &explain->search[FLOOD], field, sets->set[FLOOD], explain->gains);
 	count_by_rank(explain, &explain->search[CALM], field, sets->set[CALM], explain->harms);
@@ -376,7 +377,7 @@ static void count_window(struct explain *explain, const bits_t live, uint32_t at
 static void score_window(struct explain *explain, const bits_t live, uint32_t at, uint32_t size,
 			 const struct contexts *contexts, struct scores *scores)
 {
-	uint32_t shift = 8 * (4 - size), count;
+	uint32_t shift = 8 * (4 - size) & 31, count;
 
 	count_window(explain, live, at, size);
 	count = tally_greatest(&explain->tallies, WINDOWS_MOST);
