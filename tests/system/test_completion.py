@@ -27,11 +27,11 @@ def complete(*words):
 
 
 def table():
-    """The commands as `weir help` lists them: object, the words behind it."""
-    lines = run(WEIR, "help").out.splitlines()
+    """The commands as `weir help all` lists them: object, the words behind it."""
+    lines = run(WEIR, "help", "all").out.splitlines()
     found = []
     for line in lines:
-        if line.startswith("  weir "):
+        if line.startswith("  weir ") and " = " not in line:
             found.append(line.split()[1:])
         elif re.match(" {10}[^ ]", line):
             found[-1] += line.split()
@@ -48,7 +48,7 @@ def alone_or_named(words):
 
 def test_completion_of_commands(lab):
     commands = table()
-    objects = {words[0] for words in commands} | {"help"}
+    objects = {words[0] for words in commands}
     check(complete("") == objects, "every object is offered, and nothing else",
           f"{len(objects)} objects")
     missing = [(name, verb) for name, verb, *_ in (words + [""] for words in commands)
@@ -84,10 +84,20 @@ def test_completion_of_values(lab):
         check(wanted <= got, f"{words}: the values are offered", " ".join(sorted(wanted)))
     got = complete("attach", "dev", "lo", "monitor", "")
     check("try" in got and not {"dev", "monitor"} & got, "what was said is not offered again", got)
-    check(complete("-") == {"--json", "--pretty", "--quiet", "--verbose", "--help"},
-          "options are offered", "5")
+    check(complete("-") == {"--json", "--pretty", "--quiet", "--verbose", "--help",
+                               "--version"}, "options are offered", "6")
     check(complete("-j", "show", "sta") == {"status", "stats"}, "also behind options", "-j show sta")
     check(not complete("nosuch", ""), "nothing for what is no command", "nosuch")
+    check({"lo", "dev", "monitor"} <= complete("attach", "") and "lo" in complete("attach", "l"),
+          "an interface is offered without its dev", "attach lo")
+    check({"limits", "lists", "stats"} <= complete("show", ""), "other words for the same: show limits",
+          "limits, lists")
+    check(complete("limit", "rm", "") == complete("limit", "del", "") and
+          complete("show", "limits", "") == complete("limit", "show", "") and
+          complete("monitor", "") == complete("events", "") and "dport" in complete("limit", "add", ""),
+          "behind another word the same is offered", "limit rm, show limits, monitor, limit add")
+    check({"limit", "all", "ban"} <= complete("help", "") and "flush" in complete("help", "limit", ""),
+          "help: objects, and their verbs", "limit flush")
 
 
 def offered(lab, *words):
@@ -127,7 +137,6 @@ def test_completion_of_reasons(lab):
     for line in ("events reason", "capture reason", "events reason shed reason", "show reasons"):
         got = complete(*line.split(), "")
         check(got == reasons and len(got) > 30, f"{line}: all reasons are offered", len(got))
-    check(complete("help", "") == complete("") , "help: every object", len(complete("help", "")))
 
 
 def test_completion_without_rights(lab):

@@ -176,7 +176,7 @@ def test_files(lab):
     plain.write_text(f"{VERSION}\n203.0.113.1\n203.0.113.2 # long\n2001:db8:7::/64 # long\n")
     sources = ("203.0.113.1", "203.0.113.2", "2001:db8:7::1", "203.0.113.9")
     lab.weir("known", "import", plain)
-    said = lab.weir("known", "import", "-", "as", "seen", text_in="203.0.113.9\n203.0.113.2\n").err
+    said = lab.weir("known", "import", "-", "as", "seen", text_in="203.0.113.9\n203.0.113.2\n").out
     check(tiers(lab, *sources) == ["proven", "long", "long", "seen"] and "as seen" in said,
           "import: as the file says, or as seen; which takes no proof away", tiers(lab, *sources))
     lab.weir("known", "export", kept)

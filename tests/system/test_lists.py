@@ -117,9 +117,9 @@ def test_entries(lab):
     for kind, verdict in (("allow", "allowed"), ("block", "blocked")):
         done = ask(lab, kind, "add", "198.51.100.0/24", "2001:db8:7::/48", "203.0.113.7", "comment",
                    "of a friend, or not")
-        check_says(f"{kind} add", done, 0, "3 added, 0 there already")
+        check_says(f"{kind} add", done, 0, f"{verdict}: 3 prefixes\n")
         check_says(f"{kind} add again", ask(lab, kind, "add", "203.0.113.7", "203.0.113.8"), 0,
-                   "1 added, 1 there already and updated")
+                   f"{verdict}: 2 prefixes, of which 1 was there already")
         there = entries(lab, kind)
         check(sorted(there) == ["198.51.100.0/24", "2001:db8:7::/48", "203.0.113.7/32",
                                 "203.0.113.8/32"] and

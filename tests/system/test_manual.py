@@ -10,10 +10,10 @@ MAN = ROOT / "packaging/man"
 
 
 def commands_of_the_tool():
-    """The commands that `weir help` lists, a line each."""
+    """The commands that `weir help all` lists, a line each."""
     found = []
-    for line in run(WEIR, "help").out.splitlines():
-        if line.startswith("  weir "):
+    for line in run(WEIR, "help", "all").out.splitlines():
+        if line.startswith("  weir ") and " = " not in line:
             found.append(line.strip())
         elif re.match(" {10}[^ ]", line):
             found[-1] += f" {line.strip()}"

@@ -221,12 +221,14 @@ static void test_ports(struct check *check)
 
 static void test_protocols(struct check *check)
 {
-	static const char *const bad_protos[] = { "", "256", "-1", "TCP", "tcpx", "1x" };
+	static const char *const bad_protos[] = { "", "256", "-1", "tcpx", "1x" };
 	char err[ERR_LEN];
 	uint8_t proto;
 	bool any;
 
 	CHECK(check, !parse_proto("tcp", &proto, &any, err) && proto == 6 && !any, "tcp");
+	CHECK(check, !parse_proto("TCP", &proto, &any, err) && proto == 6 && !any, "TCP");
+	CHECK(check, !parse_proto("ICMPv6", &proto, &any, err) && proto == 1, "ICMPv6 is icmp");
 	CHECK(check, !parse_proto("58", &proto, &any, err) && proto == 1, "58 is icmp");
 	CHECK(check, !parse_proto("any", &proto, &any, err) && any, "any");
 	CHECK(check, !parse_proto("255", &proto, &any, err) && proto == 255, "255");

@@ -98,7 +98,7 @@ static int set_try(void *into, const char *value, char *err)
 static int parse_attach(struct words words, struct attach_words *w, char *err)
 {
 	static const struct word table[] = {
-		WORD_TEXT("dev", "an interface", struct attach_words, name),
+		WORD_INTERFACE(struct attach_words, name),
 		{ "mode", "native, skb or auto", set_mode },
 		{ "link", "packets a second such as 10kpps, or off", set_link },
 		WORD_FLAG("monitor", struct attach_words, monitor),
@@ -405,7 +405,7 @@ struct detach_words {
 static int parse_detach(struct words words, struct detach_words *w, char *err)
 {
 	static const struct word table[] = {
-		WORD_TEXT("dev", "an interface", struct detach_words, name),
+		WORD_INTERFACE(struct detach_words, name),
 		WORD_FLAG("all", struct detach_words, all),
 		WORD_FLAG("keep", struct detach_words, keep),
 		{ 0 },

@@ -16,22 +16,37 @@
 #include "user/state/side_settings.h"
 #include "user/state/tables.h"
 
+/* What is in force now, in the words of `save`. */
+static void say_set(struct edit *edit, const char *name, bool existed)
+{
+	const struct weir_policy *policy = edit->settings->policy;
+	char words[2 * FORMAT_LEN + PREFIX_STRLEN];
+
+	format_budget(&policy->budget_spec[budget_find(policy, name)].limit, words, sizeof(words));
+	snprintf(edit->said, sizeof(edit->said), "budget %.31s %s: %.200s", name,
+		 !existed ? "set" : edit->changed ? "changed" : "unchanged", words);
+}
+
 enum outcome edit_budget_set(struct edit *edit)
 {
 	const char *name = take_value(&edit->words);
 	struct limit_words w;
+	bool existed;
 	int rc;
 
 	if (!name) {
 		fail(edit->err, EINVAL, "budget set needs a name");
 		return USAGE;
 	}
-	if (list_check_name(name, edit->err) ||
+	if (check_name("budget", name, edit->err) ||
 	    parse_limit_words(&edit->words, BUDGET_TO_SET, &w, edit->err))
 		return USAGE;
 	edit->force = w.force;
+	existed = budget_find(edit->settings->policy, name);
 	rc = budget_set(edit->settings->policy, name, &w.spec, edit->err);
 	edit->changed |= rc > 0;
+	if (rc >= 0)
+		say_set(edit, name, existed);
 	return outcome_of_value(rc);
 }
 
@@ -54,6 +69,7 @@ enum outcome edit_budget_del(struct edit *edit)
 	}
 	budget_remove(edit->settings->policy, index);
 	edit->changed = true;
+	snprintf(edit->said, sizeof(edit->said), "budget %s removed", name);
 	return DONE;
 }
 

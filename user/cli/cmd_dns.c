@@ -132,8 +132,10 @@ enum outcome edit_dns_protect(struct edit *edit)
 		return FAILED;
 	edit->changed |= rc > 0;
 	label_of(&w.rule, label);
+	snprintf(edit->said, sizeof(edit->said), "queries to UDP %s are answered with \"truncated\"%s%s",
+		 label, w.always ? "" : " when over budget", rc > 0 ? "" : ", as before");
 	if (!w.force && !is_served(&w.rule, OVER_UDP))
-		snprintf(edit->said, sizeof(edit->said), "nothing listens on UDP %s here", label);
+		snprintf(edit->note, sizeof(edit->note), "nothing listens on UDP %s here", label);
 	return DONE;
 }
 
@@ -151,13 +153,14 @@ enum outcome edit_dns_del(struct edit *edit)
 	if (take_words(&edit->words, words, &w, edit->err))
 		return USAGE;
 	index = dns_find(edit->settings->policy, &w.rule.to, w.rule.port);
+	label_of(&w.rule, label);
 	if (!index) {
-		label_of(&w.rule, label);
 		fail(edit->err, ENOENT, "there is no rule for %s; `weir dns show` lists them", label);
 		return FAILED;
 	}
 	dns_remove(edit->settings->policy, index);
 	edit->changed = true;
+	snprintf(edit->said, sizeof(edit->said), "queries to UDP %s are no longer answered", label);
 	return DONE;
 }
 

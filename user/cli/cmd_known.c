@@ -328,9 +328,9 @@ static int add_to_table(struct import *import, char *err)
 static void report_import(const struct call *call, const struct import *import)
 {
 	if (import->tier == WEIR_SEEN)
-		remark(call, "%zu sources are known now, as seen: without proof", import->added);
+		tell(call, "%zu sources are known now, as seen: without proof", import->added);
 	else
-		remark(call, "%zu sources are known now, as proven%s", import->added,
+		tell(call, "%zu sources are known now, as proven%s", import->added,
 		       import->full ? "" : "; they pass first when a budget is used up");
 	if (import->full)
 		remark(call, "%zu sources found no room: their lines of the table are full of "
@@ -456,6 +456,6 @@ enum outcome cmd_known_flush(const struct call *call)
 		return failed(call, "%s", err);
 	known_flush(&known);
 	close_known(&maps, &known);
-	remark(call, "no source is known any more; weir learns again");
+	tell(call, "no source is known any more; weir learns again");
 	return DONE;
 }

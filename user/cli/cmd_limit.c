@@ -12,18 +12,46 @@
 #include "user/model/table.h"
 #include "user/state/session.h"
 
+#define WORDS_LEN	(2 * FORMAT_LEN + PREFIX_STRLEN)
+
+/* What is in force now, in the words of `save`; @before: 0 where there was no such limit. */
+static void say_set(struct edit *edit, const struct limit_words *w, uint32_t before)
+{
+	const struct weir_policy *policy = edit->settings->policy;
+	uint32_t index = policy_find(policy, &w->spec);
+	char words[WORDS_LEN];
+
+	format_limit(&policy->spec[index], &policy->limit[index], words, sizeof(words));
+	snprintf(edit->said, sizeof(edit->said), "limit %s: %.220s",
+		 !before ? "set" : edit->changed ? "changed" : "unchanged", words);
+}
+
+/* One number above 32 is one for IPv6; below a /48 somebody rather meant IPv4. */
+static void note_per(struct edit *edit, const struct limit_words *w)
+{
+	if (!w->from && w->pers == 1 && w->per[0] > 32 && w->per[0] < 48)
+		snprintf(edit->note, sizeof(edit->note), "per %u is for IPv6, since an IPv4 address has 32 "
+			 "bits; IPv4 sources are told apart by all %u bits", w->per[0], w->v4_bits);
+}
+
 enum outcome edit_limit_set(struct edit *edit)
 {
 	struct limit_words w;
+	uint32_t before;
 	int rc;
 
 	if (parse_limit_words(&edit->words, LIMIT_TO_SET, &w, edit->err))
 		return USAGE;
+	before = policy_find(edit->settings->policy, &w.spec);
 	rc = policy_set(edit->settings->policy, &w.spec, w.v4_bits, w.v6_bits,
 			edit->now_ns << WEIR_TICK_SHIFT, edit->err);
 	edit->changed |= rc > 0;
 	edit->force = w.force;
-	return outcome_of_value(rc);
+	if (rc < 0)
+		return outcome_of_value(rc);
+	say_set(edit, &w, before);
+	note_per(edit, &w);
+	return DONE;
 }
 
 enum outcome edit_limit_del(struct edit *edit)
@@ -35,19 +63,22 @@ enum outcome edit_limit_del(struct edit *edit)
 
 	if (parse_limit_words(&edit->words, LIMIT_TO_FIND, &w, edit->err))
 		return USAGE;
+	format_class(&w.spec, class);
+	if (!strcmp(class, "all"))
+		snprintf(class, sizeof(class), "all packets");
+	prefix_from_key(&w.spec.from, &prefix);
+	if (w.from)
+		prefix_format(&prefix, from);
 	index = policy_find(edit->settings->policy, &w.spec);
 	if (!index) {
-		format_class(&w.spec, class);
-		prefix_from_key(&w.spec.from, &prefix);
-		if (w.from)
-			prefix_format(&prefix, from);
 		fail(edit->err, ENOENT, "there is no limit for %s from %s; `weir limit show` lists them",
-		     strcmp(class, "all") ? class : "all packets", from);
+		     class, from);
 		return FAILED;
 	}
 	policy_remove(edit->settings->policy, index);
 	edit->changed = true;
 	edit->force = w.force;
+	snprintf(edit->said, sizeof(edit->said), "limit removed: %s from %s", class, from);
 	return DONE;
 }
 
@@ -62,7 +93,8 @@ enum outcome edit_limit_flush(struct edit *edit)
 		removed++;
 	}
 	edit->changed = removed;
-	snprintf(edit->said, sizeof(edit->said), "%u limits removed", removed);
+	snprintf(edit->said, sizeof(edit->said), "%u limit%s removed", removed,
+		 removed == 1 ? "" : "s");
 	return DONE;
 }
 

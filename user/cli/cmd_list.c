@@ -14,6 +14,7 @@
 #include "user/model/table.h"
 #include "user/model/text.h"
 #include "user/model/units.h"
+#include "user/state/device.h"
 #include "user/state/list_guard.h"
 #include "user/state/list_keep.h"
 #include "user/state/list_load.h"
@@ -53,7 +54,7 @@ static void report_load(const struct call *call, const struct list_change *chang
 {
 	char note[ERR_LEN];
 
-	remark(call, "list %s: %zu prefixes (%zu IPv4, %zu IPv6) from %s, format %s, in %.2f s",
+	tell(call, "list %s: %zu prefixes (%zu IPv4, %zu IPv6) from %s, format %s, in %.2f s",
 	       change->name, prefixes_count(&change->set), change->set.v4_count,
 	       change->set.v6_count, change->file, list_format_name(report->format), seconds);
 	if (report->bad)
@@ -111,6 +112,7 @@ enum outcome cmd_list_load(const struct call *call)
 	struct list_report report = { 0 };
 	struct words words = call->words;
 	uint64_t started = now_ns();
+	bool attached = true;
 	char err[ERR_LEN];
 	struct maps maps;
 	int rc;
@@ -122,6 +124,7 @@ enum outcome cmd_list_load(const struct call *call)
 		rc = open_maps(&maps, MAPS_CREATE, err);
 	if (!rc) {
 		rc = put_in_force(&maps, &change, err);
+		attached = devices_attached(&maps);
 		close_maps(&maps, rc >= 0);
 	}
 	if (rc >= 0)
@@ -129,9 +132,13 @@ enum outcome cmd_list_load(const struct call *call)
 	if (rc > 0)
 		report_load(call, &change, &report, (now_ns() - started) / 1e9);
 	else if (!rc)
-		remark(call, "list %s: unchanged", change.name);
+		tell(call, "list %s: unchanged", change.name);
 	prefixes_free(&change.set);
-	return rc < 0 ? failed(call, "%s", err) : DONE;
+	if (rc < 0)
+		return failed(call, "%s", err);
+	if (!attached)
+		remark_unattached(call);
+	return DONE;
 }
 
 /* ---- rollback, del ---- */
@@ -191,11 +198,11 @@ static enum outcome change_list(const struct call *call, bool rollback)
 		return failed(call, "%s", err);
 	keep(call, &change);
 	if (rollback)
-		remark(call, "list %s: back to generation %llu with %llu prefixes", name,
+		tell(call, "list %s: back to generation %llu with %llu prefixes", name,
 		       (unsigned long long)head.generation,
 		       (unsigned long long)(head.v4_count + head.v6_count));
 	else
-		remark(call, "list %s: removed", name);
+		tell(call, "list %s: removed", name);
 	return DONE;
 }
 

@@ -241,13 +241,13 @@ static int run_line(struct script *script, char **line, char *err)
 {
 	const char *object = line[0], *verb = line[1] ? line[1] : "";
 	struct words words = { line };
-	const struct command *command = find_command(&words, err);
+	const struct command *command = find_setting(&words, err);
 	struct edit edit = { .settings = &script->settings, .own = &script->own,
 			     .now_ns = script->now_ns, .now_unix_s = script->now_unix_s,
 			     .set_sysctls = script->set_sysctls, .unguarded = true };
 	enum outcome outcome;
 
-	if (!command)
+	if (!command || check_no_words(command, &words, err))
 		return -EINVAL;
 	if (command->run == cmd_list_load)
 		return add_list(script, &words, err);

@@ -20,6 +20,7 @@
 #include "user/state/lists.h"
 #include "user/state/session.h"
 
+#define BAN_NS	(3600 * NS_PER_S)	/* of `ban`, where nothing else is said */
 
 /* ---- add, del, flush ---- */
 
@@ -73,6 +74,32 @@ static const struct word allow_words[] = {
 	GUARD_WORDS_ALLOW(struct source_words, force),
 	COMMENT_WORD,
 	PREFIX_WORDS,
+	{ 0 },
+};
+static int set_ttl_once(void *into, const char *value, char *err)
+{
+	struct source_words *w = into;
+
+	if (w->ttl_ns)
+		return fail(err, EINVAL, "%s: there is a duration already", value);
+	return parse_duration(value, &w->ttl_ns, err);
+}
+
+/* A duration may stand alone: no prefix is one. */
+static int add_prefix_or_ttl(void *into, const char *value, char *err)
+{
+	char ignored[ERR_LEN];
+	uint64_t ns;
+
+	return parse_duration(value, &ns, ignored) ? add_prefix(into, value, err) :
+						     set_ttl_once(into, value, err);
+}
+
+static const struct word ban_words[] = {
+	{ "ttl", "a duration such as 10m", set_ttl_once },
+	GUARD_WORDS_BLOCK(struct source_words, force),
+	COMMENT_WORD,
+	{ "", NULL, add_prefix_or_ttl, .often = true },
 	{ 0 },
 };
 static const struct word del_words[] = { FORCE_WORD, PREFIX_WORDS, { 0 } };
@@ -134,53 +161,133 @@ static int guard_all(struct guard *guard, const struct entries *entries, bool bl
 	return guard_verdict(guard, err);
 }
 
-static enum outcome add_sources(struct edit *edit, struct entries *entries, bool block)
+/* How an entry is added: which entries, by which words, and for how long where they do not say. */
+struct adding {
+	bool block;
+	const struct word *table;
+	uint64_t ttl_ns;
+};
+
+/* Puts all of @w's prefixes into @entries. Returns how many are new, or -errno with @err. */
+static ssize_t put_sources(struct edit *edit, struct entries *entries, const struct source_words *w,
+			   bool block, struct guard *guard)
+{
+	ssize_t added = 0;
+
+	for (size_t i = 0; i < prefixes_count(&w->prefixes); i++) {
+		struct prefix prefix = prefixes_at(&w->prefixes, i);
+		struct weir_entry value = { .until_ns = w->ttl_ns ? edit->now_ns + w->ttl_ns : 0,
+					    .added_unix_s = edit->now_unix_s };
+		int rc;
+
+		snprintf(value.comment, sizeof(value.comment), "%s", w->comment);
+		if (block)
+			guard_block(guard, &prefix, edit->settings, edit->own);
+		else
+			guard_allow(guard, &prefix, edit->settings);
+		rc = entries_put(entries, &prefix, &value);
+		if (rc < 0)
+			return rc == -ENOMEM ? fail(edit->err, ENOMEM, "out of memory") : rc;
+		added += rc > 0;
+	}
+	return added;
+}
+
+/* The prefix, without the length of a single address, or how many there are. */
+static void format_sources(const struct prefixes *prefixes, char what[PREFIX_STRLEN + 64])
+{
+	struct prefix first = prefixes_at(prefixes, 0);
+
+	if (prefixes_count(prefixes) == 1)
+		prefix_format_short(&first, what);
+	else
+		snprintf(what, PREFIX_STRLEN + 64, "%zu prefixes", prefixes_count(prefixes));
+}
+
+/* "blocked for 10m: 198.51.100.7", or a number where there are several. */
+static void say_added(struct edit *edit, const struct source_words *w, bool block, size_t added)
+{
+	size_t count = prefixes_count(&w->prefixes);
+	char what[PREFIX_STRLEN + 64], ttl[FORMAT_LEN] = "", old[64] = "";
+
+	format_sources(&w->prefixes, what);
+	if (w->ttl_ns)
+		format_duration(w->ttl_ns / NS_PER_S, ttl);
+	if (added < count && count == 1)
+		snprintf(old, sizeof(old), ", which was there already");
+	else if (added < count)
+		snprintf(old, sizeof(old), ", of which %zu %s there already", count - added,
+			 count - added == 1 ? "was" : "were");
+	snprintf(edit->said, sizeof(edit->said), "%s%s%s: %s%s", block ? "blocked" : "allowed",
+		 *ttl ? " for " : "", ttl, what, old);
+}
+
+static enum outcome add_sources(struct edit *edit, struct entries *entries,
+				const struct adding *adding)
 {
 	struct source_words w;
 	struct guard guard = { 0 };
 	struct span before;
-	size_t added = 0, count;
-	int rc = parse_sources(&edit->words, block ? block_words : allow_words, &w, edit->err);
+	ssize_t added = 0;
+	int rc = parse_sources(&edit->words, adding->table, &w, edit->err);
 
 	if (rc)
 		return outcome_of_value(rc);
+	if (!w.ttl_ns)
+		w.ttl_ns = adding->ttl_ns;
 	if (w.ssh)
 		rc = add_ssh(edit, &w, edit->err);
 	edit->force = w.force & (WEIR_GUARD_ALL | WEIR_GUARD_SSH);
-	guard.passed = edit->unguarded && !block ? WEIR_GUARD_ALL : w.force;
+	guard.passed = edit->unguarded && !adding->block ? WEIR_GUARD_ALL : w.force;
 	span_of_entries(entries, &before);
-	count = prefixes_count(&w.prefixes);
-	for (size_t i = 0; i < count && rc >= 0; i++) {
-		struct prefix prefix = prefixes_at(&w.prefixes, i);
-		struct weir_entry value = { .until_ns = w.ttl_ns ? edit->now_ns + w.ttl_ns : 0,
-					    .added_unix_s = edit->now_unix_s };
-
-		snprintf(value.comment, sizeof(value.comment), "%s", w.comment);
-		if (block)
-			guard_block(&guard, &prefix, edit->settings, edit->own);
-		else
-			guard_allow(&guard, &prefix, edit->settings);
-		rc = entries_put(entries, &prefix, &value);
-		if (rc == -ENOMEM)
-			fail(edit->err, ENOMEM, "out of memory");
-		added += rc > 0;
-		rc = rc < 0 ? rc : 0;
-	}
 	if (!rc)
-		rc = guard_all(&guard, entries, block, &before, &w.prefixes, edit->err);
+		added = put_sources(edit, entries, &w, adding->block, &guard);
+	if (!rc && added >= 0)
+		say_added(edit, &w, adding->block, added);
+	if (!rc && added >= 0)
+		rc = guard_all(&guard, entries, adding->block, &before, &w.prefixes, edit->err);
 	prefixes_free(&w.prefixes);
-	if (rc < 0)
+	if (rc || added < 0)
 		return FAILED;
 	edit->changed = true;
-	snprintf(edit->said, sizeof(edit->said), "%zu added, %zu there already and updated%s%.180s",
-		 added, count - added, *guard.remark ? "; " : "", guard.remark);
+	snprintf(edit->note, sizeof(edit->note), "%.180s", guard.remark);
 	return DONE;
+}
+
+/* What @prefix is not: an entry. */
+static int refuse_missing(const struct edit *edit, const struct entries *entries,
+			  const struct prefix *prefix, const char *object, char *err)
+{
+	const struct entry *covering = entries_cover(entries, prefix, edit->now_ns);
+	char text[PREFIX_STRLEN], cover[PREFIX_STRLEN];
+
+	prefix_format(prefix, text);
+	if (!covering)
+		return fail(err, ENOENT, "%s is not a %s entry; `weir %s show` lists them", text, object,
+			    object);
+	prefix_format(&covering->prefix, cover);
+	return fail(err, ENOENT, "%s is not a %s entry, but inside %s", text, object, cover);
+}
+
+/* What was removed, and where an entry around it goes on, that one. */
+static void say_removed(struct edit *edit, const struct entries *entries,
+			const struct prefixes *removed, const char *object)
+{
+	char what[PREFIX_STRLEN + 64], cover[PREFIX_STRLEN];
+	struct prefix first = prefixes_at(removed, 0);
+	const struct entry *covering = entries_cover(entries, &first, edit->now_ns);
+
+	format_sources(removed, what);
+	snprintf(edit->said, sizeof(edit->said), "removed from %s: %s", object, what);
+	if (prefixes_count(removed) > 1 || !covering)
+		return;
+	prefix_format(&covering->prefix, cover);
+	snprintf(edit->note, sizeof(edit->note), "%s is still inside the %s entry %s", what, object,
+		 cover);
 }
 
 static enum outcome del_sources(struct edit *edit, struct entries *entries, const char *object)
 {
-	char text[PREFIX_STRLEN], cover[PREFIX_STRLEN];
-	const struct entry *covering;
 	struct source_words w;
 	int rc = parse_sources(&edit->words, del_words, &w, edit->err);
 
@@ -190,17 +297,11 @@ static enum outcome del_sources(struct edit *edit, struct entries *entries, cons
 	for (size_t i = 0; i < prefixes_count(&w.prefixes) && !rc; i++) {
 		struct prefix prefix = prefixes_at(&w.prefixes, i);
 
-		if (entries_remove(entries, &prefix))
-			continue;
-		prefix_format(&prefix, text);
-		covering = entries_cover(entries, &prefix, edit->now_ns);
-		if (covering)
-			prefix_format(&covering->prefix, cover);
-		rc = covering ? fail(edit->err, ENOENT, "%s is not a %s entry, but inside %s",
-				     text, object, cover) :
-				fail(edit->err, ENOENT, "%s is not a %s entry; `weir %s show` lists "
-				     "them", text, object, object);
+		if (!entries_remove(entries, &prefix))
+			rc = refuse_missing(edit, entries, &prefix, object, edit->err);
 	}
+	if (!rc)
+		say_removed(edit, entries, &w.prefixes, object);
 	prefixes_free(&w.prefixes);
 	edit->changed = !rc;
 	return rc ? FAILED : DONE;
@@ -221,7 +322,9 @@ static enum outcome flush_sources(struct edit *edit, struct entries *entries)
 
 enum outcome edit_allow_add(struct edit *edit)
 {
-	return add_sources(edit, &edit->settings->allow, false);
+	static const struct adding adding = { false, allow_words };
+
+	return add_sources(edit, &edit->settings->allow, &adding);
 }
 
 enum outcome edit_allow_del(struct edit *edit)
@@ -236,7 +339,16 @@ enum outcome edit_allow_flush(struct edit *edit)
 
 enum outcome edit_block_add(struct edit *edit)
 {
-	return add_sources(edit, &edit->settings->block, true);
+	static const struct adding adding = { true, block_words };
+
+	return add_sources(edit, &edit->settings->block, &adding);
+}
+
+enum outcome edit_ban(struct edit *edit)
+{
+	static const struct adding adding = { true, ban_words, BAN_NS };
+
+	return add_sources(edit, &edit->settings->block, &adding);
 }
 
 enum outcome edit_block_del(struct edit *edit)

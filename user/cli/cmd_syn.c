@@ -19,6 +19,8 @@
 #include "user/state/cookie_watch.h"
 #include "user/state/session.h"
 
+#define SERVICE_LEN	(PREFIX_STRLEN + 32)
+
 /* ---- set and del ---- */
 
 struct syn_words {
@@ -101,11 +103,25 @@ static bool has_budget(const struct weir_policy *policy, const struct weir_syn_r
 	return budget_lookup(policy, &to, &kind);
 }
 
-static void say(struct edit *edit, const char *text)
+static void note(struct edit *edit, const char *text)
 {
-	size_t len = strlen(edit->said);
+	size_t len = strlen(edit->note);
 
-	snprintf(edit->said + len, sizeof(edit->said) - len, "%s%s", len ? "; " : "", text);
+	snprintf(edit->note + len, sizeof(edit->note) - len, "%s%s", len ? "; " : "", text);
+}
+
+/* "SYNs to port 443", "SYNs to ports 8000-8010 of 192.0.2.1" */
+static void format_service(const struct weir_syn_rule *rule, char text[SERVICE_LEN])
+{
+	char to[PREFIX_STRLEN], last[16] = "";
+	struct prefix prefix;
+
+	prefix_from_key(&rule->to, &prefix);
+	prefix_format_short(&prefix, to);
+	if (rule->last != rule->first)
+		snprintf(last, sizeof(last), "-%u", rule->last);
+	snprintf(text, SERVICE_LEN, "SYNs to port%s %u%s%s%s", *last ? "s" : "", rule->first, last,
+		 rule->to.prefixlen ? " of " : "", rule->to.prefixlen ? to : "");
 }
 
 static void remark_on(struct edit *edit, const struct weir_syn_rule *rule, bool differ)
@@ -113,21 +129,22 @@ static void remark_on(struct edit *edit, const struct weir_syn_rule *rule, bool 
 	char text[ERR_LEN];
 
 	if (!rule->timestamps)
-		say(edit, "net.ipv4.tcp_timestamps is not 2, so connections by cookie work, but are "
+		note(edit, "net.ipv4.tcp_timestamps is not 2, so connections by cookie work, but are "
 			  "slow: they have no window scale and no SACK; `set-sysctl` sets it");
 	if (rule->timestamps && differ)
-		say(edit, "these listeners have receive buffers of different sizes: all of them get the "
+		note(edit, "these listeners have receive buffers of different sizes: all of them get the "
 			  "smallest window scale; a rule for each port is faster");
 	if (!rule->always && !has_budget(edit->settings->policy, rule)) {
 		snprintf(text, sizeof(text), "no budget applies to these SYNs, so cookies are never sent; "
 			 "`weir budget set NAME syn dport %u rate ...`", rule->first);
-		say(edit, text);
+		note(edit, text);
 	}
 }
 
 enum outcome edit_syn_protect(struct edit *edit)
 {
 	struct syn_words w = { 0 };
+	char service[SERVICE_LEN];
 	bool differ;
 	int rc;
 
@@ -154,6 +171,9 @@ enum outcome edit_syn_protect(struct edit *edit)
 	if (rc < 0)
 		return FAILED;
 	edit->changed |= rc > 0;
+	format_service(&w.rule, service);
+	snprintf(edit->said, sizeof(edit->said), "%s are answered with cookies%s%s", service,
+		 w.rule.always ? "" : " when over budget", rc > 0 ? "" : ", as before");
 	remark_on(edit, &w.rule, differ);
 	return DONE;
 }
@@ -165,6 +185,7 @@ enum outcome edit_syn_del(struct edit *edit)
 		{ 0 },
 	};
 	struct syn_words w = { 0 };
+	char service[SERVICE_LEN];
 	uint32_t index;
 
 	if (take_words(&edit->words, del_words, &w, edit->err))
@@ -179,8 +200,10 @@ enum outcome edit_syn_del(struct edit *edit)
 		     w.rule.first, w.rule.last);
 		return FAILED;
 	}
+	format_service(&edit->settings->policy->syn_rule[index], service);
 	syn_remove(edit->settings->policy, index);
 	edit->changed = true;
+	snprintf(edit->said, sizeof(edit->said), "%s are no longer answered", service);
 	return DONE;
 }
 
@@ -211,6 +234,8 @@ enum outcome edit_syn_share(struct edit *edit)
 		return USAGE;
 	edit->changed |= policy->syn_share != percent;
 	policy->syn_share = percent;
+	snprintf(edit->said, sizeof(edit->said), "cookies may take %u%% of each core's time",
+		 syn_share(policy));
 	return DONE;
 }
 

@@ -43,7 +43,8 @@ struct edit {
 	bool force;		/* even if it cuts off an SSH session */
 	bool unguarded;		/* allow entries of a saved file, which older versions wrote without
 				 * `force` */
-	char said[ERR_LEN];	/* printed when the edit succeeds */
+	char said[ERR_LEN];	/* what was done, in a line: printed when the edit succeeds */
+	char note[ERR_LEN];	/* what the operator should know beside; "": nothing */
 	char err[ERR_LEN];
 };
 
@@ -60,6 +61,13 @@ struct command {
 	enum outcome (*run)(const struct call *call);
 	enum outcome (*edit)(struct edit *edit);	/* instead of run */
 	enum needs needs;		/* of an edit */
+	const char *examples[2];	/* for a shell; tests/system/test_help.py runs each */
+	const char *stands_for;		/* the command that files have instead of this one; NULL: this */
+};
+
+/* Other words for a command; verb and to_verb NULL: the object alone. */
+struct alias {
+	const char *object, *verb, *to_object, *to_verb;
 };
 
 /* cmd_attach.c */
@@ -94,6 +102,7 @@ enum outcome edit_allow_add(struct edit *edit);
 enum outcome edit_allow_del(struct edit *edit);
 enum outcome edit_allow_flush(struct edit *edit);
 enum outcome edit_block_add(struct edit *edit);
+enum outcome edit_ban(struct edit *edit);
 enum outcome edit_block_del(struct edit *edit);
 enum outcome edit_block_flush(struct edit *edit);
 enum outcome cmd_allow_show(const struct call *call);
@@ -136,21 +145,34 @@ enum outcome cmd_capture(const struct call *call);
 enum outcome cmd_explain(const struct call *call);
 /* top/cmd_top.c */
 enum outcome cmd_top(const struct call *call);
+/* help.c, cmd_summary.c */
+enum outcome cmd_help(const struct call *call);
+enum outcome cmd_version(const struct call *call);
+enum outcome cmd_summary(const struct call *call);
 
 /* ---- commands.c ---- */
 
-/* Ends with an empty row. */
+/* Both end with an empty row. */
 extern const struct command commands[];
+extern const struct alias aliases[];
 
-/*
- * Reads the name of a command and returns its row. NULL with @err: there is no such command, or
- * it takes no words and some follow.
- */
+/* Reads the name of a command and returns its row. NULL with @err: there is no such command. */
 const struct command *find_command(struct words *words, char *err);
-/* Prints @err and the commands of this object; returns USAGE. */
-enum outcome unknown_command(const char *name, const char *err);
+/* The same for a line of a file, which has no aliases. */
+const struct command *find_setting(struct words *words, char *err);
+/* The command that @alias means when it is typed with @object; NULL: none. */
+const struct command *alias_of(const struct alias *alias, const char *object);
+/* -EINVAL with @err: the command takes no words, and some follow. */
+int check_no_words(const struct command *command, const struct words *words, char *err);
+/* Prints why @words name no command and what was probably meant; returns USAGE. */
+enum outcome unknown_command(const struct words *words);
+
+/* ---- help.c ---- */
+
+/* The command's words. */
 void print_command(FILE *to, const struct command *command);
-void print_help(FILE *to);
+/* The options. */
+void print_usage(FILE *to);
 
 /* ---- edit.c ---- */
 
@@ -161,6 +183,8 @@ void print_help(FILE *to);
 enum outcome outcome_of_value(int rc);
 /* Runs @call's command, which changes settings. */
 enum outcome run_edit(const struct call *call);
+/* The remark that what was set acts on nothing yet, where weir is attached to no interface. */
+void remark_unattached(const struct call *call);
 /*
  * Runs a command that changes settings, as if it had been typed: @line from its object on,
  * ending with NULL. @said: the text that it would print, on success or on failure.
@@ -184,6 +208,9 @@ enum outcome failed(const struct call *call, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* What went wrong beside, to stderr. */
 void warn(const struct call *call, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* What a command has done, to stdout, but with -j to stderr; nothing with -q. */
+void tell(const struct call *call, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* A remark to stderr, unless -q. */
 void remark(const struct call *call, const char *format, ...)

@@ -337,7 +337,7 @@ static bool offer_settings(const struct command *command, const struct typed *ty
 
 	if (read_settings(&settings, ignored))
 		return false;
-	if (is(command, "block", "del"))
+	if (is(command, "block", "del") || !strcmp(command->object, "unban"))
 		offer_entries(&settings.block);
 	else if (is(command, "allow", "del"))
 		offer_entries(&settings.allow);
@@ -412,7 +412,9 @@ static void complete_words(const struct command *command, const struct typed *ty
 		if (!*token->literal &&
 		    (token->often || !count_places(typed, from, &grammar)))
 			offer_value(command, typed, from, token);
-		else if (*token->literal && (token->often ||
+		else if (!strcmp(token->value, "IF") && from == typed->count)
+			offer_value(command, typed, from, token);	/* without its `dev` */
+		if (*token->literal && (token->often ||
 			 times_typed(typed, from, token->literal) == before))
 			offer(token->literal, NULL);
 	}
@@ -439,7 +441,6 @@ static void offer_objects(void)
 		if (!seen)
 			offer(command->object, has_several(command->object) ? NULL : command->help);
 	}
-	offer("help", "the commands");
 }
 
 static void offer_verbs(const char *object)
@@ -447,12 +448,26 @@ static void offer_verbs(const char *object)
 	for (const struct command *command = commands; command->object; command++)
 		if (!strcmp(command->object, object) && command->verb)
 			offer(command->verb, command->help);
+	/* Of other words for a command only `show limits` and its like lead further. */
+	for (const struct alias *alias = aliases; alias->object; alias++)
+		if (!strcmp(alias->object, "show") && !strcmp(object, "show"))
+			offer(alias->verb, alias_of(alias, object)->help);
+}
+
+static void complete_help(const struct typed *typed)
+{
+	if (typed->count == 1) {
+		offer("all", NULL);
+		offer_objects();
+	} else if (typed->count == 2) {
+		offer_verbs(typed->at[1]);
+	}
 }
 
 static void offer_options(void)
 {
 	static const char *const options[] = {
-		"--json", "--pretty", "--quiet", "--verbose", "--help",
+		"--json", "--pretty", "--quiet", "--verbose", "--help", "--version",
 	};
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++)
@@ -489,8 +504,10 @@ enum outcome complete(char **words)
 	read_typed(words, &typed);
 	if (*typed.last == '-')
 		offer_options();
-	else if (!typed.count || (typed.count == 1 && !strcmp(typed.at[0], "help")))
+	else if (!typed.count)
 		offer_objects();
+	else if (!strcmp(typed.at[0], "help"))
+		complete_help(&typed);
 	else
 		complete_command(&typed);
 	return DONE;

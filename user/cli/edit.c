@@ -10,8 +10,10 @@
 #include "user/host/addresses.h"
 #include "user/host/clock.h"
 #include "user/host/priority.h"
+#include "user/host/interfaces.h"
 #include "user/model/error.h"
 #include "user/model/policy.h"
+#include "user/state/device.h"
 #include "user/state/judgements.h"
 #include "user/state/session.h"
 #include "user/state/side_settings.h"
@@ -22,6 +24,12 @@ enum outcome outcome_of_value(int rc)
 		return USAGE;
 	return rc < 0 ? FAILED : DONE;
 }
+
+/* What an edit says: err where it fails, otherwise said and note of struct edit. */
+struct speech {
+	char *said, note[ERR_LEN];
+	bool attached;		/* to any interface; of an edit that is done */
+};
 
 /* Checks the words by an edit of empty settings, before any maps are opened or made. */
 static enum outcome rehearse(const struct command *command, struct words words, char *said)
@@ -65,64 +73,80 @@ static int write_edit(struct maps *maps, const struct settings *was, struct edit
 }
 
 static enum outcome edit_maps(const struct command *command, struct words words, struct maps *maps,
-			      const struct prefixes *own, char *said)
+			      const struct prefixes *own, struct speech *speech)
 {
 	struct settings was, is;
 	struct edit edit = { .words = words, .settings = &is, .own = own, .ssh_peers = ssh_peers,
 			     .now_ns = now_ns(), .now_unix_s = time(NULL) };
 	enum outcome outcome;
 
-	if (maps_read_settings(maps, &was, said))
+	if (maps_read_settings(maps, &was, speech->said))
 		return FAILED;
 	if (settings_copy(&is, &was)) {
 		settings_free(&was);
-		fail(said, ENOMEM, "out of memory");
+		fail(speech->said, ENOMEM, "out of memory");
 		return FAILED;
 	}
 	entries_expire(&is.block, edit.now_ns);
 	outcome = command->edit(&edit);
 	if (outcome == DONE && write_edit(maps, &was, &edit))
 		outcome = FAILED;
-	snprintf(said, ERR_LEN, "%s", outcome == DONE ? edit.said : edit.err);
+	snprintf(speech->said, ERR_LEN, "%s", outcome == DONE ? edit.said : edit.err);
+	snprintf(speech->note, ERR_LEN, "%s", edit.note);
+	speech->attached = devices_attached(maps);
 	settings_free(&is);
 	settings_free(&was);
 	return outcome;
 }
 
-static enum outcome do_edit(const struct command *command, struct words words, char *said)
+static enum outcome do_edit(const struct command *command, struct words words,
+			    struct speech *speech)
 {
-	enum outcome outcome = rehearse(command, words, said);
+	enum outcome outcome = rehearse(command, words, speech->said);
 	struct prefixes own = { 0 };
 	struct maps maps;
 
 	if (outcome != DONE)
 		return outcome;
-	if (open_maps(&maps, command->needs == MAKES_MAPS ? MAPS_CREATE : MAPS_WRITE, said))
+	if (open_maps(&maps, command->needs == MAKES_MAPS ? MAPS_CREATE : MAPS_WRITE, speech->said))
 		return FAILED;
 	if (own_addresses(&own)) {
-		fail(said, EIO, "cannot read this host's addresses");
+		fail(speech->said, EIO, "cannot read this host's addresses");
 		outcome = FAILED;
 	} else {
-		outcome = edit_maps(command, words, &maps, &own, said);
+		outcome = edit_maps(command, words, &maps, &own, speech);
 	}
 	prefixes_free(&own);
 	close_maps(&maps, outcome == DONE);
 	return outcome;
 }
 
+void remark_unattached(const struct call *call)
+{
+	char name[IF_NAMESIZE];
+
+	remark(call, "it acts on nothing yet, since weir is attached to no interface; `weir attach %s "
+	       "monitor` attaches it and drops nothing", interface_to_begin(name));
+}
+
 enum outcome run_edit(const struct call *call)
 {
 	char said[ERR_LEN] = "";
+	struct speech speech = { .said = said };
 	enum outcome outcome;
 
 	run_before_others();
-	outcome = do_edit(call->command, call->words, said);
+	outcome = do_edit(call->command, call->words, &speech);
 	if (outcome == USAGE)
 		return usage(call, "%s", said);
 	if (outcome == FAILED)
 		return failed(call, "%s", said);
 	if (said[0])
-		remark(call, "%s", said);
+		tell(call, "%s", said);
+	if (speech.note[0])
+		remark(call, "%s", speech.note);
+	if (call->command->needs == MAKES_MAPS && !speech.attached)
+		remark_unattached(call);
 	return DONE;
 }
 
@@ -130,6 +154,7 @@ enum outcome edit_by_words(char **line, char said[ERR_LEN])
 {
 	struct words words = { line };
 	const struct command *command = find_command(&words, said);
+	struct speech speech = { .said = said };
 
-	return command && command->edit ? do_edit(command, words, said) : USAGE;
+	return command && command->edit ? do_edit(command, words, &speech) : USAGE;
 }

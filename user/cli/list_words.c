@@ -34,7 +34,7 @@ int parse_list_name(struct words *words, struct list_change *change, char *err)
 
 	if (!name)
 		return fail(err, EINVAL, "a list's name is needed");
-	if (list_check_name(name, err))
+	if (check_name("list", name, err))
 		return -EINVAL;
 	strcpy(change->name, name);
 	return 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Messages to the operator, on standard error. They name files, interfaces and
- * comments, so each of them is escaped as a whole.
+ * Messages to the operator, on standard error but for what was done as asked. They name files,
+ * interfaces and comments, so each of them is escaped as a whole.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,17 +11,18 @@
 #include "user/cli/command.h"
 #include "user/model/text.h"
 
-static void print_line(enum colour colour, const char *before, const char *format, va_list args)
+static void print_line(FILE *to, enum colour colour, const char *before, const char *format,
+		       va_list args)
 {
 	char *text;
 
 	if (vasprintf(&text, format, args) < 0)
 		text = NULL;
-	colour_begin(stderr, colour);
-	fputs(before, stderr);
-	colour_end(stderr, colour);
-	text_print(stderr, text ? text : "out of memory");
-	fputc('\n', stderr);
+	colour_begin(to, colour);
+	fputs(before, to);
+	colour_end(to, colour);
+	text_print(to, text ? text : "out of memory");
+	fputc('\n', to);
 	free(text);
 }
 
@@ -30,7 +31,7 @@ enum outcome usage(const struct call *call, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	print_line(COLOUR_RED, "weir: ", format, args);
+	print_line(stderr, COLOUR_RED, "weir: ", format, args);
 	va_end(args);
 	fprintf(stderr, "usage:\n");
 	print_command(stderr, call->command);
@@ -45,7 +46,7 @@ enum outcome failed(const struct call *call, const char *format, ...)
 	if (call->failure)
 		vsnprintf(call->failure, ERR_LEN, format, args);
 	else
-		print_line(COLOUR_RED, "weir: ", format, args);
+		print_line(stderr, COLOUR_RED, "weir: ", format, args);
 	va_end(args);
 	return FAILED;
 }
@@ -56,7 +57,18 @@ void warn(const struct call *call, const char *format, ...)
 
 	(void)call;
 	va_start(args, format);
-	print_line(COLOUR_YELLOW, "weir: warning: ", format, args);
+	print_line(stderr, COLOUR_YELLOW, "weir: warning: ", format, args);
+	va_end(args);
+}
+
+void tell(const struct call *call, const char *format, ...)
+{
+	va_list args;
+
+	if (call->quiet)
+		return;
+	va_start(args, format);
+	print_line(call->json ? stderr : stdout, COLOUR_NONE, "", format, args);
 	va_end(args);
 }
 
@@ -67,6 +79,6 @@ void remark(const struct call *call, const char *format, ...)
 	if (call->quiet)
 		return;
 	va_start(args, format);
-	print_line(COLOUR_NONE, "", format, args);
+	print_line(stderr, COLOUR_NONE, "", format, args);
 	va_end(args);
 }

@@ -418,7 +418,7 @@ static bool load(struct list_watcher *watcher, struct watched_file *file)
 
 	snprintf(change.name, sizeof(change.name), "%s", file->name);
 	snprintf(change.file, sizeof(change.file), "%s", file->path);
-	rc = list_check_name(file->name, err);
+	rc = check_name("list", file->name, err);
 	read_rc = rc ? rc : list_read_file_within(&change, ANSWER_NS, &left, &report, why);
 	if (read_rc == -ETIMEDOUT)
 		note_stuck(watcher, file, left);

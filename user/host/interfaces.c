@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -146,4 +147,37 @@ const struct interface *interface_find(const struct interface *all, size_t count
 		if (all[i].ifindex == ifindex)
 			return &all[i];
 	return NULL;
+}
+
+/* The first route to everywhere; the kernel lists the one of the least metric first. */
+static bool read_default_route(char name[IF_NAMESIZE])
+{
+	FILE *file = fopen("/proc/net/route", "re");
+	char line[256], destination[16], gateway[16], flags[8], mask[16];
+	bool found = false;
+
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = sscanf(line, "%15s %15s %15s %7s %*s %*s %*s %15s", name, destination,
+			       gateway, flags, mask) == 5 &&
+			!strcmp(destination, "00000000") && !strcmp(mask, "00000000");
+	if (file)
+		fclose(file);
+	return found;
+}
+
+const char *interface_to_begin(char name[IF_NAMESIZE])
+{
+	struct interface *all;
+	size_t count;
+
+	if (read_default_route(name))
+		return name;
+	strcpy(name, "eth0");
+	if (interfaces_read(&all, &count))
+		return name;
+	for (size_t i = count; i-- > 0;)
+		if (all[i].ifindex != 1)
+			memcpy(name, all[i].name, IF_NAMESIZE);
+	free(all);
+	return name;
 }

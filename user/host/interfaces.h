@@ -22,4 +22,10 @@ bool interface_is_above(const struct interface *upper, const struct interface *l
 /* NULL: there is no such interface. */
 const struct interface *interface_find(const struct interface *all, size_t count, uint32_t ifindex);
 
+/*
+ * The interface that a first command may name: that of the default route (of IPv4), otherwise the first
+ * one that is not the loopback, otherwise "eth0". Writes it to @name, and returns that.
+ */
+const char *interface_to_begin(char name[IF_NAMESIZE]);
+
 #endif

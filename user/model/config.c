@@ -239,7 +239,7 @@ static int set_value(const struct config_key *key, const char *text, void *base,
 	case CONFIG_SOCKET:
 		return set_socket(text, at, err);
 	case CONFIG_LIST_NAME:
-		return list_check_name(text, err) ? -EINVAL :
+		return check_name("list", text, err) ? -EINVAL :
 						    set_string(text, at, WEIR_NAME_LEN, err);
 	case CONFIG_LIST_FORMAT:
 		return set_format(text, at, err);

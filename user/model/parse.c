@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "user/model/error.h"
 #include "user/model/parse.h"
@@ -114,7 +115,7 @@ static const struct {
 	{ "tcp", IPPROTO_TCP },	  { "udp", IPPROTO_UDP },   { "icmp", IPPROTO_ICMP },
 	{ "icmp", IPPROTO_ICMPV6 }, { "sctp", IPPROTO_SCTP }, { "gre", IPPROTO_GRE },
 	{ "esp", IPPROTO_ESP },	  { "ah", IPPROTO_AH },	    { "ipip", IPPROTO_IPIP },
-	{ "igmp", IPPROTO_IGMP },
+	{ "igmp", IPPROTO_IGMP }, { "icmpv6", IPPROTO_ICMP },
 };
 
 const char *proto_name(uint8_t proto)
@@ -129,12 +130,12 @@ int parse_proto(const char *word, uint8_t *proto, bool *any, char *err)
 {
 	uint64_t number;
 
-	*any = !strcmp(word, "any");
+	*any = !strcasecmp(word, "any");
 	*proto = 0;
 	if (*any)
 		return 0;
 	for (size_t i = 0; i < sizeof(protocols) / sizeof(*protocols); i++) {
-		if (strcmp(word, protocols[i].name))
+		if (strcasecmp(word, protocols[i].name))
 			continue;
 		*proto = protocols[i].number;
 		return 0;
@@ -170,13 +171,13 @@ int parse_address(const char *word, struct prefix *address, char *err)
 						 "address, not a prefix", word);
 }
 
-int list_check_name(const char *name, char *err)
+int check_name(const char *object, const char *name, char *err)
 {
 	size_t len = strlen(name);
 
 	if (len < 1 || len >= WEIR_NAME_LEN ||
 	    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") != len)
-		return fail(err, EINVAL, "list name \"%.40s\": 1 to %d of a-z, 0-9, - and _", name,
+		return fail(err, EINVAL, "%s name \"%.40s\": 1 to %d of a-z, 0-9, - and _", object, name,
 			    WEIR_NAME_LEN - 1);
 	return 0;
 }

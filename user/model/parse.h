@@ -60,8 +60,8 @@ int parse_ports_of(const char *word, uint8_t proto, uint16_t *first, uint16_t *l
 /* The same for any protocol. */
 int parse_ports(const char *word, uint16_t *first, uint16_t *last, char *err);
 /*
- * `tcp`, `udp`, `icmp` or another name that proto_name() returns, or a number 0..255. Both
- * protocols of ICMP become IPPROTO_ICMP. `any` sets @any, and @proto to 0.
+ * `tcp`, `udp`, `icmp` or another name that proto_name() returns, in any case, `icmpv6`, or a number
+ * 0..255. Both protocols of ICMP become IPPROTO_ICMP. `any` sets @any, and @proto to 0.
  */
 int parse_proto(const char *word, uint8_t *proto, bool *any, char *err);
 /* A decimal number from @least to @most; @what names it in the message. */
@@ -72,8 +72,11 @@ int parse_prefix(const char *word, struct prefix *prefix, char *err);
 /* A single address of either family; its length becomes 128. */
 int parse_address(const char *word, struct prefix *address, char *err);
 
-/* Whether it can name a list or a budget: 1 to 31 of a-z, 0-9, - and _. */
-int list_check_name(const char *name, char *err);
+/*
+ * Whether it can name a list or a budget: 1 to 31 of a-z, 0-9, - and _. @object, "list" or "budget",
+ * is for the message.
+ */
+int check_name(const char *object, const char *name, char *err);
 
 /* The name of an IP protocol number, or NULL. IPPROTO_ICMPV6 is "icmp", too. */
 const char *proto_name(uint8_t proto);

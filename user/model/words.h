@@ -17,7 +17,7 @@ enum word_kind {
 	WORD_PARSED,		/* calls set() */
 	WORD_FLAG,		/* bool: true, since the word stands there */
 	WORD_BIT,		/* uint8_t: sets the bits of most */
-	WORD_TEXT,		/* const char *: the value itself */
+	WORD_TEXT,		/* const char *, NULL before: the value itself */
 	WORD_NUMBER,		/* uint64_t, from least to most */
 	WORD_DURATION,		/* uint64_t, `10m` in nanoseconds */
 };
@@ -40,6 +40,10 @@ struct word {
 	{ .name = (name_), .kind = WORD_BIT, .offset = offsetof(type, member), .most = (bit_) }
 #define WORD_TEXT(name_, value_, type, member) \
 	{ .name = (name_), .value = (value_), .kind = WORD_TEXT, .offset = offsetof(type, member) }
+/* Two rows: `dev IF`, or any other word. */
+#define WORD_INTERFACE(type, member) \
+	WORD_TEXT("dev", "an interface", type, member), \
+	{ .name = "", .kind = WORD_TEXT, .offset = offsetof(type, member), .often = true }
 #define WORD_NUMBER(name_, type, member, least_, most_) \
 	{ .name = (name_), .value = "a number", .kind = WORD_NUMBER, \
 	  .offset = offsetof(type, member), .least = (least_), .most = (most_) }
@@ -48,12 +52,13 @@ struct word {
 
 /*
  * Reads all @words, in any order, into @into, the command's struct. A word that is not in @table,
- * that stands there twice or that lacks its value: -EINVAL with an @err that names it. Else 0, or
- * what set() returned.
+ * that stands there twice or that lacks its value: -EINVAL with an @err that names it, and what was
+ * probably meant. Else 0, or what set() returned.
  */
 int take_words(struct words *words, const struct word *table, void *into, char *err);
 /* The same for a command that takes @name and a value, or no words: the value stays as it was. */
 int take_count(struct words *words, const char *name, uint64_t most, uint64_t *count, char *err);
+/* `dev IF`, or the interface alone. */
 int take_interface(struct words *words, const char **name, char *err);
 /* -EINVAL with @err where any are left. */
 int no_more_words(const struct words *words, char *err);

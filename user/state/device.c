@@ -115,6 +115,16 @@ bool device_is_attached(const struct maps *maps, const struct weir_device *devic
 	return datapath_is_attached(maps, device) > 0;
 }
 
+bool devices_attached(const struct maps *maps)
+{
+	struct weir_device device;
+
+	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++)
+		if (device_is_attached(maps, &device))
+			return true;
+	return false;
+}
+
 const char *device_mode(const struct weir_device *device)
 {
 	return device->mode == WEIR_MODE_SKB ? "skb" : "native";

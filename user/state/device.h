@@ -23,6 +23,8 @@ uint32_t device_find(const struct maps *maps, const char *name, struct weir_devi
  */
 bool device_next(const struct maps *maps, uint32_t *slot, struct weir_device *device);
 uint32_t devices_in_use(const struct maps *maps);
+/* Whether our program is attached to any of them. */
+bool devices_attached(const struct maps *maps);
 /* What all devices counted together: reason, monitored, exact, created. 0 or -errno. */
 int devices_sum(const struct maps *maps, struct weir_counters *sum);
 
