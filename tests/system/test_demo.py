@@ -23,7 +23,8 @@ PACE = 150      # what users ask for in a second
 FLOODED, ATTACHED = "<- the flood begins", "<- weir attach"
 ROW = re.compile(r"^ +(\d+) s +([\d,]+) +(\d+)  (#*) *(<-.*)?$")
 SUM = re.compile(r"answered: (\d+)/s in calm times; in the flood (\d+) % of that, with weir (\d+) %")
-REASON = re.compile(r"^  ([a-z-]+) +(?:pass|drop|tx) +(\d+) ", re.M)
+REASON = re.compile(r"^([a-z-]+) +(?:pass|drop|tx) +([\d,]+) ", re.M)
+ALL = re.compile(r"^all +([\d,]+) ", re.M)
 LAST = re.compile(r"^   (.{18}) +(\d+)/s +(\d+) % +(\d+) % +(.+)$", re.M)
 
 
@@ -110,8 +111,10 @@ def check_rows(name, act):
 
 def check_act(number, name, act):
     check_rows(name, act)
-    reasons = {reason: int(count) for reason, count in REASON.findall(act)}
-    total = int(re.search(r"^  all +(\d+) ", act, re.M).group(1))
+    reasons = {reason: int(count.replace(",", "")) for reason, count in REASON.findall(act)}
+    total = ALL.search(act)
+    demand(total, f"{name}: no counters: {act[-300:]}")
+    total = int(total[1].replace(",", ""))
     check(all(reasons.get(reason, 0) > 100 for reason in COUNTED[number]) and
           sum(reasons.values()) == total,
           f"demo, {name}: packets by reason, which add up", f"{reasons}, all {total}")
