@@ -215,8 +215,8 @@ static int read_calm(struct explaining *e, char *err)
 	if (!rc)
 		take_against(e);
 	else if (rc == -ENOENT && *file)
-		fail(e->no_calm, ENOENT, "there is no calm sample of %.16s (%.100s.%.16s): the daemon "
-		     "takes one while nothing is flooded, in some minutes or hours (`systemctl "
+		fail(e->no_calm, ENOENT, "there is no calm sample of %.16s (%.100s.%.16s): the "
+		     "daemon takes one while nothing is flooded, in some minutes or hours (`systemctl "
 		     "enable --now weir`)", device_name(e), file, device_name(e));
 	if (!rc && e->against_count < EXPLAIN_CALM_LEAST)
 		say_too_few(e);
@@ -241,8 +241,8 @@ static void doubt_text(const struct explain_verdict *verdict, char text[ERR_LEN]
 			 verdict->doubt_packets);
 		break;
 	case EXPLAIN_FEW_SOURCES:
-		snprintf(text, ERR_LEN, "it goes by what hosts have, and the calm sample has too few "
-			 "sources to be sure");
+		snprintf(text, ERR_LEN, "it goes by what hosts have, and the calm sample has too "
+			 "few sources to be sure");
 		break;
 	case EXPLAIN_FEW_PACKETS:
 		snprintf(text, ERR_LEN, "the calm sample has too few packets to be sure");
@@ -299,11 +299,11 @@ static void propose(struct explaining *e, uint32_t i)
 			 &p->stranger_hits);
 	doubt_text(p->verdict, p->doubt);
 	if (!*p->doubt && e->of_strangers)
-		snprintf(p->doubt, ERR_LEN, "the calm sample has only %u packets of known sources; the "
-			 "others may be an attacker's", e->calm->sample[CALM_KNOWN].count);
+		snprintf(p->doubt, ERR_LEN, "the calm sample has only %u packets of known sources; "
+			 "the others may be an attacker's", e->calm->sample[CALM_KNOWN].count);
 	else if (!*p->doubt && p->stranger_hits)
-		snprintf(p->doubt, ERR_LEN, "in calm times it matched %u of %u packets of sources that "
-			 "are not known", p->stranger_hits, strangers->count);
+		snprintf(p->doubt, ERR_LEN, "in calm times it matched %u of %u packets of sources "
+			 "that are not known", p->stranger_hits, strangers->count);
 	p->sure = !*p->doubt;
 }
 
@@ -318,7 +318,8 @@ static int find_rules(struct explaining *e, char *err)
 	/* Which half a source is in must not be known to senders. */
 	if (getrandom(&seed, sizeof(seed), 0) == sizeof(seed))
 		options.seed = &seed;
-	explain_find(explain, e->against, e->against_count, e->flood, e->count, &options, &e->result);
+	explain_find(explain, e->against, e->against_count, e->flood, e->count, &options,
+		     &e->result);
 	explain_free(explain);
 	for (uint32_t i = 0; i < e->result.count; i++)
 		propose(e, i);
@@ -334,14 +335,15 @@ static const char *shortcoming(const struct explaining *e)
 		return e->no_calm;
 	switch (e->result.end) {
 	case EXPLAIN_TOO_FEW_FLOOD:
-		return "too few packets were turned away to find rules: 200 are needed; more `seconds` "
-		       "may help";
+		return "too few packets were turned away to find rules: 200 are needed; more "
+		       "`seconds` may help";
 	case EXPLAIN_TOO_FEW_CALM:
 		return "the calm sample is too small";
 	case EXPLAIN_NOTHING:
 		return "no rule tells what is turned away from calm traffic";
 	case EXPLAIN_PARTIAL:
-		return "the rules match a part of what is turned away; the rest looks like calm traffic";
+		return "the rules match a part of what is turned away; the rest looks like calm "
+		       "traffic";
 	default:
 		return NULL;
 	}
@@ -392,7 +394,8 @@ static json_t *calm_json(const struct explaining *e)
 		return json_null();
 	calm_measure(&e->calm->sample[CALM_KNOWN], &known);
 	calm_measure(&e->calm->sample[CALM_STRANGERS], &strangers);
-	if (strangers.from_unix_s && (!known.from_unix_s || strangers.from_unix_s < known.from_unix_s))
+	if (strangers.from_unix_s &&
+	    (!known.from_unix_s || strangers.from_unix_s < known.from_unix_s))
 		known.from_unix_s = strangers.from_unix_s;
 	if (strangers.to_unix_s > known.to_unix_s)
 		known.to_unix_s = strangers.to_unix_s;
@@ -412,7 +415,8 @@ static json_t *answer(const struct explaining *e, const struct listen_totals *to
 			 (json_int_t)e->represented, "samples", (json_int_t)e->count, "lost",
 			 (json_int_t)totals->lost, "calm", calm_json(e), "fields", shares_json(e),
 			 "rules", rules_json(e), "rules_share", e->result.flood, "rules_calm_share",
-			 e->result.calm, "rules_calm_bound", e->result.count ? e->result.bound : 0.0,
+			 e->result.calm, "rules_calm_bound",
+			 e->result.count ? e->result.bound : 0.0,
 			 "remark", remark_text);
 }
 
@@ -427,7 +431,8 @@ static const char *percent(double share, char text[16])
 static void print_shares(const struct explaining *e)
 {
 	static const struct column columns[] = {
-		{ "WHAT IS TURNED AWAY", 44 }, { "SHARE", 10, true }, { "OF CALM", 10, true }, { 0 },
+		{ "WHAT IS TURNED AWAY", 44 }, { "SHARE", 10, true }, { "OF CALM", 10, true },
+		{ 0 },
 	};
 
 	table_head(columns);

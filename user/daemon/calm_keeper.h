@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Keeps the calm sample of each interface (user/model/calm.h): a thread that listens for two seconds
- * every minute to packets that pass. What it heard is taken only if hardly anything was turned away
+ * Keeps the calm sample of each interface (user/model/calm.h): a thread that listens for two
+ * seconds every minute to packets that pass. What it heard is taken only if hardly anything was turned away
  * and no budget was under pressure, from the look before until the look after.
  */
 #ifndef WEIR_DAEMON_CALM_KEEPER_H

@@ -123,8 +123,8 @@ static uint32_t any_of_network(struct calm *calm, const struct calm_sample *samp
 }
 
 /*
- * Within an hour each packet has the same chance to stay (Vitter's algorithm R, 1985), as far as the
- * hour has no more places to gain from others.
+ * Within an hour each packet has the same chance to stay (Vitter's algorithm R, 1985), as far as
+ * the hour has no more places to gain from others.
  */
 static uint32_t find_place(struct calm *calm, struct calm_sample *sample, uint32_t hour)
 {

@@ -168,13 +168,13 @@ static int check_head(const char *name, const struct head *head, size_t size, ch
 	if (head->magic != MAGIC)
 		return fail(err, EINVAL, "%.180s is no calm sample of weir", name);
 	if (head->version != VERSION)
-		return fail(err, EINVAL, "%.160s is a calm sample of version %u, and this weir reads "
-			    "version %u", name, head->version, VERSION);
+		return fail(err, EINVAL, "%.160s is a calm sample of version %u, and this weir "
+			    "reads version %u", name, head->version, VERSION);
 	if (head->record_bytes != sizeof(struct record) || head->count[CALM_KNOWN] > CALM_PACKETS ||
 	    head->count[CALM_STRANGERS] > CALM_PACKETS ||
 	    size != sizeof(*head) + count * sizeof(struct record))
-		return fail(err, EINVAL, "%.160s is damaged: it does not have the size that its head "
-			    "tells", name);
+		return fail(err, EINVAL, "%.160s is damaged: it does not have the size that its "
+			    "head tells", name);
 	return 0;
 }
 

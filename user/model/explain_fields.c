@@ -26,9 +26,11 @@ static bool is_v4(uint64_t hi, uint64_t lo)
 static bool value_of(const struct explain_packet *packet, enum explain_field field,
 		     struct value *value)
 {
-	struct prefix network = { packet->hi, packet->lo, is_v4(packet->hi, packet->lo) ? 96 + 24 : 48 };
+	struct prefix network = { packet->hi, packet->lo, 48 };
 	uint32_t word;
 
+	if (is_v4(packet->hi, packet->lo))
+		network.length = 96 + 24;
 	*value = (struct value){ .weight = weight_of(packet) };
 	switch (field) {
 	case EXPLAIN_SOURCE:

@@ -18,7 +18,7 @@
 #define CONTEXTS	(VALUES_MOST + 1)
 #define BEFORE_CUT	(7 * VALUES_MOST + 2 * FLAGS_MOST + CONTEXTS * EXPLAIN_RANGES * RANGES)
 #define BITS_LEAST	3	/* of a mask of fixed bits */
-#define LOOKED_AT	32	/* packets in which bits must not change, and twice as many calm ones */
+#define LOOKED_AT	32	/* packets in which bits must not change; twice as many calm ones */
 
 /* FOIL's gain (Quinlan 1990): what a rule covers, times the logarithm of its contrast. */
 double worth_of(double gain, double harm)
@@ -94,17 +94,18 @@ uint32_t find_ranges(struct explain *explain, const struct sets *sets, enum expl
 static uint32_t pick(const struct half *half, const bits_t set, uint32_t most,
 		     const struct explain_packet *picked[])
 {
+	const int32_t *later = half->columns->number[EXPLAIN_FRAGMENT];
 	uint32_t have = 0, step, seen = 0, count = 0;
 
 	for (uint32_t w = 0; w < half->words; w++)
 		for (uint64_t left = set[w]; left; left &= left - 1)
-			have += !half->columns->number[EXPLAIN_FRAGMENT][w * 64 + __builtin_ctzll(left)];
+			have += !later[w * 64 + __builtin_ctzll(left)];
 	step = have / most ? have / most : 1;
 	for (uint32_t w = 0; w < half->words; w++)
 		for (uint64_t left = set[w]; left; left &= left - 1) {
 			uint32_t i = w * 64 + __builtin_ctzll(left);
 
-			if (half->columns->number[EXPLAIN_FRAGMENT][i] || count == most)
+			if (later[i] || count == most)
 				continue;
 			if (seen++ % step == 0)
 				picked[count++] = half->packet[i];
@@ -214,8 +215,10 @@ static bool is_frequent(const struct half *half, const struct tally *entry)
 
 static void find_values(struct explain *explain, const bits_t live, struct list *list)
 {
-	static const uint8_t fields[] = { EXPLAIN_PROTO, EXPLAIN_FRAGMENT, EXPLAIN_ICMP,
-					  EXPLAIN_SPORT, EXPLAIN_DPORT, EXPLAIN_LENGTH, EXPLAIN_TTL };
+	static const uint8_t fields[] = {
+		EXPLAIN_PROTO, EXPLAIN_FRAGMENT, EXPLAIN_ICMP, EXPLAIN_SPORT, EXPLAIN_DPORT,
+		EXPLAIN_LENGTH, EXPLAIN_TTL,
+	};
 	const struct half *flood = &explain->search[FLOOD];
 
 	for (size_t f = 0; f < sizeof(fields); f++) {

@@ -2,8 +2,8 @@
 /*
  * What the files explain_*.c share: samples as bitmaps, and the steps of the search.
  *
- * A condition is a bitmap over the packets of a half sample, a conjunction is an AND, and a share is
- * a count of bits for each weight. All room is in struct explain.
+ * A condition is a bitmap over the packets of a half sample, a conjunction is an AND, and a share
+ * is a count of bits for each weight. All room is in struct explain.
  */
 #ifndef WEIR_MODEL_EXPLAIN_PRIVATE_H
 #define WEIR_MODEL_EXPLAIN_PRIVATE_H
@@ -18,13 +18,13 @@
 #define PAYLOAD_ITEMS	32	/* and on bytes */
 #define ITEMS_MOST	(ITEMS + PAYLOAD_ITEMS)
 #define BEAM_BEST	12	/* by worth */
-#define BEAM_WIDE	4	/* by share of the flood alone, so that two dull conditions can meet */
+#define BEAM_WIDE	4	/* by share of the flood alone, so that two dull ones can meet */
 #define BEAM		(BEAM_BEST + BEAM_WIDE)
 #define DEPTH		5	/* conditions of a rule that the search combines */
 #define FOUND		24	/* rules of which the best are tried */
 #define TRIED		3	/* of those, in each round */
 #define TESTS		16	/* rules that the hold-out may judge, in all */
-#define SEEN		32768	/* slots for rules that were looked at; DEPTH * BEAM * 140 are put */
+#define SEEN		32768	/* slots for rules that were looked at; at most 11,200 are */
 #define MIN_GAIN	0.05	/* a rule must add so much of the flood */
 
 typedef uint64_t bits_t[WORDS];
@@ -154,7 +154,7 @@ double rule_cost(const struct explain_rule *rule);
 void rule_add(struct explain_rule *rule, const struct explain_condition *condition);
 bool rule_has(const struct explain_rule *rule, enum explain_field field);
 int condition_order(const struct explain_condition *a, const struct explain_condition *b);
-/* Whether it goes by what a host has and not by what it does: TTL, source, range of source ports. */
+/* Whether it goes by what a host has, not by what it does: TTL, source, range of source ports. */
 bool goes_by_hosts(const struct explain_condition *condition);
 
 /* ---- explain_items.c ---- */

@@ -99,7 +99,8 @@ double condition_cost(const struct explain_condition *condition)
 		return bytes_cost(condition->high);
 	if (condition->field >= EXPLAIN_FLAGS || condition->low == condition->high)
 		return base[condition->field];
-	return base[condition->field] + (port && condition->high - condition->low > 1024 ? 2.0 : 0.6);
+	port = port && condition->high - condition->low > 1024;
+	return base[condition->field] + (port ? 2.0 : 0.6);
 }
 
 double rule_cost(const struct explain_rule *rule)

@@ -98,8 +98,8 @@ static void weigh(struct half *half, uint64_t *by_source, uint32_t sources)
 /* ---- numbers for services and sources ---- */
 
 /*
- * What a packet belongs to: the lower port is the service's, of a client or of a server; and opening
- * a connection is a service of its own.
+ * What a packet belongs to: the lower port is the service's, of a client or of a server; and
+ * opening a connection is a service of its own.
  */
 static uint64_t service_of(const struct explain_packet *packet)
 {
@@ -192,7 +192,8 @@ static void rank(struct explain *explain, enum explain_field field)
 	for (uint32_t w = 0; w < NUMBER_WORDS; w++) {
 		present.below[w] = ranks;
 		for (uint64_t left = present.bits[w]; left; left &= left - 1)
-			explain->ranked[field][ranks++] = (int32_t)(w * 64 + __builtin_ctzll(left)) - 1;
+			explain->ranked[field][ranks++] =
+				(int32_t)(w * 64 + __builtin_ctzll(left)) - 1;
 	}
 	explain->ranks[field] = ranks;
 	for (int side = 0; side < SIDES; side++)
@@ -306,7 +307,8 @@ void set_of(const struct half *half, const struct explain_condition *condition, 
 	} else {
 		memset(set, 0, half->words * sizeof(*set));
 		for (uint32_t i = 0; i < half->count; i++)
-			set[i / 64] |= (uint64_t)explain_holds(condition, half->packet[i]) << i % 64;
+			if (explain_holds(condition, half->packet[i]))
+				set[i / 64] |= 1ULL << i % 64;
 	}
 }
 

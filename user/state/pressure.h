@@ -7,7 +7,7 @@
 
 struct pressure {
 	uint64_t packets;	/* counted by all devices, since their first attach */
-	uint64_t turned_away;	/* of those, dropped for how much came, or in monitor mode would be */
+	uint64_t turned_away;	/* of those, dropped for how much came; in monitor mode: would be */
 	uint32_t budgets;	/* that are under pressure */
 };
 
