@@ -3,6 +3,8 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "user/host/file.h"
 #include "user/host/write_file.h"
@@ -33,6 +35,20 @@ int calm_store_read(const char *file, const char *interface, struct calm *calm, 
 	return rc;
 }
 
+/* A daemon that systemd did not start has no folder of its own yet. */
+static void make_folder_of(const char *file)
+{
+	char folder[PATH_MAX];
+	char *slash;
+
+	snprintf(folder, sizeof(folder), "%s", file);
+	slash = strrchr(folder, '/');
+	if (!slash || slash == folder)
+		return;
+	*slash = '\0';
+	mkdir(folder, 0700);
+}
+
 int calm_store_write(const char *file, const char *interface, const struct calm *calm, char *err)
 {
 	char path[PATH_MAX];
@@ -42,6 +58,7 @@ int calm_store_write(const char *file, const char *interface, const struct calm 
 
 	if (rc)
 		return rc;
+	make_folder_of(file);
 	data = calm_write(calm, &size);
 	if (!data)
 		return fail(err, ENOMEM, "cannot write the calm sample: out of memory");
