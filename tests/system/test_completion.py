@@ -77,7 +77,7 @@ def test_completion_of_values(lab):
     for words, wanted in (("attach dev", {"lo"}), ("attach dev lo mode", {"native", "skb", "auto"}),
                           ("limit set proto", {"tcp", "udp", "icmp", "any"}),
                           ("list load x file", {"README.md"}), ("restore", {"Makefile", "check"}),
-                          ("attach dev lo link", {"off"}), ("suggest dev", {"lo"}),
+                          ("attach dev lo link", {"off"}),
                           ("show sources", {"all", "top", "seconds"}),
                           ("list load x format", {"auto", "plain", "nft"})):
         got = complete(*words.split(), "")

@@ -240,7 +240,7 @@ static void print_reading(const struct reading *reading)
 static int parse_stats(struct words words, struct stats_words *w, char *err)
 {
 	static const struct word table[] = {
-		WORD_TEXT("dev", "an interface", struct stats_words, dev),
+		WORD_INTERFACE(struct stats_words, dev),
 		WORD_FLAG("rates", struct stats_words, rates),
 		{ 0 },
 	};

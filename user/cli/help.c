@@ -17,7 +17,7 @@ static const struct {
 } overview[] = {
 	{ "Interfaces", "attach" }, { "", "confirm" }, { "", "detach" },
 	{ "Rates", "limit", "what each source may send" },
-	{ "", "budget", "what all sources together may send to a service" },
+	{ "", "budget", "what all sources together may send to a service" }, { "", "suggest" },
 	{ "", "syn", "services whose SYNs are answered with cookies" },
 	{ "", "dns", "DNS services whose queries are answered with \"truncated\"" },
 	{ "Sources", "allow", "sources that always pass" },
@@ -26,7 +26,7 @@ static const struct {
 	{ "", "list", "blocklists from files" },
 	{ "", "known", "sources that pass first where a budget is used up" },
 	{ "Looking", "show", "" }, { "", "check" }, { "", "top" }, { "", "events" },
-	{ "", "capture" }, { "", "ban-log" }, { "", "metrics" },
+	{ "", "capture" }, { "", "explain" }, { "", "ban-log" }, { "", "metrics" },
 	{ "Settings", "save" }, { "", "restore" },
 	{ "", "daemon" },
 	{ "", "help" }, { "", "version" },
