@@ -42,13 +42,6 @@
 /* A serial that no limit has, as ANSWER_SERIAL in syn.h. */
 #define DNS_SERIAL	0xfffffffdU
 
-/*
- * What a look-up of a socket for proof is charged, so that a flood of segments causes 200,000 a
- * second on each CPU at most, some 4 % of its time. The burst exceeds a tick of the coarse clock.
- */
-#define PROOF_COST_NS	5000ULL
-#define PROOF_BURST_NS	20000000ULL
-
 /* ---- queries ---- */
 
 /* Global. Copies the query to the scratch. Returns 1 if it is one that can be answered. */
@@ -178,15 +171,6 @@ __noinline int dns_rule_index(struct packet *pkt, __u32 side)
 }
 
 /* ---- proof by TCP ---- */
-
-static __always_inline int may_look_up(struct weir_core_time *cpu, __u64 now_ns)
-{
-	if (cpu->proofs_tat_ns > now_ns + PROOF_BURST_NS)
-		return 0;
-	cpu->proofs_tat_ns = (cpu->proofs_tat_ns > now_ns ? cpu->proofs_tat_ns : now_ns) +
-			     PROOF_COST_NS;
-	return 1;
-}
 
 /*
  * Global. Whether this segment proves its source. DNS over TCP is a handful of segments, too few to

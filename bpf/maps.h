@@ -15,6 +15,7 @@
 
 #include "bpf/pure/compiler.h"
 #include "bpf/pure/dns.h"
+#include "bpf/pure/rule_view.h"
 #include "bpf/tool.h"
 #include "bpf/weir.h"
 
@@ -111,6 +112,32 @@ struct {
 	__type(key, __u32);
 	__type(value, struct weir_spending);
 } spending SEC(".maps");
+
+/* ---- drop rules ---- */
+
+/* The debt of each rule that has a rate. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEIR_RULES);
+	__type(key, __u32);
+	__type(value, struct weir_rule_bucket);
+} rule_buckets SEC(".maps");
+
+/* What each rule counted, and what each CPU has in hand of its rate. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WEIR_RULES);
+	__type(key, __u32);
+	__type(value, struct weir_rule_count);
+} rule_counts SEC(".maps");
+
+/* What rules look at in a packet, and the rules that may match it: one for each CPU, not pinned. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct rule_view);
+} rule_scratch SEC(".maps");
 
 /* What all budgets and all answers with cookies share: pressure, and the debt of the answers. */
 struct {
@@ -298,6 +325,13 @@ static __always_inline struct syn_headers *scratch_headers(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&scratch, &zero);
+}
+
+static __always_inline struct rule_view *scratch_view(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&rule_scratch, &zero);
 }
 
 static __always_inline struct dns_headers *scratch_query(void)

@@ -17,6 +17,7 @@
 #include "bpf/lists.h"
 #include "bpf/maps.h"
 #include "bpf/rodata.h"
+#include "bpf/rules.h"
 #include "bpf/syn.h"
 #include "bpf/verdict.h"
 
@@ -63,7 +64,9 @@ static __always_inline int journey(struct xdp_md *ctx)
 	if (reason == WEIR_CONTINUE) {
 		rules = find_rules(ctx, pkt, hint);
 		now_ns = coarse_ns(env.cpu);
-		limit = reason = check_limits(ctx, pkt, hint, &rules, now_ns, env.cpu);
+		limit = reason = check_rules(ctx, pkt, hint, &rules, now_ns);
+		if (reason == WEIR_CONTINUE)
+			limit = reason = check_limits(ctx, pkt, hint, &rules, now_ns, env.cpu);
 		if (is_within_limit(reason))
 			reason = check_service(ctx, pkt, hint, &rules, now_ns, reason);
 		if (is_within_limit(reason))

@@ -63,7 +63,8 @@
 	R(DROP_NOT_IP,      "not-ip-limit",     DROP)           \
 	R(DROP_FIRST_ACK,   "first-ack",        DROP)           \
 	R(TX_DNS,           "dns-truncated",    TX)             \
-	R(DROP_DNS,         "dns-limit",        DROP)
+	R(DROP_DNS,         "dns-limit",        DROP)           \
+	R(DROP_RULE,        "rule",             DROP)
 
 enum weir_reason {
 #define R(id, name, action) WEIR_##id,
@@ -293,6 +294,105 @@ struct weir_destination {
 };
 
 /*
+ * A drop rule as the operator set it. Each condition has a bit in @match; those without one are 0.
+ * A packet of which the rule's field cannot be known (a port of a later fragment) does not match.
+ */
+#define WEIR_RULES		64
+#define WEIR_RULE_RANGES	8	/* of ports, in one condition */
+#define WEIR_RULE_OFFSET	1400	/* the most; of payload and l4 */
+enum weir_rule_match {
+	WEIR_MATCH_PROTO = 1,
+	WEIR_MATCH_FRAGMENT = 2,	/* a later fragment */
+	WEIR_MATCH_SPORT = 4,
+	WEIR_MATCH_DPORT = 8,
+	WEIR_MATCH_LENGTH = 16,
+	WEIR_MATCH_TTL = 32,
+	WEIR_MATCH_FLAGS = 64,
+	WEIR_MATCH_ICMP = 128,
+	WEIR_MATCH_PAYLOAD = 256,
+	WEIR_MATCH_L4 = 512,
+	WEIR_MATCH_FROM = 1024,
+	WEIR_MATCH_TO = 2048,
+};
+/* Which sources a rule spares. Those below proven can be forged: see known.h. */
+enum weir_rule_spare { WEIR_SPARE_KNOWN, WEIR_SPARE_PROVEN, WEIR_SPARE_NONE };
+
+struct weir_port_range {
+	__u16 first, last;	/* both included; last 0: not used */
+};
+
+/* Up to four bytes of the packet: the last one is the lowest of @value and @mask. */
+struct weir_rule_bytes {
+	__u32 value, mask;
+	__u16 offset;		/* from the end of the transport header, or from its begin */
+	__u8  count;		/* 0: no condition */
+	__u8  pad;
+};
+
+struct weir_rule_spec {
+	char name[WEIR_NAME_LEN];	/* as of weir_budget_spec; empty: the slot is free */
+	__u32 match;		/* enum weir_rule_match */
+	__u8  proto;		/* IPPROTO_*; ICMP stands for ICMPv6 too */
+	__u8  icmp_type;
+	__u8  flags, flags_mask;	/* TCP_* */
+	__u8  ttl_first, ttl_last;	/* or the hop limit */
+	__u16 length_first, length_last;	/* of the IP packet */
+	__u8  monitor;		/* 1: count what would drop */
+	__u8  spare;		/* enum weir_rule_spare */
+	struct weir_port_range sport[WEIR_RULE_RANGES];
+	struct weir_port_range dport[WEIR_RULE_RANGES];
+	struct weir_rule_bytes payload, l4;
+	struct weir_prefix from, to;
+	__u64 rate_packets;	/* in per_s seconds, of all sources together; 0: no packet rate */
+	__u64 rate_bits_per_s;	/* 0: no bit rate; without any rate all is dropped */
+	__u32 per_s;		/* 1, 60 or 3600 */
+	__u32 pad;
+	__u64 until_ns;		/* 0: for good */
+	__u64 added_unix_s;
+};
+
+/* A rule as the data path reads it: what its tables cannot say, and what it does. */
+struct weir_rule {
+	__u64 until_ns;
+	struct weir_rule_bytes payload, l4;
+	__u8  monitor, spare;	/* as in weir_rule_spec */
+	__u8  by_from, by_to;	/* 1: the prefix below is a condition */
+	__u32 pad;
+	struct weir_destination from, to;
+	__u64 cost, burst;	/* as in weir_limit */
+	__u64 byte_cost, byte_burst;
+};
+
+/*
+ * Rules by bit vectors, see pure/rules.h: each table holds sets of rules, a bit for each, that a
+ * value of its field does not rule out.
+ */
+enum weir_rule_line { WEIR_LINE_SPORT, WEIR_LINE_DPORT, WEIR_LINE_LENGTH, WEIR_LINES };
+#define WEIR_PIECES	256	/* of a line; the last one: the packet has no such field */
+#define WEIR_PEEKS	4	/* places of the packet with a table of the byte there */
+struct weir_rule_tables {
+	__u64 all;		/* the rules that there are; 0: skip the stage */
+	__u64 exact;		/* those that have a condition beside the tables */
+	__u32 used;		/* tables that rule out something: 1 << enum weir_rule_table */
+	__u32 peeks;		/* so many of these are in use */
+	__u16 peek_at[WEIR_PEEKS];	/* offset */
+	__u8  peek_l4[WEIR_PEEKS];	/* 1: from the transport header; 0: from its end */
+	__u32 pad;
+	__u64 proto[2][256];	/* of a later fragment: 1 */
+	__u64 ttl[256];
+	__u64 flags[256 + 1];	/* the last one of these: the packet has none */
+	__u64 icmp[256 + 1];
+	__u64 piece[WEIR_LINES][WEIR_PIECES];
+	__u64 peek[WEIR_PEEKS][256 + 1];
+	__u8  index[WEIR_LINES][65536];	/* of the piece that has this value */
+	struct weir_rule rule[WEIR_RULES];
+};
+enum weir_rule_table {
+	WEIR_TABLE_PROTO, WEIR_TABLE_TTL, WEIR_TABLE_FLAGS, WEIR_TABLE_ICMP,
+	WEIR_TABLE_LINE,	/* and those of the other lines */
+};
+
+/*
  * A service whose SYNs are answered with cookies, see syn.h. What the SYN-ACK may offer follows
  * the sysctls that the network namespace had when the rule was set.
  */
@@ -344,10 +444,13 @@ struct weir_policy {
 	__u32 syn_rules;	/* 0: no SYN is answered with a cookie, skip the stage */
 	__u32 network_bits;	/* each budget has 2^n lines of the map networks */
 	__u32 time_weight;	/* how often cookies' work is charged to a core's time, in 1/256 */
-	__u32 syn_share;	/* percent of a core's time for it, from which that follows; 0: the
-				 * usual one */
 	__u32 dns_rules;	/* 0: no query is answered with "truncated", skip the stage */
 	__u32 sport_groups;	/* rows of class_of_sport in use; 0: no source port matters */
+	__u32 drop_rules;	/* 0: no rule, skip the stage */
+	/* ---- a cache line up to here, for the program ---- */
+	__u32 syn_share;	/* percent of a core's time for cookies, from which that follows; 0: the
+				 * usual one */
+	__u32 pad[15];
 	struct weir_limit limit[WEIR_LIMITS];	/* 0 is never used: "none" */
 	__u16 class_of_port[WEIR_PORT_KINDS][65536];
 	__u16 class_of_proto[256];
@@ -371,6 +474,8 @@ struct weir_policy {
 	struct weir_syn_rule syn_rule[WEIR_SYN_RULES];
 	__u8 dns_rule_of[65536];		/* by destination port: the first of its rules */
 	struct weir_dns_rule dns_rule[WEIR_DNS_RULES];
+	struct weir_rule_tables rules;
+	struct weir_rule_spec rule_spec[WEIR_RULES];
 };
 
 /*
@@ -462,6 +567,21 @@ struct weir_spending {
 	__u64 dropped_bytes;	/* of all */
 	__u64 until_sample;	/* packets under pressure until the next one that is sampled */
 	__u64 pad;
+};
+
+/* ---- rule_buckets: ARRAY[WEIR_RULES]; the debt of rules with a rate; shared by all CPUs ---- */
+struct weir_rule_bucket {
+	__u64 tat;		/* ticks; packets */
+	__u64 byte_tat;		/* ticks; bytes */
+	__u64 pad[6];
+};
+
+/* ---- rule_counts: PERCPU_ARRAY[WEIR_RULES] ---- */
+struct weir_rule_count {
+	__u64 packets, bytes;	/* that the rule dropped; of one in monitor mode: would have */
+	__u64 passed;		/* packets within its rate */
+	__u64 spared;		/* packets of sources that it spares */
+	__u64 stash, byte_stash;	/* ticks taken from its bucket, not yet used */
 };
 
 /* ---- common: ARRAY[1]; what all budgets and all answers with cookies share: a cache line ---- */
@@ -613,7 +733,7 @@ struct weir_core_time {
 	__u64 ack_short_ns;	/* when one was last dropped for want of time; 0: never */
 	__u32 ack_tick;		/* counts them: one in many is measured */
 	__u32 weight;		/* of the settings in force: weir_policy.time_weight */
-	__u64 proofs_tat_ns;	/* look-ups of sockets for proof, see dns.h */
+	__u64 proofs_tat_ns;	/* look-ups of sockets for proof, see known.h */
 };
 
 /*
@@ -708,6 +828,10 @@ _Static_assert(sizeof(struct weir_line) == 64, "ABI: weir_line");
 _Static_assert(sizeof(struct weir_budget_spec) == 104, "ABI: weir_budget_spec");
 _Static_assert(sizeof(struct weir_syn_rule) == 64, "ABI: weir_syn_rule");
 _Static_assert(sizeof(struct weir_dns_rule) == 64, "ABI: weir_dns_rule");
+_Static_assert(sizeof(struct weir_rule_spec) == 216, "ABI: weir_rule_spec");
+_Static_assert(sizeof(struct weir_rule) == 136, "ABI: weir_rule");
+_Static_assert(sizeof(struct weir_rule_bucket) == 64, "ABI: weir_rule_bucket");
+_Static_assert(sizeof(struct weir_rule_count) == 48, "ABI: weir_rule_count");
 _Static_assert(sizeof(struct weir_budget_state) == 320, "ABI: weir_budget_state");
 _Static_assert(sizeof(struct weir_common) == 64, "ABI: weir_common");
 _Static_assert(sizeof(struct weir_link) == 64, "ABI: weir_link");

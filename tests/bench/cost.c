@@ -30,6 +30,7 @@
 #include "user/state/lists.h"
 #include "user/state/known.h"
 #include "user/state/maps.h"
+#include "user/model/drop_rules.h"
 #include "user/model/parse.h"
 #include "user/model/policy.h"
 #include "user/model/syn_rules.h"
@@ -62,6 +63,9 @@ struct row {
 	uint32_t sources, first, stride;
 	uint32_t bans;		/* of sources from @first on */
 	uint32_t seen;		/* known sources without proof, from @first on */
+	uint32_t rules;		/* drop rules, of which none matches */
+	enum { BY_SPORT, BY_PROTO, BY_PAYLOAD, BY_TO } by;	/* by which it is seen */
+	bool hit;		/* but for the last rule, which does */
 	size_t frame_len;	/* 0: the least there is on Ethernet */
 };
 
@@ -100,6 +104,22 @@ static const struct row rows[] = {
 	{ "one source under its limit", TYPICAL, .rate = "1000mpps", .first = OTHERS },
 	{ "one source over its limit", TYPICAL, .first = OTHERS },
 	{ "same, frames of 1514 bytes", TYPICAL, .first = OTHERS, .frame_len = FRAME_MAX },
+	{ "1 drop rule, other protocol", TYPICAL, .rate = "1000mpps", .first = OTHERS, .rules = 1,
+	  .by = BY_PROTO },
+	{ "1 drop rule, miss", TYPICAL, .rate = "1000mpps", .first = OTHERS, .rules = 1 },
+	{ "16 drop rules, miss", TYPICAL, .rate = "1000mpps", .first = OTHERS, .rules = 16 },
+	{ "64 drop rules, miss", TYPICAL, .rate = "1000mpps", .first = OTHERS, .rules = 64 },
+	{ "64 drop rules by payload, miss", TYPICAL, .rate = "1000mpps", .first = OTHERS, .rules = 64,
+	  .by = BY_PAYLOAD },
+	{ "64 drop rules by prefix, miss", TYPICAL, .rate = "1000mpps", .first = OTHERS, .rules = 64,
+	  .by = BY_TO },
+	{ "1 drop rule, hit", TYPICAL, .rate = "1000mpps", .first = OTHERS, .rules = 1, .hit = true },
+	{ "16 drop rules, hit", TYPICAL, .rate = "1000mpps", .first = OTHERS, .rules = 16,
+	  .hit = true },
+	{ "64 drop rules, hit", TYPICAL, .rate = "1000mpps", .first = OTHERS, .rules = 64,
+	  .hit = true },
+	{ "64 drop rules, hit, all new", TYPICAL, .rate = "1000mpps", .random = true, .rules = 64,
+	  .hit = true },
 	{ "1k sources in turn", TYPICAL, .rate = "1mpps", .sources = 1000, .first = OTHERS },
 	{ "100k sources in turn", TYPICAL, .sources = 100000, .first = OTHERS },
 	{ "1M sources in turn", TYPICAL, .sources = 1000000, .first = OTHERS },
@@ -216,6 +236,29 @@ static void add_service(struct settings *settings)
 		die(err, -EINVAL);
 }
 
+/* For packets from port 99 to 192.0.2.1, whose payload is zero. */
+static void add_drop_rules(struct settings *settings, const struct row *row)
+{
+	for (uint32_t i = 0; i < row->rules; i++) {
+		struct weir_rule_spec spec = { .match = WEIR_MATCH_PROTO, .proto = IPPROTO_UDP };
+		struct prefix to = prefix_v4(0xc0000280 + i, 32);
+		char err[ERR_LEN];
+
+		snprintf(spec.name, sizeof(spec.name), "r%u", i);
+		spec.sport[0].first = spec.sport[0].last = 1000 + i;
+		if (row->hit && i == row->rules - 1)
+			spec.sport[0].first = spec.sport[0].last = 99;
+		prefix_to_key(&to, &spec.to);
+		spec.payload = (struct weir_rule_bytes){ .value = 1 + i, .mask = 255, .count = 1 };
+		if (row->by == BY_PROTO)
+			spec.proto = IPPROTO_TCP;
+		spec.match |= row->by == BY_PAYLOAD ? WEIR_MATCH_PAYLOAD :
+			      row->by == BY_TO ? WEIR_MATCH_TO : WEIR_MATCH_SPORT;
+		if (rule_set(settings->policy, &spec, err) < 0)
+			die(err, -EINVAL);
+	}
+}
+
 static void fill_settings(struct settings *settings, const struct row *row)
 {
 	struct weir_limit_spec any = { .any_proto = 1 };
@@ -250,6 +293,7 @@ static void fill_settings(struct settings *settings, const struct row *row)
 		add_budget(settings, row->budget);
 	if (row->syn)
 		add_service(settings);
+	add_drop_rules(settings, row);
 	if (policy_compile(settings->policy, err))
 		die(err, -EINVAL);
 }

@@ -20,6 +20,8 @@
 #include "user/state/hints.h"
 #include "user/state/lists.h"
 #include "user/model/dns_rules.h"
+#include "user/model/drop_rules.h"
+#include "user/model/drop_words.h"
 #include "user/model/policy.h"
 #include "user/model/syn_rules.h"
 #include "user/model/units.h"
@@ -154,6 +156,24 @@ static inline void add_dns_rule(struct settings *settings, uint16_t port, bool a
 		die(err, -EINVAL);
 	prefix_to_key(&prefix, &rule.to);
 	if (dns_set(settings->policy, &rule, err) < 0)
+		die(err, -EINVAL);
+}
+
+/* A drop rule in the words of `drop add`. */
+static inline void add_drop_rule(struct settings *settings, const char *line, uint64_t until_ns)
+{
+	char copy[256], *words[32], *rest = copy, err[ERR_LEN];
+	struct drop_words w;
+	int count = 0;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	while ((words[count] = strsep(&rest, " ")) && count < 31)
+		count++;
+	words[count] = NULL;
+	if (parse_drop_words(&(struct words){ words }, &w, err))
+		die(line, -EINVAL);
+	w.spec.until_ns = until_ns;
+	if (rule_set(settings->policy, &w.spec, err) < 0)
 		die(err, -EINVAL);
 }
 

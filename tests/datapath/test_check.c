@@ -171,6 +171,26 @@ static void protect(struct settings *settings, uint16_t first, uint16_t last, co
 	add_syn_rule(settings, rule, to);
 }
 
+/* Drop rules of all kinds of conditions, with rates and ends, and for all kinds of sources. */
+static void add_drops(struct settings *settings)
+{
+	static const char *const rules[] = {
+		"proto tcp dport 80", "dport 443,1000-2000", "proto udp length 20-100", "ip-ttl 64",
+		"flags syn/syn,ack", "flags ack/ack,syn", "icmp-type 8", "icmp-type 128", "fragment",
+		"from 10.1.1.0/24", "to 198.51.100.2", "payload 0 00", "l4 2 0050", "proto gre",
+		"from 2001:db8:7::/48 proto tcp", "payload 4 01/01", "length 1000-1100",
+	};
+	static const char *const ends[] = { "", "", " spare proven", " spare none", " monitor",
+					    " rate 60/h", " rate 100kbit spare none" };
+	char line[128];
+
+	for (int n = below(6); n > 0; n--) {
+		snprintf(line, sizeof(line), "r%d %s%s", n, PICK(rules), PICK(ends));
+		add_drop_rule(settings, line, !one_in(4) ? 0 :
+			      now_ns() + (one_in(2) ? 2 * MS : 3600000 * MS));
+	}
+}
+
 /* @cookies: as many rounds with them as without. */
 static void set_policy(uint32_t round, bool cookies)
 {
@@ -185,6 +205,8 @@ static void set_policy(uint32_t round, bool cookies)
 		add_limits(&settings);
 	add_entries(&settings);
 	add_budgets(&settings);
+	if (one_in(3))
+		add_drops(&settings);
 	if (cookies) {
 		protect(&settings, PORT, PORT, PICK(to));
 		protect(&settings, 8000, 8010, NULL);

@@ -94,6 +94,7 @@ static void set_all(void)
 	add_limits(&settings);
 	add_budget(&settings);
 	add_rule(&settings);
+	add_drop_rule(&settings, "reasons proto gre length 20-2000 from 192.0.2.0/24", 0);
 	add_entry(&settings.allow, "192.0.2.1", 0);
 	add_entry(&settings.block, "192.0.2.2", 0);
 	add_entry(&settings.block, "192.0.2.3", now_ns() + 3600000 * MS);
@@ -362,6 +363,8 @@ static const struct row rows[] = {
 	{ WEIR_DROP_ICMP, "length", "ip4 proto:1 data:7 pad:20", SOURCE },
 	{ WEIR_DROP_BLOCK, "block entry", "ip4 udp:53", BLOCKED },
 	{ WEIR_DROP_BAN, "ban", "ip4 udp:53", BANNED },
+	{ WEIR_DROP_RULE, "drop rule", "ip4 proto:47 data:8", SOURCE },
+	{ WEIR_PASS_NO_LIMIT, "a known source that a drop rule spares", "ip4 proto:47 data:8", KNOWN },
 	{ WEIR_DROP_LIST, "list", "ip4 udp:53", LISTED },
 	{ WEIR_DROP_CONTENDED, "in the gate", "ip4 udp:53", ROOMY + 1, lose_all_swaps },
 	{ WEIR_DROP_CONTENDED, "in its bucket", "ip4 udp:53", LIMITED + 1, lose_bucket_swaps },

@@ -17,6 +17,7 @@
 #include "bpf/pure/hash.h"
 #include "user/model/blockset.h"
 #include "user/model/dns_rules.h"
+#include "user/model/drop_rules.h"
 #include "user/model/error.h"
 #include "user/model/policy.h"
 #include "user/model/syn_rules.h"
@@ -123,7 +124,30 @@ static void add_dns(struct weir_policy *to, uint16_t port, bool always)
 	must(dns_set(to, &rule, err) >= 0);
 }
 
-/* 0: nothing; 1: limits and budgets; 2: cookies, DNS and a budget; 3: all of it. */
+/* Conditions of all kinds that seldom hold, so that other packets meet the stages behind. */
+static void add_drops(struct weir_policy *to)
+{
+	const uint32_t all = WEIR_MATCH_SPORT | WEIR_MATCH_PROTO;
+	struct weir_rule_spec spec = { .match = all, .proto = IPPROTO_UDP, .per_s = 1,
+				       .sport = { { 123, 123 } } };
+	char err[ERR_LEN];
+
+	for (int i = 0; i < 6; i++) {
+		snprintf(spec.name, sizeof(spec.name), "r%d", i);
+		spec.match = i == 1 ? all | WEIR_MATCH_PAYLOAD : i == 2 ? all | WEIR_MATCH_L4 :
+			     i == 3 ? all | WEIR_MATCH_FROM : i == 4 ? all | WEIR_MATCH_TO : all;
+		spec.payload = (struct weir_rule_bytes){ 0x17, 0xff, 0, i == 1, 0 };
+		spec.l4 = (struct weir_rule_bytes){ 0x0017, 0xffff, 6, i == 2 ? 2 : 0, 0 };
+		spec.from.prefixlen = spec.to.prefixlen = 4;
+		spec.monitor = i == 0;
+		spec.spare = i % 3;
+		spec.rate_packets = i == 5 ? 100 : 0;
+		spec.until_ns = i == 4 ? NOW_NS - MS : 0;
+		must(rule_set(to, &spec, err) >= 0);
+	}
+}
+
+/* 0: nothing; 1: limits, budgets and drop rules; 2: cookies, DNS and a budget; 3: all of it. */
 static void fill_policy(struct weir_policy *to, int number)
 {
 	char err[ERR_LEN];
@@ -138,6 +162,7 @@ static void fill_policy(struct weir_policy *to, int number)
 		add_budget(to, "a", (struct weir_limit_spec){ .any_proto = 1 }, NULL);
 		add_budget(to, "b", (struct weir_limit_spec){ .proto = IPPROTO_TCP },
 			   "198.51.100.0/24");
+		add_drops(to);
 	}
 	if (number & 2) {
 		add_rule(to, 80, 80, true);
@@ -262,6 +287,8 @@ static struct shape shape_of(const struct map_view *view)
 	ARRAY_SHAPE(listeners);
 	ARRAY_SHAPE(links);
 	ARRAY_SHAPE(neighbours);
+	ARRAY_SHAPE(rule_buckets);
+	ARRAY_SHAPE(rule_counts);
 	WEIR_SIDE_MAPS(SIDE_SHAPE)
 	case MAP_hints:
 		return (struct shape){ sizeof(__u32), sizeof(struct weir_hints), 1 };

@@ -152,6 +152,24 @@ WRONG = {
         ("dns protect to 198.51.100.7/24", "198.51.100.7/24"), ("dns protect set-sysctl", "set-sysctl"),
         ("dns del always", "always"), ("dns del dport 53 dport 54", "dport"),
     ],
+    "drop": [
+        ("drop", "drop"), ("drop frob", "frob"), ("drop show all", "all"), ("drop add", "name"),
+        ("drop add A proto udp", "A"), ("drop add a", "condition"), ("drop add a ttl 64", "ip-ttl 64"),
+        ("drop add a sport 0", "sport"), ("drop add a sport 1-70000", "sport"),
+        ("drop add a dport 9-8", "dport"), ("drop add a length 10", "length"),
+        ("drop add a ip-ttl 256", "ip-ttl"), ("drop add a flags syn", "mask"),
+        ("drop add a flags sin/syn", "sin"), ("drop add a icmp-type 3", "icmp-type"),
+        ("drop add a payload 0", "payload"), ("drop add a payload 0 fff", "payload"),
+        ("drop add a l4 2000 ff", "l4"), ("drop add a fragment dport 53", "fragment"),
+        ("drop add a proto icmp sport 53", "sport"), ("drop add a proto udp flags syn/syn", "flags"),
+        ("drop add a sport 53 rate 0pps", "rate"), ("drop add a sport 53 spare all", "spare"),
+        ("drop add a sport 53 sport 54", "sport"), ("drop add a from 192.0.2.1/24", "192.0.2.1/24"),
+        ("drop del", "name"), ("drop del a b", "b"), ("drop flush all", "all"),
+        ("check 198.51.100.7 length 19", "length"), ("check 198.51.100.7 ip-ttl 1-2", "ip-ttl"),
+        ("check 198.51.100.7 proto udp flags syn", "flags"), ("check 198.51.100.7 payload f", "payload"),
+        ("check 198.51.100.7 sport 1-2", "sport"), ("check 198.51.100.7 icmp-type 8", "icmp-type"),
+        ("check 198.51.100.7 fragment sport 53", "fragment"),
+    ],
     "check, save, restore": [
         ("check", "address"), ("check 198.51.100.0/24", "198.51.100.0/24"),
         ("check host.example", "host.example"), ("check 198.51.100.1 proto any", "proto"),
@@ -242,7 +260,8 @@ def test_not_in_use(lab):
                  "suggest seconds 5", "show source 198.51.100.1", "limit show", "limit del",
                  "limit flush", "allow show", "block show", "list show",
                  "allow test 198.51.100.1", "block test 198.51.100.1", "check 198.51.100.1",
-                 "dns show", "dns del", "save", "explain", "detach all", "detach dev near0"):
+                 "dns show", "dns del", "drop show", "drop del a", "drop flush", "save", "explain",
+                 "detach all", "detach dev near0"):
         done = lab.weir(*line.split(), expect=None)
         if done.status != 1 or "not in use" not in done.err or done.out:
             check(False, f"{line} where weir is not in use", done)
@@ -257,6 +276,7 @@ def test_failures(lab):
     for line, words in (
             ("limit del from 203.0.113.0/24", "203.0.113.0/24"), ("limit del proto udp", "udp"),
             ("limit del from 198.51.100.0/24", "198.51.100.0/24"),  # of another class
+            ("drop del a", "drop rule a"), ("drop add a proto udp", "force"),
             ("dns del to 198.51.100.7", "198.51.100.7"), ("dns protect always", "nothing listens"),
             ("unban 198.51.100.1", "198.51.100.1"), ("attach nosuch0", "nosuch0"),
             ("show stats dev lo", "lo"), ("detach dev lo", "lo"), ("attach dev nosuch0", "nosuch0"),
@@ -482,7 +502,7 @@ def test_output_that_cannot_be_written(lab):
 def show_all(lab):
     """The text of each read command, standard error included."""
     for line in ("help", "help all", "help list", "", "version", "limit show", "allow show", "block show", "list show", "show status",
-                 "-q dns show", "show stats", "show sources", "show source 2001:db8:1234:5678:9abc:def0:1234:5678",
+                 "-q dns show", "drop show", "show stats", "show sources", "show source 2001:db8:1234:5678:9abc:def0:1234:5678",
                  "allow test 2001:db8:1:2::/64", "block test 2001:db8:1:2::/64",
                  "check 2001:db8:1:2::1"):
         done = lab.weir(*line.split(), expect=None)

@@ -40,8 +40,8 @@ def table():
 
 def alone_or_named(words):
     """The literal words of a grammar."""
-    text = re.sub(r"\bproto \S+|\bformat \S+|\bmode \S+|\blink \S+", lambda m: m[0].split()[0],
-                  " ".join(words))
+    text = re.sub(r"\bproto \S+|\bformat \S+|\bmode \S+|\blink \S+|\bspare \S+",
+                  lambda m: m[0].split()[0], " ".join(words))
     return set(re.findall(r"(?<![\w.|-])[a-z][a-z-]*(?![\w.])", text)) | \
         set(re.findall(r"(?<=[|])[a-z][a-z-]*(?=[\]|])", text))
 
@@ -79,6 +79,7 @@ def test_completion_of_values(lab):
                           ("list load x file", {"README.md"}), ("restore", {"Makefile", "check"}),
                           ("attach dev lo link", {"off"}),
                           ("show sources", {"all", "top", "seconds"}),
+                          ("drop add x spare", {"known", "proven", "none"}),
                           ("list load x format", {"auto", "plain", "nft"})):
         got = complete(*words.split(), "")
         check(wanted <= got, f"{words}: the values are offered", " ".join(sorted(wanted)))

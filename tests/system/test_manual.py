@@ -68,6 +68,7 @@ def fill(lab, folder):
     lab.weir("budget", "set", "web", "rate", "1000pps")
     lab.weir("dns", "protect", "always", "force")
     lab.weir("limit", "set", "icmp", "rate", "1000pps")
+    lab.weir("drop", "add", "a", "sport", 123, "ttl", "10m")
     lab.weir("allow", "add", "192.0.2.77")
     lab.weir("block", "add", "198.51.100.1", "ttl", "10m")
     lab.attach("try", "60s")
@@ -81,7 +82,8 @@ def test_json(lab):
     lacking, checked = [], 0
     ping = lab.spawn(lab.far, ["ping", "-q", "-i", "0.05", NEAR4])
     for words in ("limit show", "budget show", "known show", "allow show", "allow test 192.0.2.77",
-                  "block show", "block test 198.51.100.1", "dns show", "list show", "list diff drop",
+                  "block show", "block test 198.51.100.1", "dns show", "drop show", "list show",
+                  "list diff drop",
                   f"check {FAR4}", "show status", "show stats rates", "show reasons", "show sources",
                   "show sources all seconds 1", "suggest seconds 5", "explain seconds 1"):
         name = " ".join(words.split()[:2])
@@ -92,7 +94,7 @@ def test_json(lab):
         lacking += [f"{name}: {key}" for key in sorted(keys) if f'"{key}"' not in text]
     ping.terminate()
     check(not lacking and checked > 60, "every key of the JSON is documented",
-          "; ".join(lacking) or f"{checked} keys of 18 commands")
+          "; ".join(lacking) or f"{checked} keys of 19 commands")
     text = (MAN / "weir.8.scd").read_text()
     lacking = [reason for reason in reasons_of_the_abi(lab) if f"*{reason}*" not in text]
     check(not lacking, "every reason of the ABI is named", "; ".join(lacking) or "all")

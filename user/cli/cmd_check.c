@@ -10,6 +10,7 @@
 #include "user/cli/output.h"
 #include "user/host/clock.h"
 #include "user/host/tcp.h"
+#include "user/model/drop_words.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
@@ -32,6 +33,7 @@ struct question {
 	struct packet_kind kind;
 	bool given, proto, destination;	/* the address, the protocol, to */
 	const char *dport, *sport;	/* as given; NULL: it was not */
+	struct probe_details details;
 	enum weir_tier tier;	/* of the source, as far as the table of known sources tells it */
 };
 
@@ -43,6 +45,7 @@ struct context {
 	uint32_t limit, budget;		/* indices; 0: none */
 	const struct weir_syn_rule *cookies;	/* in force for this service; NULL: none */
 	uint32_t dns;			/* the index of its DNS rule; 0: none */
+	uint32_t drop;			/* the drop rule, where the verdict names that reason */
 };
 
 #define RULE_LEN	256	/* what decides, in words */
@@ -97,6 +100,87 @@ static int parse_port(const char *word, const char *given, uint8_t proto, uint16
 					given);
 }
 
+static int set_length(void *into, const char *value, char *err)
+{
+	struct question *q = into;
+	uint16_t last;
+
+	if (parse_range(value, "length", 20, PROBE_MTU, &q->details.length, &last, err))
+		return -EINVAL;
+	return last == q->details.length ? 0 : fail(err, EINVAL, "length \"%s\": a packet has one length",
+						    value);
+}
+
+static int set_ip_ttl(void *into, const char *value, char *err)
+{
+	struct question *q = into;
+	uint64_t ttl;
+
+	q->details.has_ttl = true;
+	if (parse_number(value, "ip-ttl", 0, 255, &ttl, err))
+		return -EINVAL;
+	q->details.ttl = ttl;
+	return 0;
+}
+
+static int set_flags(void *into, const char *value, char *err)
+{
+	struct question *q = into;
+
+	q->details.has_flags = true;
+	return parse_tcp_flags(value, strlen(value), &q->details.flags, err);
+}
+
+static int set_icmp_type(void *into, const char *value, char *err)
+{
+	struct question *q = into;
+	uint64_t type;
+
+	q->details.has_type = true;
+	if (parse_number(value, "icmp-type", 0, 255, &type, err))
+		return -EINVAL;
+	q->details.icmp_type = type;
+	return 0;
+}
+
+static int set_payload(void *into, const char *value, char *err)
+{
+	struct question *q = into;
+	size_t digits = strlen(value);
+
+	if (!digits || digits % 2 || digits > 2 * sizeof(q->details.payload) ||
+	    value[strspn(value, "0123456789abcdefABCDEF")])
+		return fail(err, EINVAL, "payload \"%.40s\": the first bytes as hexadecimal digits, two each, "
+			    "at most %zu bytes", value, sizeof(q->details.payload));
+	for (size_t i = 0; i < digits; i += 2)
+		if (sscanf(value + i, "%2hhx", &q->details.payload[i / 2]) != 1)
+			return -EINVAL;
+	q->details.payload_len = digits / 2;
+	return 0;
+}
+
+/* What the packet cannot have. */
+static int check_details(struct question *q, char *err)
+{
+	const struct probe_details *details = &q->details;
+	uint32_t least = probe_least(&q->address, &q->kind, details);
+
+	if (q->kind.what == WEIR_FRAGMENT &&
+	    (details->has_flags || details->has_type || details->payload_len))
+		return fail(err, EINVAL, "fragment: a later fragment carries no flags, ICMP type or payload of "
+			    "its own");
+	if (details->has_flags && (q->kind.proto != IPPROTO_TCP || q->kind.what == WEIR_SYN))
+		return fail(err, EINVAL, "flags: only tcp has them, and `syn` says them already");
+	if (details->has_type && q->kind.proto != IPPROTO_ICMP)
+		return fail(err, EINVAL, "icmp-type: only icmp has it");
+	if (details->length && details->length < least)
+		return fail(err, EINVAL, "length %u: with its headers and payload such a packet has at "
+			    "least %u bytes", details->length, least);
+	if (details->has_flags && (details->flags & (TH_SYN | TH_ACK)) == TH_SYN)
+		q->kind.what = WEIR_SYN;
+	return 0;
+}
+
 static int parse_question(struct words words, struct question *q, char *err)
 {
 	static const struct word table[] = {
@@ -106,6 +190,11 @@ static int parse_question(struct words words, struct question *q, char *err)
 		WORD_TEXT("dport", "a port", struct question, dport),
 		WORD_TEXT("sport", "a port", struct question, sport),
 		{ "to", "an address", set_to },
+		{ "length", "the length of the IP packet", set_length },
+		{ "ip-ttl", "the TTL of the packet", set_ip_ttl },
+		{ "flags", "TCP flags such as syn,ack", set_flags },
+		{ "icmp-type", "a type", set_icmp_type },
+		{ "payload", "hexadecimal digits", set_payload },
 		{ "", NULL, set_address },
 		{ 0 },
 	};
@@ -134,7 +223,7 @@ static int parse_question(struct words words, struct question *q, char *err)
 		q->to = prefix_v4(0, 32);	/* of no rule but those for all of IPv4 */
 	if (prefix_is_v4(&q->address) != prefix_is_v4(&q->to))
 		return fail(err, EINVAL, "to: both addresses must be IPv4, or both IPv6");
-	return 0;
+	return check_details(q, err);
 }
 
 /* ---- asking ---- */
@@ -163,7 +252,7 @@ static bool is_any_socket(const struct maps *maps, const struct question *q)
 }
 
 /* A datagram to a DNS service is a query: what else goes there is rare, and not answered. */
-static int ask(const struct context *context, struct verdict *verdict, char *err)
+static int ask(struct context *context, struct verdict *verdict, char *err)
 {
 	const struct question *q = context->q;
 	struct verdict_question question = {
@@ -180,11 +269,13 @@ static int ask(const struct context *context, struct verdict *verdict, char *err
 
 	question.any_clock = q->kind.what == WEIR_SYN && cookie_clock_read(&clock);
 	question.frame = frame;
-	question.size = context->dns ? probe_query(frame, &q->address, &q->to, &q->kind) :
-				       probe_frame(frame, &q->address, &q->to, &q->kind);
+	question.size = context->dns && !q->details.payload_len ?
+				probe_query(frame, &q->address, &q->to, &q->kind) :
+				probe_detailed(frame, &q->address, &q->to, &q->kind, &q->details);
 	copies_open(&copies, context->maps);
 	rc = verdict_of(&copies, &question, verdict, err);
 	copies_close(&copies);
+	context->drop = verdict->rule;
 	return rc;
 }
 
@@ -293,6 +384,16 @@ static void describe_dns(const struct context *context, const char *effect, char
 	snprintf(rule, RULE_LEN, "dns protect %s: a query, %s", words, effect);
 }
 
+static void describe_drop(const struct context *context, char rule[RULE_LEN])
+{
+	const struct weir_rule_spec *spec =
+		&context->settings->policy->rule_spec[context->drop % WEIR_RULES];
+	char match[RULE_TEXT];
+
+	format_rule_match(spec, match);
+	snprintf(rule, RULE_LEN, "drop %s: %.200s", spec->name, match);
+}
+
 static void describe(const struct context *context, enum weir_reason reason, char rule[RULE_LEN])
 {
 	*rule = '\0';
@@ -306,6 +407,9 @@ static void describe(const struct context *context, enum weir_reason reason, cha
 	case WEIR_DROP_BLOCK:
 	case WEIR_DROP_BAN:
 		describe_block(context, rule);
+		break;
+	case WEIR_DROP_RULE:
+		describe_drop(context, rule);
 		break;
 	case WEIR_DROP_LIST:
 		describe_list(context, rule);

@@ -12,6 +12,8 @@
 #include "user/cli/ssh_guard.h"
 #include "user/host/addresses.h"
 #include "user/host/clock.h"
+#include "user/model/drop_rules.h"
+#include "user/model/drop_words.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/policy.h"
@@ -110,6 +112,23 @@ static void save_dns(const struct weir_dns_rule *rule)
 	printf("dns protect %s force\n", words);
 }
 
+/* With `force`: the rule is in force already, so the guards have been passed or overruled. */
+static void save_rule(const struct weir_rule_spec *spec, uint64_t now)
+{
+	char match[RULE_TEXT], action[RULE_TEXT], ttl[FORMAT_LEN];
+
+	if (!rule_is_used(spec))
+		return;
+	format_rule_match(spec, match);
+	format_rule_action(spec, action);
+	printf("drop add %s %s%s%s", spec->name, match, *action ? " " : "", action);
+	if (spec->until_ns) {
+		format_duration(seconds_until(spec->until_ns, now), ttl);
+		printf(" ttl %s", ttl);
+	}
+	printf(" force\n");
+}
+
 static int save_lists(char *err)
 {
 	struct list_info *infos;
@@ -157,6 +176,9 @@ enum outcome cmd_save(const struct call *call)
 		printf("syn share %u%%\n", settings.policy->syn_share);
 	for (uint32_t i = 1; i < WEIR_DNS_RULES; i++)
 		save_dns(&settings.policy->dns_rule[i]);
+	rules_expire(settings.policy, now);
+	for (uint32_t i = 0; i < WEIR_RULES; i++)
+		save_rule(&settings.policy->rule_spec[i], now);
 	entries_expire(&settings.block, now);
 	save_entries(&settings.allow, "allow", now);
 	save_entries(&settings.block, "block", now);
@@ -367,6 +389,7 @@ static int merge_limits(struct weir_policy *policy, const struct weir_policy *wa
 	memcpy(policy->syn_rule, wanted->syn_rule, sizeof(policy->syn_rule));
 	policy->syn_share = wanted->syn_share;
 	memcpy(policy->dns_rule, wanted->dns_rule, sizeof(policy->dns_rule));
+	rules_replace(policy, wanted);
 	return policy_compile(policy, err);
 }
 
@@ -583,6 +606,7 @@ static enum outcome apply_script(const struct call *call, struct maps *maps, str
 	if (maps ? maps_read_settings(maps, &was, err) : settings_init(&was))
 		return failed(call, "%s", maps ? err : "out of memory");
 	entries_expire(&was.block, script->now_ns);
+	rules_expire(was.policy, script->now_ns);
 	if (settings_copy(&is, &was)) {
 		settings_free(&was);
 		return failed(call, "out of memory");

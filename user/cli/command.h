@@ -92,6 +92,11 @@ enum outcome cmd_syn_show(const struct call *call);
 enum outcome edit_dns_protect(struct edit *edit);
 enum outcome edit_dns_del(struct edit *edit);
 enum outcome cmd_dns_show(const struct call *call);
+/* cmd_drop.c */
+enum outcome edit_drop_add(struct edit *edit);
+enum outcome edit_drop_del(struct edit *edit);
+enum outcome edit_drop_flush(struct edit *edit);
+enum outcome cmd_drop_show(const struct call *call);
 /* cmd_known.c */
 enum outcome cmd_known_show(const struct call *call);
 enum outcome cmd_known_import(const struct call *call);

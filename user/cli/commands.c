@@ -85,6 +85,23 @@ const struct command commands[] = {
 	{ "dns", "del", "[to PREFIX] [dport N]", "no longer answer queries to this service",
 	  .edit = edit_dns_del, .needs = NEEDS_MAPS,
 	  .examples = { "weir dns del", "weir dns del to 192.0.2.1" } },
+	{ "drop", "add", "NAME [proto tcp|udp|icmp|N|any] [from PREFIX] [to PREFIX] [sport N[-M]] "
+			 "[dport N[-M]] [length N[-M]] [ip-ttl N[-M]] [flags FLAGS/MASK] [icmp-type N] "
+			 "[fragment] [payload OFFSET HEX[/MASK]] [l4 OFFSET HEX[/MASK]] [rate R] [ttl 10m] "
+			 "[spare known|proven|none] [monitor] [force]",
+	  "drop the packets that meet all conditions, or what exceeds a rate of all sources "
+	  "together; sources that are spared, known ones by default, pass",
+	  .edit = edit_drop_add, .needs = MAKES_MAPS,
+	  .examples = { "weir drop add ntp proto udp sport 123 length 468",
+			"weir drop add query proto udp dport 27015 payload 0 ffffffff ttl 10m monitor" } },
+	{ "drop", "show", "", "the drop rules, and what each of them dropped and spared",
+	  .run = cmd_drop_show,
+	  .examples = { "weir drop show", "weir -p drop show" } },
+	{ "drop", "del", "NAME", "remove one rule", .edit = edit_drop_del, .needs = NEEDS_MAPS,
+	  .examples = { "weir drop del ntp", "weir -q drop del query" } },
+	{ "drop", "flush", "", "remove all rules", .edit = edit_drop_flush,
+	  .needs = NEEDS_MAPS,
+	  .examples = { "weir drop flush", "weir save > before.weir && weir drop flush" } },
 	{ "known", "show", "[ADDRESS...]",
 	  "the number of known sources by tier, or the tier of these addresses",
 	  .run = cmd_known_show,
@@ -158,7 +175,8 @@ const struct command commands[] = {
 			"weir list diff drop && weir list rollback drop" } },
 	{ "list", "del", "NAME", "remove a list", .run = cmd_list_del,
 	  .examples = { "weir list del drop", "weir -q list del drop" } },
-	{ "check", NULL, "ADDRESS [proto P] [syn|fragment] [dport N] [sport N] [to ADDRESS]",
+	{ "check", NULL, "ADDRESS [proto P] [syn|fragment] [dport N] [sport N] [to ADDRESS] "
+			 "[length N] [ip-ttl N] [flags FLAGS] [icmp-type N] [payload HEX]",
 	  "what would happen to such a packet now, and which rule decides", .run = cmd_check,
 	  .examples = { "weir check 198.51.100.7",
 			"weir check 198.51.100.7 proto tcp syn dport 443" } },
@@ -251,6 +269,7 @@ const struct alias aliases[] = {
 	{ "show", "block", "block", "show" }, { "show", "blocks", "block", "show" },
 	{ "show", "list", "list", "show" }, { "show", "lists", "list", "show" },
 	{ "show", "syn", "syn", "show" }, { "show", "dns", "dns", "show" },
+	{ "show", "drop", "drop", "show" }, { "show", "rules", "drop", "show" },
 	{ "*", "rm", "*", "del" }, { "*", "remove", "*", "del" }, { "*", "delete", "*", "del" },
 	{ "*", "list", "*", "show" },
 	{ "*", "add", "*", "set" }, { "*", "set", "*", "add" },

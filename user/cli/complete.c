@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "user/cli/complete.h"
+#include "user/model/drop_rules.h"
 #include "user/model/format.h"
 #include "user/model/reasons.h"
 #include "user/state/device.h"
@@ -225,6 +226,13 @@ static void offer_budgets(const struct settings *settings)
 			offer(settings->policy->budget_spec[i].name, "budget");
 }
 
+static void offer_rules(const struct settings *settings)
+{
+	for (uint32_t i = 0; i < WEIR_RULES; i++)
+		if (rule_is_used(&settings->policy->rule_spec[i]))
+			offer(settings->policy->rule_spec[i].name, "drop rule");
+}
+
 static void offer_entries(const struct entries *entries)
 {
 	char text[PREFIX_STRLEN];
@@ -345,6 +353,8 @@ static bool offer_settings(const struct command *command, const struct typed *ty
 		any = offer_of_limits(&settings, typed, from, token ? token->literal : NULL);
 	else if (!strcmp(command->object, "budget"))
 		offer_budgets(&settings);
+	else if (is(command, "drop", "del"))
+		offer_rules(&settings);
 	settings_free(&settings);
 	return any;
 }

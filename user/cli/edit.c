@@ -11,6 +11,7 @@
 #include "user/host/clock.h"
 #include "user/host/priority.h"
 #include "user/host/interfaces.h"
+#include "user/model/drop_rules.h"
 #include "user/model/error.h"
 #include "user/model/policy.h"
 #include "user/state/device.h"
@@ -58,7 +59,8 @@ static int write_edit(struct maps *maps, const struct settings *was, struct edit
 	if (edit->changed && policy_compile(edit->settings->policy, edit->err))
 		return -1;
 	if (edit->changed && !edit->force &&
-	    ssh_guard_settings(maps, was, edit->settings, edit->err))
+	    (ssh_guard_settings(maps, was, edit->settings, edit->err) ||
+	     resolver_guard(was, edit->settings, edit->err)))
 		return -1;
 	if (edit->set_sysctls && cookie_sysctls_set(&before, edit->err))
 		return -1;
@@ -88,6 +90,7 @@ static enum outcome edit_maps(const struct command *command, struct words words,
 		return FAILED;
 	}
 	entries_expire(&is.block, edit.now_ns);
+	rules_expire(is.policy, edit.now_ns);
 	outcome = command->edit(&edit);
 	if (outcome == DONE && write_edit(maps, &was, &edit))
 		outcome = FAILED;

@@ -20,6 +20,7 @@ static const struct {
 	{ "", "budget", "what all sources together may send to a service" }, { "", "suggest" },
 	{ "", "syn", "services whose SYNs are answered with cookies" },
 	{ "", "dns", "DNS services whose queries are answered with \"truncated\"" },
+	{ "", "drop", "packets that are dropped for what they look like" },
 	{ "Sources", "allow", "sources that always pass" },
 	{ "", "block", "sources that never pass" },
 	{ "", "ban" }, { "", "unban" },

@@ -10,6 +10,7 @@
 #include "user/host/addresses.h"
 #include "user/host/clock.h"
 #include "user/host/log.h"
+#include "user/model/drop_rules.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/policy.h"
@@ -413,17 +414,30 @@ static void note_room(struct ban_engine *engine, const struct maps *maps,
 	}
 }
 
+/* Removes what has ended. Returns how many drop rules, or -errno with @err. */
+static int expire(struct settings *is, char *err)
+{
+	uint64_t now = now_ns();
+	int ended = rules_expire(is->policy, now), rc = 0;
+
+	entries_expire(&is->block, now);
+	if (ended)
+		rc = policy_compile(is->policy, err);
+	return rc ? rc : ended;
+}
+
 static int judge_and_ban(struct ban_engine *engine, struct maps *maps, const struct settings *was,
 			 struct settings *is, struct judge_world *world, char *err)
 {
 	struct decisions decisions = { 0 };
-	int rc = learn(engine, maps, false, err);
+	int ended = expire(is, err);
+	int rc = ended < 0 ? ended : learn(engine, maps, false, err);
 
 	if (!rc && judge_end(engine->judge, world, &decisions))
 		rc = fail(err, ENOMEM, "out of memory");
 	if (!rc && add_bans(is, &decisions))
 		rc = fail(err, ENOMEM, "out of memory");
-	if (!rc && (is->block.count != was->block.count || decisions.count))
+	if (!rc && (is->block.count != was->block.count || ended || decisions.count))
 		rc = maps_write_settings(maps, was, is, false, err);
 	if (rc)
 		judge_take_back(engine->judge, &decisions);
@@ -464,7 +478,6 @@ static int decide_and_ban(struct ban_engine *engine, struct maps *maps, const st
 	if (!rc)
 		rc = known_open(maps, &known, err);
 	if (!rc) {
-		entries_expire(&is.block, now_ns());
 		sum_drops(before, &engine->drops, &world);
 		rc = judge_and_ban(engine, maps, was, &is, &world, err);
 		known_close(&known);

@@ -261,6 +261,33 @@ static void print_limits(struct exposition *out, const struct snapshot *snapshot
 	       "How many times the limits and budgets have changed.");
 }
 
+/* ---- drop rules ---- */
+
+#define RULE(each) LABELS({ "rule", (each)->name }, \
+			  { "mode", (each)->monitor ? "monitor" : "drop" })
+
+/* There are 64 rules at most, so there are few series. */
+static void print_rules(struct exposition *out, const struct snapshot *snapshot)
+{
+	const struct snapshot_rule *end = snapshot->rules + snapshot->rule_count;
+	const struct snapshot_rule *each;
+
+	family(out, COUNTER, "weir_rule_dropped_packets",
+	       "Packets that the drop rule dropped; in monitor mode: would have dropped.");
+	for (each = snapshot->rules; each < end; each++)
+		sample(out, RULE(each), each->count.packets);
+	family(out, COUNTER, "weir_rule_dropped_bytes", "Bytes of these.");
+	for (each = snapshot->rules; each < end; each++)
+		sample(out, RULE(each), each->count.bytes);
+	family(out, COUNTER, "weir_rule_passed_packets", "Packets within the rule's rate.");
+	for (each = snapshot->rules; each < end; each++)
+		sample(out, RULE(each), each->count.passed);
+	family(out, COUNTER, "weir_rule_spared_packets",
+	       "Packets that the rule matched, of sources that it spares.");
+	for (each = snapshot->rules; each < end; each++)
+		sample(out, RULE(each), each->count.spared);
+}
+
 /* ---- budgets ---- */
 
 #define BUDGET(each) LABELS({ "budget", (each)->spec.name })
@@ -434,6 +461,7 @@ static void print_metrics(struct exposition *out, const struct snapshot *snapsho
 	print_blocks(out, snapshot);
 	print_lists(out, snapshot);
 	print_limits(out, snapshot);
+	print_rules(out, snapshot);
 	print_budget_settings(out, snapshot);
 	print_budget_counts(out, snapshot);
 	print_budget_tiers(out, snapshot);

@@ -12,6 +12,7 @@
 #include "user/daemon/state_saver.h"
 #include "user/host/clock.h"
 #include "user/host/log.h"
+#include "user/model/drop_rules.h"
 #include "user/model/error.h"
 #include "user/model/known_file.h"
 #include "user/state/known.h"
@@ -108,6 +109,8 @@ static bool nothing_is_set(const struct maps *maps)
 		nothing = !settings.policy->syn_rule[i].used;
 	for (uint32_t i = 0; i < WEIR_DNS_RULES && nothing; i++)
 		nothing = !settings.policy->dns_rule[i].used;
+	for (uint32_t i = 0; i < WEIR_RULES && nothing; i++)
+		nothing = !rule_is_used(&settings.policy->rule_spec[i]);
 	settings_free(&settings);
 	return nothing;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "user/model/cut.h"
+#include "user/model/drop_rules.h"
 #include "user/model/format.h"
 
 static bool is_slow(const struct weir_limit_spec *spec)
@@ -16,6 +17,9 @@ bool settings_cut(const struct settings *settings, const struct connection *conn
 {
 	const struct packet_kind kind = { .proto = IPPROTO_TCP, .dport = connection->port,
 					  .sport = connection->peer_port };
+	const struct rule_flow flow = { .from = connection->peer, .to = connection->here,
+				   .proto = IPPROTO_TCP, .sport = connection->peer_port,
+				   .dport = connection->port };
 	const struct weir_policy *policy = settings->policy;
 	const struct entry *block;
 	char text[PREFIX_STRLEN];
@@ -27,6 +31,12 @@ bool settings_cut(const struct settings *settings, const struct connection *conn
 	if (block) {
 		prefix_format(&block->prefix, text);
 		snprintf(rule, CUT_RULE, "block %s", text);
+		return true;
+	}
+	for (uint32_t i = 0; i < WEIR_RULES; i++) {
+		if (!rule_cuts(&policy->rule_spec[i], &flow, now_ns))
+			continue;
+		snprintf(rule, CUT_RULE, "drop rule %s", policy->rule_spec[i].name);
 		return true;
 	}
 	index = policy_lookup(policy, &connection->peer, &kind);

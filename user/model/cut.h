@@ -17,7 +17,7 @@ struct connection {
 #define CUT_RULE	160	/* bytes of a rule in words, NUL included */
 
 /*
- * Whether the allow and block entries, limits or budgets would leave an interactive connection
+ * Whether the allow and block entries, drop rules, limits or budgets would leave an interactive connection
  * unusable: it is blocked, or held to less than CUT_PPS packets or CUT_BITS bits a second. The rule
  * that does it is written to @rule. Lists are not asked. The policy must be compiled.
  */

@@ -181,3 +181,4 @@ int check_name(const char *object, const char *name, char *err)
 			    WEIR_NAME_LEN - 1);
 	return 0;
 }
+

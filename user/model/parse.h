@@ -73,8 +73,8 @@ int parse_prefix(const char *word, struct prefix *prefix, char *err);
 int parse_address(const char *word, struct prefix *address, char *err);
 
 /*
- * Whether it can name a list or a budget: 1 to 31 of a-z, 0-9, - and _. @object, "list" or "budget",
- * is for the message.
+ * Whether it can name a list, a budget or a rule: 1 to 31 of a-z, 0-9, - and _. @object, such as
+ * "list", is for the message.
  */
 int check_name(const char *object, const char *name, char *err);
 

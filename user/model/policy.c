@@ -192,6 +192,17 @@ static int check_budget_burst(const struct weir_limit *limit, const struct weir_
 	return 0;
 }
 
+int budget_ticks(struct weir_limit *limit, struct weir_limit_spec *spec, char *err)
+{
+	int rc;
+
+	fill_budget_bursts(spec);
+	rc = check_bursts(spec, err);
+	if (!rc)
+		rc = fill_ticks(limit, spec, err);
+	return rc ? rc : check_budget_burst(limit, spec, err);
+}
+
 uint32_t budget_find(const struct weir_policy *policy, const char *name)
 {
 	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
@@ -233,12 +244,7 @@ int budget_set(struct weir_policy *policy, const char *name, const struct weir_l
 
 	spec.limit.used = 1;
 	snprintf(spec.name, sizeof(spec.name), "%s", name);
-	fill_budget_bursts(&spec.limit);
-	rc = check_bursts(&spec.limit, err);
-	if (!rc)
-		rc = fill_ticks(&limit, &spec.limit, err);
-	if (!rc)
-		rc = check_budget_burst(&limit, &spec.limit, err);
+	rc = budget_ticks(&limit, &spec.limit, err);
 	if (rc)
 		return rc;
 	twin = same_budget(policy, &spec.limit, index);

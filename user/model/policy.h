@@ -46,6 +46,11 @@ struct prefix limit_source(const struct weir_limit *limit, const struct prefix *
  */
 int budget_set(struct weir_policy *policy, const char *name, const struct weir_limit_spec *spec,
 	       char *err);
+/*
+ * The data path's form of the rates in @spec, whose bursts of 0 are set to their default first. 0, or
+ * with @err -EINVAL or -ERANGE.
+ */
+int budget_ticks(struct weir_limit *limit, struct weir_limit_spec *spec, char *err);
 /* The index of the budget of that name, or 0. */
 uint32_t budget_find(const struct weir_policy *policy, const char *name);
 void budget_remove(struct weir_policy *policy, uint32_t index);

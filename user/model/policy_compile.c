@@ -17,6 +17,7 @@
 
 #include "bpf/pure/class.h"
 #include "user/model/dns_rules.h"
+#include "user/model/drop_rules.h"
 #include "user/model/error.h"
 #include "user/model/policy_match.h"
 #include "user/model/prefix.h"
@@ -546,6 +547,7 @@ int policy_compile(struct weir_policy *policy, char *err)
 	if (!rc) {
 		syn_compile(policy);
 		dns_compile(policy);
+		rc = rules_compile(policy, err);
 	}
 out_free:
 	free(c);

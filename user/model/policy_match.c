@@ -123,7 +123,8 @@ bool policy_same(const struct weir_policy *a, const struct weir_policy *b)
 	       !memcmp(a->budget_spec, b->budget_spec, sizeof(a->budget_spec)) &&
 	       !memcmp(a->syn_rule, b->syn_rule, sizeof(a->syn_rule)) &&
 	       a->syn_share == b->syn_share &&
-	       !memcmp(a->dns_rule, b->dns_rule, sizeof(a->dns_rule));
+	       !memcmp(a->dns_rule, b->dns_rule, sizeof(a->dns_rule)) &&
+	       !memcmp(a->rule_spec, b->rule_spec, sizeof(a->rule_spec));
 }
 
 static int compare_limits(const void *a, const void *b, void *policy)

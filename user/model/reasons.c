@@ -89,6 +89,11 @@ static const struct reason_text texts[WEIR_REASON_MAX] = {
 	[WEIR_DROP_LIST] = { "The source is in a loaded list.",
 		"`weir block test ADDRESS` names the list; `weir allow add ADDRESS` makes an "
 		"exception." },
+	[WEIR_DROP_RULE] = { "A drop rule matches the packet and does not spare its source.",
+		"`weir drop show` lists the rules, and what each dropped; `weir drop del NAME` "
+		"removes one.",
+		"Known sources are spared unless the rule says `spare none`, so `weir known import` "
+		"spares a user for good." },
 	[WEIR_DROP_RATE] = { "The source is over its limit.",
 		"`weir show sources` names them; if they are users, raise the limit or give their "
 		"prefix a limit of its own.",
@@ -192,7 +197,8 @@ uint64_t reasons_turned_away(void)
 	static const uint8_t others[] = {
 		WEIR_DROP_ETHERNET, WEIR_DROP_IPV4, WEIR_DROP_IPV6, WEIR_DROP_IPV6_CHAIN,
 		WEIR_DROP_TCP, WEIR_DROP_UDP, WEIR_DROP_ICMP, WEIR_DROP_VLAN, WEIR_DROP_BLOCK,
-		WEIR_DROP_BAN, WEIR_DROP_LIST, WEIR_DROP_ARP, WEIR_DROP_NEIGHBOUR, WEIR_DROP_NOT_IP,
+		WEIR_DROP_BAN, WEIR_DROP_LIST, WEIR_DROP_RULE, WEIR_DROP_ARP, WEIR_DROP_NEIGHBOUR,
+		WEIR_DROP_NOT_IP,
 	};
 	uint64_t reasons = reasons_of_action("drop");
 

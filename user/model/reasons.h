@@ -32,7 +32,7 @@ const struct reason_text *reason_text(enum weir_reason reason);
 
 /*
  * The reasons for which packets are dropped because of how much comes: limits, budgets, cookies.
- * Not those for what a packet or its source is: malformed, blocked, on a list.
+ * Not those for what a packet or its source is: malformed, blocked, on a list, matched by a rule.
  */
 uint64_t reasons_turned_away(void);
 

@@ -192,6 +192,8 @@ static void *asked_line(int again)
 	return &line;
 }
 
+static __thread struct rule_view dry_view;
+
 static void *bpf_map_lookup_elem(const void *map, const void *key)
 {
 	static __thread struct syn_headers headers;
@@ -201,6 +203,8 @@ static void *bpf_map_lookup_elem(const void *map, const void *key)
 		return &headers;
 	if (map == &dns_scratch)
 		return &query;
+	if (map == &rule_scratch)
+		return &dry_view;
 	if (map == &asked && run->again != DRY_ASK)
 		return asked_line(run->again);
 	return copies_find(run->copies, view_of(map), key);
@@ -229,6 +233,7 @@ enum weir_reason dry_run(struct dry_run *this)
 	memset(cpu->reason, 0, sizeof(cpu->reason));
 	cpu->until_sample = ~0ULL;	/* learning decides nothing, and would ask for sockets */
 	weir_ingress(&frame);
+	this->rule = dry_view.rule;
 	for (int reason = 0; reason < WEIR_REASON_MAX; reason++)
 		if (cpu->reason[reason].packets)
 			return run->copies->failed ? WEIR_REASON_MAX : reason;

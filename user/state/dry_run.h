@@ -22,6 +22,7 @@ struct dry_run {
 	bool no_cookie;	/* the kernel makes none */
 	struct weir_event *event;	/* where the last event is made; NULL: none is */
 	int clock;	/* of a listener, an enum weir_clock */
+	uint32_t rule;	/* set: the drop rule, where the reason is WEIR_DROP_RULE */
 	bool no_socket;	/* set: the kernel had to be asked for the socket, and did not say */
 };
 

@@ -12,7 +12,8 @@
 	M(devices) M(counters) M(hints) M(allow) M(block) M(hosts) M(scopes)        \
 	M(policy) M(blockset) M(gate) M(buckets) M(budgets) M(spending) M(common)   \
 	M(known) M(known_filter) M(offences) M(seen) M(networks) M(beats) M(asked) M(core_time) \
-	M(listeners) M(events) M(judgements) M(links) M(neighbours) M(meta)
+	M(listeners) M(events) M(judgements) M(links) M(neighbours) M(rule_buckets)  \
+	M(rule_counts) M(meta)
 
 enum map_id {
 #define M(name) MAP_##name,

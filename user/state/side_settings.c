@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bpf/pure/known_line.h"
+#include "user/model/drop_rules.h"
 #include "user/model/error.h"
 #include "user/model/policy.h"
 #include "user/state/hints.h"
@@ -246,6 +247,24 @@ static int clear_new_budgets(const struct maps *maps, const struct weir_policy *
 	return 0;
 }
 
+/* A drop rule that matches other packets than the one in its slot did counts them from 0. */
+static int clear_new_rules(const struct maps *maps, const struct weir_policy *was,
+			   const struct weir_policy *is, char *err)
+{
+	for (uint32_t slot = 0; slot < WEIR_RULES; slot++) {
+		const struct weir_rule_spec *rule = &is->rule_spec[slot];
+		int rc;
+
+		if (!rule_is_used(rule) || rule_same(rule, &was->rule_spec[slot]))
+			continue;
+		rc = maps_clear_rule(maps, slot);
+		if (rc)
+			return fail(err, -rc, "cannot clear what drop rule %s counts: %s",
+				    rule->name, strerror(-rc));
+	}
+	return 0;
+}
+
 /* ---- writing one side ---- */
 
 static int write_side(const struct maps *maps, const struct side *side,
@@ -370,6 +389,8 @@ static int write_hinted(struct maps *maps, const struct settings *was, struct se
 	entries_resolve(&is->allow);
 	entries_resolve(&is->block);
 	rc = clear_new_budgets(maps, was->policy, is->policy, err);
+	if (!rc)
+		rc = clear_new_rules(maps, was->policy, is->policy, err);
 	if (rc) {
 		free(wanted);
 		return rc;

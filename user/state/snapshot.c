@@ -9,6 +9,7 @@
 #include "user/model/text.h"
 #include "user/model/units.h"
 #include "user/state/block_set.h"
+#include "user/model/drop_rules.h"
 #include "user/state/budgets.h"
 #include "user/state/cookie_watch.h"
 #include "user/state/device.h"
@@ -53,6 +54,18 @@ static int read_budget(const struct maps *maps, const struct weir_policy *policy
 	return 0;
 }
 
+/* Of a rule that cannot be read the counts are left out. */
+static void read_rule(const struct maps *maps, const struct weir_rule_spec *spec, uint32_t slot,
+		      struct snapshot *snapshot)
+{
+	struct snapshot_rule rule = { .monitor = spec->monitor };
+
+	if (maps_read_rule(maps, slot, &rule.count))
+		return;
+	memcpy(rule.name, spec->name, sizeof(rule.name));
+	snapshot->rules[snapshot->rule_count++] = rule;
+}
+
 static int read_policy(const struct maps *maps, struct snapshot *snapshot, char *err)
 {
 	const struct weir_policy *policy = maps_map_policy(maps, err);
@@ -63,6 +76,9 @@ static int read_policy(const struct maps *maps, struct snapshot *snapshot, char 
 	snapshot->budgets = calloc(WEIR_BUDGETS, sizeof(*snapshot->budgets));
 	for (uint32_t i = 1; i < WEIR_LIMITS; i++)
 		snapshot->limits += policy->spec[i].used;
+	for (uint32_t i = 0; i < WEIR_RULES; i++)
+		if (rule_is_used(&policy->rule_spec[i]))
+			read_rule(maps, &policy->rule_spec[i], i, snapshot);
 	for (uint32_t i = 1; i < WEIR_BUDGETS && snapshot->budgets; i++)
 		if (policy->budget_spec[i].limit.used &&
 		    !read_budget(maps, policy, i, &snapshot->budgets[snapshot->budget_count]))

@@ -20,6 +20,12 @@ struct snapshot_budget {
 	bool pressed;			/* it dropped packets in the last second */
 };
 
+struct snapshot_rule {
+	char name[WEIR_NAME_LEN];
+	bool monitor;
+	struct weir_rule_count count;	/* summed over the CPUs */
+};
+
 struct snapshot {
 	bool in_use;			/* false: no maps, and nothing else here is set */
 	char why_not[ERR_LEN];
@@ -27,6 +33,8 @@ struct snapshot {
 	size_t device_count;
 	struct snapshot_budget *budgets;
 	size_t budget_count;
+	struct snapshot_rule rules[WEIR_RULES];	/* the drop rules */
+	size_t rule_count;
 	struct list_info *lists;
 	size_t list_count;
 	uint64_t set_generation, policy_generation;

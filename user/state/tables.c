@@ -118,6 +118,22 @@ int maps_clear_budget(const struct maps *maps, uint32_t slot)
 	return clear_cpus(maps, MAP_spending, slot, sizeof(struct weir_spending));
 }
 
+/* ---- drop rules ---- */
+
+int maps_read_rule(const struct maps *maps, uint32_t slot, struct weir_rule_count *sum)
+{
+	return sum_cpus(maps, MAP_rule_counts, slot, sum, sizeof(*sum));
+}
+
+int maps_clear_rule(const struct maps *maps, uint32_t slot)
+{
+	static const struct weir_rule_bucket full;
+
+	if (bpf_map_update_elem(maps->fd[MAP_rule_buckets], &slot, &full, BPF_ANY))
+		return -errno;
+	return clear_cpus(maps, MAP_rule_counts, slot, sizeof(struct weir_rule_count));
+}
+
 int maps_read_common(const struct maps *maps, struct weir_common *common)
 {
 	__u32 zero = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The tables that the data path writes: counters of devices, buckets, gate, budgets. */
+/* The tables that the data path writes: counters of devices, buckets, gate, budgets, rules. */
 #ifndef WEIR_STATE_TABLES_H
 #define WEIR_STATE_TABLES_H
 
@@ -22,6 +22,10 @@ int maps_read_gate(const struct maps *maps, uint32_t line, struct weir_gate_line
 int maps_read_budget(const struct maps *maps, uint32_t slot, struct weir_budget_state *state,
 		     struct weir_spending *sum);
 int maps_clear_budget(const struct maps *maps, uint32_t slot);
+/* What a drop rule counted, summed over the CPUs. 0 or -errno. */
+int maps_read_rule(const struct maps *maps, uint32_t slot, struct weir_rule_count *sum);
+/* Its counts and its bucket. */
+int maps_clear_rule(const struct maps *maps, uint32_t slot);
 /* What all budgets share. 0 or -errno. */
 int maps_read_common(const struct maps *maps, struct weir_common *common);
 

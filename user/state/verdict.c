@@ -39,7 +39,8 @@ static void list_choices(const struct verdict_question *question, struct choices
 }
 
 /* @depends: what in this run was not the first of its possibilities. */
-static int add_reason(struct verdict *verdict, enum weir_reason reason, uint8_t depends)
+static int add_reason(struct verdict *verdict, enum weir_reason reason, uint32_t rule,
+		      uint8_t depends)
 {
 	if (reason >= WEIR_REASON_MAX)
 		return -EIO;
@@ -47,6 +48,8 @@ static int add_reason(struct verdict *verdict, enum weir_reason reason, uint8_t 
 		verdict->reason = reason;
 	if (!(verdict->possible >> reason & 1))
 		verdict->depends[reason] = depends;
+	if (reason == WEIR_DROP_RULE && !(verdict->possible >> reason & 1))
+		verdict->rule = rule;
 	verdict->possible |= 1ULL << reason;
 	return 0;
 }
@@ -59,6 +62,7 @@ static int try_choices(struct dry_run *run, const struct verdict_question *quest
 	const struct choice *each[] = { &choices->clock, &choices->again, &choices->cookie,
 					&choices->socket };
 	int *into[] = { &run->clock, &run->again, &run->cookie, &run->socket };
+	enum weir_reason reason;
 	int rest = 0, rc = 0;
 
 	for (int number = 0; !rest && !rc; number++) {
@@ -76,7 +80,8 @@ static int try_choices(struct dry_run *run, const struct verdict_question *quest
 		if (rest)	/* all were tried */
 			break;
 		memcpy(run->frame, question->frame, question->size);
-		rc = add_reason(verdict, dry_run(run), depends);
+		reason = dry_run(run);
+		rc = add_reason(verdict, reason, run->rule, depends);
 	}
 	return rc;
 }

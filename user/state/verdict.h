@@ -40,6 +40,7 @@ struct verdict {
 	 * to a listener whose cookie is fresh. */
 	enum weir_reason reason;
 	uint64_t possible;	/* a bit for each possible reason, @reason included */
+	uint32_t rule;		/* the drop rule, where WEIR_DROP_RULE is possible */
 	uint8_t depends[WEIR_REASON_MAX]; /* of each of those: what must be otherwise */
 };
 
