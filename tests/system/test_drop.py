@@ -301,6 +301,9 @@ def test_save(lab):
     sender.close()
     check("unchanged" in restore(lab, saved).err and rules(lab)["c"]["packets"] == COUNT,
           "the same file changes nothing, and counts stay", rules(lab)["c"]["packets"])
+    metric = 'weir_rule_dropped_packets_total{rule="c",mode="drop"} '
+    lines = [line for line in lab.weir("metrics").out.splitlines() if line.startswith(metric)]
+    check(lines == [f"{metric}{COUNT}"], "the metrics have what each rule dropped", lines)
     wrong = restore(lab, saved + "drop add f sport 70000\n", expect=1)
     check(":7: " in wrong.err and len(rules(lab)) == 5 and lab.weir("save").out == saved,
           "a wrong line changes nothing", wrong.err)
