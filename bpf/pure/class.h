@@ -41,7 +41,7 @@ static __always_inline __u32 class_with_sport(const struct weir_policy *rules, _
 
 	if (!rules->sport_groups)
 		return class;
-	group = rules->sport_group[sport] & (WEIR_SPORT_GROUPS - 1);
+	group = rules->sport_group[weir_opaque(sport) & 0xffff] & (WEIR_SPORT_GROUPS - 1);
 	return rules->class_of_sport[group][class & (WEIR_CLASSES - 1)];
 }
 

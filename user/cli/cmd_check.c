@@ -107,8 +107,8 @@ static int set_length(void *into, const char *value, char *err)
 
 	if (parse_range(value, "length", 20, PROBE_MTU, &q->details.length, &last, err))
 		return -EINVAL;
-	return last == q->details.length ? 0 : fail(err, EINVAL, "length \"%s\": a packet has one length",
-						    value);
+	return last == q->details.length ? 0 : fail(err, EINVAL, "length \"%s\": a packet has one "
+						    "length", value);
 }
 
 static int set_ip_ttl(void *into, const char *value, char *err)
@@ -150,8 +150,8 @@ static int set_payload(void *into, const char *value, char *err)
 
 	if (!digits || digits % 2 || digits > 2 * sizeof(q->details.payload) ||
 	    value[strspn(value, "0123456789abcdefABCDEF")])
-		return fail(err, EINVAL, "payload \"%.40s\": the first bytes as hexadecimal digits, two each, "
-			    "at most %zu bytes", value, sizeof(q->details.payload));
+		return fail(err, EINVAL, "payload \"%.40s\": the first bytes as hexadecimal digits, two "
+			    "each, at most %zu bytes", value, sizeof(q->details.payload));
 	for (size_t i = 0; i < digits; i += 2)
 		if (sscanf(value + i, "%2hhx", &q->details.payload[i / 2]) != 1)
 			return -EINVAL;
@@ -167,8 +167,8 @@ static int check_details(struct question *q, char *err)
 
 	if (q->kind.what == WEIR_FRAGMENT &&
 	    (details->has_flags || details->has_type || details->payload_len))
-		return fail(err, EINVAL, "fragment: a later fragment carries no flags, ICMP type or payload of "
-			    "its own");
+		return fail(err, EINVAL, "fragment: a later fragment carries no flags, ICMP type or "
+			    "payload of its own");
 	if (details->has_flags && (q->kind.proto != IPPROTO_TCP || q->kind.what == WEIR_SYN))
 		return fail(err, EINVAL, "flags: only tcp has them, and `syn` says them already");
 	if (details->has_type && q->kind.proto != IPPROTO_ICMP)
