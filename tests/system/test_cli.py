@@ -266,7 +266,7 @@ def test_not_in_use(lab):
         if done.status != 1 or "not in use" not in done.err or done.out:
             check(False, f"{line} where weir is not in use", done)
             return
-    check(not PINS.exists(), "all that reads says where weir is not in use", "21 commands, no pins")
+    check(not PINS.exists(), "all that reads says where weir is not in use", "24 commands, no pins")
 
 
 def test_failures(lab):
@@ -501,8 +501,9 @@ def test_output_that_cannot_be_written(lab):
 
 def show_all(lab):
     """The text of each read command, standard error included."""
-    for line in ("help", "help all", "help list", "", "version", "limit show", "allow show", "block show", "list show", "show status",
-                 "-q dns show", "drop show", "show stats", "show sources", "show source 2001:db8:1234:5678:9abc:def0:1234:5678",
+    for line in ("help", "help all", "help list", "", "version", "limit show", "allow show", "block show",
+                 "list show", "show status", "-q dns show", "drop show", "show stats", "show sources",
+                 "show source 2001:db8:1234:5678:9abc:def0:1234:5678",
                  "allow test 2001:db8:1:2::/64", "block test 2001:db8:1:2::/64",
                  "check 2001:db8:1:2::1"):
         done = lab.weir(*line.split(), expect=None)
