@@ -474,7 +474,8 @@ static __always_inline int has_tcp_header(const struct packet *pkt)
 
 /*
  * The stage. @so_far: the reason for which the packet passes if this stage has no objection. The
- * budget that counts here is that of the service's SYNs, whatever this packet is.
+ * budget that counts here is that of the service's SYNs from this source port, whatever this packet
+ * is: the SYN that an ACK completes came from the same port.
  */
 static __always_inline enum weir_reason check_service(struct xdp_md *ctx, struct packet *pkt,
 						      struct hint hint, const struct rules *rules,
@@ -486,8 +487,9 @@ static __always_inline enum weir_reason check_service(struct xdp_md *ctx, struct
 	if (!rules->policy || !rules->policy->syn_rules || !has_tcp_header(pkt) ||
 	    !rules->policy->syn_rule_of[pkt->dport])
 		return so_far;
-	class = class_with_sport(rules->policy,
-				 rules->policy->class_of_port[WEIR_PORT_SYN][pkt->dport], 0);
+	class = rules->policy->class_of_port[WEIR_PORT_SYN][pkt->dport];
+	if (rules->policy->sport_groups)
+		class = class_with_sport(rules->policy, class, source_port(ctx, pkt));
 	if (rules->policy->budgets)
 		index = budget_index(pkt, hint, rules->policy, class);
 	found = check_syn(ctx, pkt, hint.side, index, now_ns);

@@ -141,6 +141,7 @@ static void add_budgets(struct settings *settings)
 		{ .any_proto = 1 }, { .proto = IPPROTO_UDP },
 		{ .proto = IPPROTO_TCP, .what = WEIR_SYN },
 		{ .proto = IPPROTO_TCP, .dport_first = PORT, .dport_last = PORT },
+		{ .proto = IPPROTO_TCP, .what = WEIR_SYN, .sport_first = 1, .sport_last = 123 },
 	};
 	static const char *const names[] = { "a", "b", "c" };
 	static const char *const to[] = { "198.51.100.0/24", "198.51.100.1/32", "2001:db8::/64" };

@@ -26,7 +26,8 @@ ipv6.version ipv6.plen ipv6.src ipv6.dst ipv6.nxt ipv6.hlim
 ipv6.hopopts.len_oct ipv6.dstopts.len_oct ipv6.routing.len_oct ah.length mip6.hlen
 ipv6.fraghdr.offset ipv6.fraghdr.more
 ipv6.hopopts.nxt ipv6.dstopts.nxt ipv6.routing.nxt ipv6.fraghdr.nxt ah.next_header
-tcp.dstport tcp.hdr_len tcp.flags.syn tcp.flags.ack udp.dstport udp.length
+tcp.srcport tcp.dstport tcp.hdr_len tcp.flags.syn tcp.flags.ack udp.srcport udp.dstport
+udp.length
 icmpv6.type""".split()
 
 # Nothing is put together from several frames, and no field is believed that the
@@ -54,7 +55,7 @@ class Frame:
         return self.all[name][0] if self.all[name] else default
 
 
-Opinion = collections.namedtuple("Opinion", "verdict source what proto dport")
+Opinion = collections.namedtuple("Opinion", "verdict source what proto sport dport")
 NOT_IP = {"0x0806": "arp", "0x8100": "vlan-tags", "0x88a8": "vlan-tags"}
 
 
@@ -79,11 +80,12 @@ def link(frame):
 def layer4(frame, left, proto, whole, ipv6):
     """The class by protocol, port and flags; "bad-..." when the header lies."""
     bad = None
-    dport, what = 0, "packet"
+    sport, dport, what = 0, 0, "packet"
     if proto == 6:
         header = frame.number("tcp.hdr_len", default=0)
         if left < 20 or header < 20 or (whole and header > left):
             bad = "bad-tcp"
+        sport = frame.number("tcp.srcport", default=0)
         dport = frame.number("tcp.dstport", default=0)
         if is_set(frame.text("tcp.flags.syn")) and not is_set(frame.text("tcp.flags.ack")):
             what = "syn"
@@ -93,6 +95,7 @@ def layer4(frame, left, proto, whole, ipv6):
             said = left
         if left < 8 or said < 8 or (whole and said > left):
             bad = "bad-udp"
+        sport = frame.number("udp.srcport", default=0)
         dport = frame.number("udp.dstport", default=0)
     elif proto == (58 if ipv6 else 1):
         if left < 8:
@@ -100,7 +103,7 @@ def layer4(frame, left, proto, whole, ipv6):
         elif (ipv6 and whole and frame.number("ipv6.hlim") == 255 and
               133 <= frame.number("icmpv6.type", default=0) <= 137):
             bad = "neighbour"
-    return bad, what, dport
+    return bad, what, sport, dport
 
 
 def ipv4(frame, left):
@@ -108,14 +111,14 @@ def ipv4(frame, left):
             frame.number("ip.hdr_len", default=0) < 20 or
             frame.number("ip.len", default=0) < frame.number("ip.hdr_len") or
             frame.number("ip.len") > left):
-        return Opinion("bad-ipv4", None, None, None, None)
+        return Opinion("bad-ipv4", None, None, None, None, None)
     source, proto = frame.text("ip.src"), frame.number("ip.proto")
     if frame.number("ip.frag_offset"):
-        return Opinion("ip", source, "fragment", proto, 0)
+        return Opinion("ip", source, "fragment", proto, 0, 0)
     whole = not is_set(frame.text("ip.flags.mf"))
     rest = frame.number("ip.len") - frame.number("ip.hdr_len")
-    verdict, what, dport = layer4(frame, rest, proto, whole, False)
-    return Opinion(verdict or "ip", source, what, proto, dport)
+    verdict, what, sport, dport = layer4(frame, rest, proto, whole, False)
+    return Opinion(verdict or "ip", source, what, proto, sport, dport)
 
 
 def chain(frame):
@@ -133,10 +136,10 @@ def chain(frame):
 def ipv6(frame, left):
     if left < 40 or frame.number("ipv6.version") != 6 or \
             frame.number("ipv6.plen", default=0) > left - 40:
-        return Opinion("bad-ipv6", None, None, None, None)
+        return Opinion("bad-ipv6", None, None, None, None, None)
     source, proto = frame.text("ipv6.src"), frame.number("ipv6.nxt")
     if any(ipaddress.IPv6Address(frame.text(end)).ipv4_mapped for end in ("ipv6.src", "ipv6.dst")):
-        return Opinion("bad-ipv6", None, None, None, None)
+        return Opinion("bad-ipv6", None, None, None, None, None)
     rest, whole, seen = frame.number("ipv6.plen"), True, collections.Counter()
     length = {"ipv6.hopopts": "ipv6.hopopts.len_oct", "ipv6.dstopts": "ipv6.dstopts.len_oct",
               "ipv6.routing": "ipv6.routing.len_oct"}
@@ -149,7 +152,7 @@ def ipv6(frame, left):
         if name == "ipv6.fraghdr":
             rest -= 8
             if frame.number("ipv6.fraghdr.offset", n):
-                return Opinion("ip", source, "fragment", proto, 0)
+                return Opinion("ip", source, "fragment", proto, 0, 0)
             whole = whole and not is_set("".join(frame.all["ipv6.fraghdr.more"][n:n + 1]))
         elif name == "ah":
             rest -= (frame.number("ah.length", n, 0) + 2) * 4
@@ -159,21 +162,21 @@ def ipv6(frame, left):
         else:
             rest -= frame.number(length[name], n, 10 ** 6)
     if rest < 0 or proto in (0, 43, 44, 51, 60, 135) or proto is None or len(headers) > 8:
-        return Opinion("ipv6-chain", source, None, proto, None)
-    verdict, what, dport = layer4(frame, rest, proto, whole, True)
-    return Opinion(verdict or "ip", source, what, proto, dport)
+        return Opinion("ipv6-chain", source, None, proto, None, None)
+    verdict, what, sport, dport = layer4(frame, rest, proto, whole, True)
+    return Opinion(verdict or "ip", source, what, proto, sport, dport)
 
 
 def opinion(frame):
     kind, at = link(frame)
     left = frame.number("frame.len") - at
     if frame.number("frame.len") < 14 or kind == "cut":
-        return Opinion("bad-ethernet", None, None, None, None)
+        return Opinion("bad-ethernet", None, None, None, None, None)
     if kind == "0x0800":
         return ipv4(frame, left)
     if kind == "0x86dd":
         return ipv6(frame, left)
-    return Opinion(NOT_IP.get(kind, "not-ip"), None, None, None, None)
+    return Opinion(NOT_IP.get(kind, "not-ip"), None, None, None, None, None)
 
 
 CAUSES = []
@@ -211,9 +214,9 @@ def run_classify(folder, captures):
         sys.exit(f"not ok - the oracle: classify: {done.returncode}, {done.stderr.strip()}")
     names, ours = [], []
     for line in done.stdout.splitlines():
-        _, name, index, size, verdict, source, proto, what, dport, _ = line.split("\t")
+        _, name, index, size, verdict, source, proto, what, sport, dport, _ = line.split("\t")
         names.append(f"{name} frame {index} ({size} bytes)")
-        ours.append(Opinion(verdict, source, what, int(proto), int(dport)))
+        ours.append(Opinion(verdict, source, what, int(proto), int(sport), int(dport)))
     return done, merged, names, ours
 
 

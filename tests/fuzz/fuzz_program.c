@@ -159,10 +159,15 @@ static void fill_policy(struct weir_policy *to, int number)
 		add_limit(to, (struct weir_limit_spec){ .proto = IPPROTO_ICMP }, 0, 10000, 0);
 		add_limit(to, (struct weir_limit_spec){ .any_proto = 1, .what = WEIR_FRAGMENT }, 2,
 			  10000, 2);
+		add_limit(to, (struct weir_limit_spec){ .any_proto = 1, .sport_first = 53,
+							.sport_last = 1023 }, 3, 0, 3);
 		add_budget(to, "a", (struct weir_limit_spec){ .any_proto = 1 }, NULL);
 		add_budget(to, "b", (struct weir_limit_spec){ .proto = IPPROTO_TCP },
 			   "198.51.100.0/24");
 		add_drops(to);
+		add_budget(to, "d", (struct weir_limit_spec){ .proto = IPPROTO_TCP,
+			   .what = WEIR_SYN, .dport_first = 8000, .dport_last = 8000,
+			   .sport_first = 1024, .sport_last = 2047 }, NULL);
 	}
 	if (number & 2) {
 		add_rule(to, 80, 80, true);

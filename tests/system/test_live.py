@@ -84,15 +84,16 @@ def test_events_tells_every_packet_of_few(lab):
     lab.weir("block", "add", SOURCE)
     lab.attach()
     reader = Reader(lab, "-j", "events").listening()
-    lab.flood("to", NEAR4, "from", SOURCE, "pps", 200, "count", 100, "size", 100, "dport", 53)
+    lab.flood("to", NEAR4, "from", SOURCE, "pps", 200, "count", 100, "size", 100, "dport", 53,
+              "sport", 1900)
     time.sleep(0.3)
     events = reader.end().events()
     dropped = lab.stats()["block"]
     check(len(events) == dropped == 100, "events: every dropped packet is told in calm times",
           f"{dropped} dropped, {len(events)} told; {reader.err.strip()}")
     wanted = {"event": "packet", "dev": "near0", "reason": "block", "action": "drop",
-              "source": SOURCE, "destination": NEAR4, "proto": "udp", "what": None, "dport": 53,
-              "bytes": 100, "weight": 1}
+              "source": SOURCE, "destination": NEAR4, "proto": "udp", "what": None, "sport": 1900,
+              "dport": 53, "bytes": 100, "weight": 1}
     strange = [event for event in events if {**event, **wanted} != event]
     check(not strange, "events: all fields of a packet", strange[:1] or events[0])
     late = [abs(event["time_ns"] / 1e9 - time.time()) for event in events]

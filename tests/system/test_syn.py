@@ -192,6 +192,25 @@ def test_over_budget(lab):
           f"{lab.stats()['syn-cookie']} cookies for {flood}")
 
 
+def test_budget_by_source_port(lab):
+    """The budget that counts is that of the SYN's own source port: the SYNs from other ports than
+    the flood's go to the kernel, and their connections are made without a cookie."""
+    serve(lab, NEAR4)
+    lab.weir("budget", "set", "low", "syn", "dport", PORT, "sport", "1-1023", "rate", "100pps")
+    said = protect(lab, "when-over-budget", "set-sysctl")
+    check("no budget" not in said.err, "a budget of some source ports is one", said.err.strip())
+    up(lab)
+    flood = lab.start_flood("to", NEAR4, "from", "198.51.100.0/24", "sources", 200, "proto", "syn",
+                            "size", 60, "dport", PORT, "sport", 1000, "pps", 2000, "seconds", 20)
+    demand(wait_for(lambda: lab.stats()["syn-cookie"] > 100), "no cookies for SYNs over the budget")
+    busy = connect(lab, NEAR4)
+    flood.stop()
+    stats = lab.stats()
+    check(busy["failed"] <= 1 and busy["transactions"] >= 15 and not stats["cookie-ack"],
+          "other source ports", f"{busy['transactions']} made, {busy['failed']} failed, "
+          f"{stats['cookie-ack']} of {stats['syn-cookie']} cookies came back")
+
+
 def test_shortage(lab):
     """More SYNs than a core has time for: a newcomer's first SYN may drop, its next is answered."""
     serve(lab, NEAR4)

@@ -4,7 +4,7 @@
  * natively, and by the real program in test runs, which must agree. One line a
  * frame:
  *
- *	number file index bytes reason source proto what dport run
+ *	number file index bytes reason source proto what sport dport run
  *
  * what: packet, syn, fragment or -; run: 1 when the program saw it too.
  *
@@ -48,6 +48,7 @@ static void set_limits(void)
 {
 	static const struct weir_limit_spec ports[] = {
 		{ .any_proto = 1, .dport_first = 1, .dport_last = 1023 },
+		{ .any_proto = 1, .sport_first = 1, .sport_last = 1023 },
 	};
 
 	set_class_limits(&job.program, ports, sizeof(ports) / sizeof(*ports), 128);
@@ -75,11 +76,20 @@ static void name_by_hardware(const uint8_t *frame, struct weir_bucket_key *key)
 		key->lo = key->lo << 8 | frame[ETH_ALEN + i];
 }
 
+static uint16_t sport_of(const uint8_t *frame, uint32_t size, const struct packet *pkt)
+{
+	if ((pkt->proto != IPPROTO_TCP && pkt->proto != IPPROTO_UDP) || !pkt->l4_at ||
+	    pkt->l4_at + 2U > size)
+		return 0;
+	return frame[pkt->l4_at] << 8 | frame[pkt->l4_at + 1];
+}
+
 /* Whether the program charged the bucket of this source and class, and no other. */
-static bool charged(const uint8_t *data, const struct packet *pkt)
+static bool charged(const uint8_t *data, uint32_t size, const struct packet *pkt)
 {
 	const struct weir_policy *policy = job.program.settings.policy;
-	struct packet_kind kind = { .proto = pkt->proto, .what = pkt->what, .dport = pkt->dport };
+	struct packet_kind kind = { .proto = pkt->proto, .what = pkt->what, .dport = pkt->dport,
+				    .sport = sport_of(data, size, pkt) };
 	struct prefix source = { pkt->hi, pkt->lo, 128 };
 	struct weir_bucket_key key = { .hi = pkt->hi, .lo = pkt->lo };
 	struct weir_bucket bucket;
@@ -111,7 +121,7 @@ static bool program_agrees(const uint8_t *data, uint32_t size, const struct pack
 	if (reason != WEIR_CONTINUE)
 		return counters.reason[reason].packets == 1;
 	return counters.reason[WEIR_PASS_LIMIT].packets + counters.reason[WEIR_DROP_RATE].packets ==
-		       1 && charged(data, pkt);
+		       1 && charged(data, size, pkt);
 }
 
 static const char *name_of(const char *path)
@@ -140,9 +150,9 @@ static void classify_frame(const char *file, unsigned int index, uint8_t *data, 
 	}
 	if (ip)
 		prefix_format_short(&source, text);
-	printf("%lu\t%s\t%u\t%u\t%s\t%s\t%d\t%s\t%u\t%d\n", job.frames, name_of(file), index,
+	printf("%lu\t%s\t%u\t%u\t%s\t%s\t%d\t%s\t%u\t%u\t%d\n", job.frames, name_of(file), index,
 	       size, ip ? "ip" : reason_name(reason), text, ip ? pkt.proto : -1,
-	       ip ? whats[pkt.what] : "-", pkt.dport, run);
+	       ip ? whats[pkt.what] : "-", sport_of(data, size, &pkt), pkt.dport, run);
 }
 
 static void save_frame(const uint8_t *data, uint32_t size)

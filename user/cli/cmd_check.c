@@ -464,7 +464,7 @@ static void find_cookies(struct context *context)
 {
 	const struct weir_policy *policy = context->settings->policy;
 	const struct question *q = context->q;
-	struct packet_kind syn = { IPPROTO_TCP, WEIR_SYN, q->kind.dport };
+	struct packet_kind syn = { IPPROTO_TCP, WEIR_SYN, q->kind.dport, q->kind.sport };
 	uint32_t budget = budget_lookup(policy, &q->to, &syn);
 	struct weir_budget_state state;
 	struct weir_spending spending;

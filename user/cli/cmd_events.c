@@ -108,22 +108,32 @@ static json_t *packet_json(const struct events *events, const struct weir_event 
 				 *text->destination ? text->destination : NULL, "proto",
 				 *text->proto ? text->proto : NULL, "what", text->what);
 
+	json_object_set_new(json, "sport", event->sport ? json_integer(event->sport) : json_null());
 	json_object_set_new(json, "dport", event->dport ? json_integer(event->dport) : json_null());
 	json_object_set_new(json, "bytes", json_integer(event->bytes));
 	json_object_set_new(json, "weight", json_integer(event->weight));
 	return json;
 }
 
+/* " 1900 > 53", the ports of TCP and UDP; nothing where there are none. */
+static void ports_text(const struct weir_event *event, char text[24])
+{
+	*text = '\0';
+	if (event->sport)
+		snprintf(text, 24, " %u > %u", event->sport, event->dport);
+	else if (event->dport)
+		snprintf(text, 24, " %u", event->dport);
+}
+
 static void print_packet(const struct events *events, const struct weir_event *event,
 			 const struct packet_text *text)
 {
-	char line[LINE_LEN], flow[2 * PREFIX_STRLEN + 48] = "", port[8] = "";
+	char line[LINE_LEN], flow[2 * PREFIX_STRLEN + 48] = "", ports[24];
 
-	if (event->dport)
-		snprintf(port, sizeof(port), " %u", event->dport);
+	ports_text(event, ports);
 	if (*text->source)
 		snprintf(flow, sizeof(flow), "%s > %s %s%s%s%s ", text->source, text->destination,
-			 text->proto, text->what ? " " : "", text->what ? text->what : "", port);
+			 text->proto, text->what ? " " : "", text->what ? text->what : "", ports);
 	snprintf(line, sizeof(line), "%s %s %s %s%u B x%" PRIu64,
 		 events->watch.device[event->slot % WEIR_DEVICES], event_action(event),
 		 reason_name(event->reason), flow, event->bytes, (uint64_t)event->weight);

@@ -93,14 +93,24 @@ static int check_place(const struct weir_syn_rule *rule, char *err)
 	return 0;
 }
 
-/* Whether a budget applies to the SYNs of the rule's service; looked up as the data path does. */
+/*
+ * Whether a budget applies to SYNs of the rule's service, be it only to those from some source
+ * ports; looked up as the data path does.
+ */
 static bool has_budget(const struct weir_policy *policy, const struct weir_syn_rule *rule)
 {
 	struct packet_kind kind = { .proto = IPPROTO_TCP, .what = WEIR_SYN, .dport = rule->first };
 	struct prefix to;
 
 	prefix_from_key(&rule->to, &to);
-	return budget_lookup(policy, &to, &kind);
+	for (uint32_t sport = 0; sport <= UINT16_MAX; sport++) {
+		kind.sport = sport;
+		if (budget_lookup(policy, &to, &kind))
+			return true;
+		if (!policy->sport_groups)
+			return false;
+	}
+	return false;
 }
 
 static void note(struct edit *edit, const char *text)
