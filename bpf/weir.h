@@ -255,18 +255,35 @@ struct weir_limit {
 };
 #define WEIR_BYTE_COST_SHIFT	20
 
+/*
+ * A set of ports: ranges, both ends included, in ascending order with a gap between each two; a
+ * first port of 0 ends it. An empty set is any port.
+ */
+#define WEIR_PORT_RANGES	16
+struct weir_ports {
+	__u16 first, last;
+};
+
 /* A limit as the operator set it: read by the tool only. */
 struct weir_limit_spec {
 	struct weir_prefix from;	/* ::/0 is the default */
-	__u16 dport_first;	/* 0 with dport_last 0: any port */
-	__u16 dport_last;
+	union {
+		struct weir_ports dport[WEIR_PORT_RANGES];
+		struct {	/* the first of them: most sets have one */
+			__u16 dport_first, dport_last;
+		};
+	};
+	union {
+		struct weir_ports sport[WEIR_PORT_RANGES];
+		struct {
+			__u16 sport_first, sport_last;
+		};
+	};
 	__u8  proto;		/* IPPROTO_*; ICMP stands for ICMPv6 too */
 	__u8  what;		/* enum weir_what */
 	__u8  any_proto;	/* 1: proto does not matter */
 	__u8  used;		/* 1: this slot holds a limit */
 	__u32 per_s;		/* the packet rate's unit: 1, 60 or 3600 s */
-	__u16 sport_first;	/* 0 with sport_last 0: any source port */
-	__u16 sport_last;
 	__u64 rate_packets;	/* in per_s seconds; 0: no packet rate */
 	__u64 burst_packets;
 	__u64 rate_bits_per_s;	/* 0: no bit rate */
@@ -820,12 +837,12 @@ _Static_assert(sizeof(struct weir_cookie_watch) == 120, "ABI: weir_cookie_watch"
 _Static_assert(__builtin_offsetof(struct weir_hints, v4) == 80, "ABI: weir_hints");
 _Static_assert(sizeof(struct weir_entry) == 80, "ABI: weir_entry");
 _Static_assert(sizeof(struct weir_limit) == 64, "ABI: weir_limit");
-_Static_assert(sizeof(struct weir_limit_spec) == 72, "ABI: weir_limit_spec");
+_Static_assert(sizeof(struct weir_limit_spec) == 192, "ABI: weir_limit_spec");
 _Static_assert(sizeof(struct weir_bucket_key) == 24, "ABI: weir_bucket_key");
 _Static_assert(sizeof(struct weir_bucket) == 56, "ABI: weir_bucket");
 _Static_assert(sizeof(struct weir_gate_line) == 64, "ABI: weir_gate_line");
 _Static_assert(sizeof(struct weir_line) == 64, "ABI: weir_line");
-_Static_assert(sizeof(struct weir_budget_spec) == 104, "ABI: weir_budget_spec");
+_Static_assert(sizeof(struct weir_budget_spec) == 224, "ABI: weir_budget_spec");
 _Static_assert(sizeof(struct weir_syn_rule) == 64, "ABI: weir_syn_rule");
 _Static_assert(sizeof(struct weir_dns_rule) == 64, "ABI: weir_dns_rule");
 _Static_assert(sizeof(struct weir_rule_spec) == 216, "ABI: weir_rule_spec");

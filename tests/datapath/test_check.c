@@ -86,7 +86,8 @@ static void add_limits(struct settings *settings)
 		{ .proto = IPPROTO_TCP, .dport_first = 443, .dport_last = 443 },
 		{ .any_proto = 1, .dport_first = 1000, .dport_last = 2000 },
 		{ .proto = IPPROTO_TCP, .dport_first = PORT, .dport_last = PORT },
-		{ .any_proto = 1, .sport_first = 53, .sport_last = 123 },
+		{ .any_proto = 1, .sport = { { 53, 123 }, { 300, 399 } } },
+		{ .proto = IPPROTO_UDP, .dport = { { 53, 53 }, { 443, 443 }, { 1000, 1500 } } },
 		{ .proto = IPPROTO_UDP, .dport_first = 1000, .dport_last = 1000, .sport_first = 123,
 		  .sport_last = 123 },
 	};

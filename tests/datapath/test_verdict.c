@@ -88,7 +88,7 @@ static void set_parse_limits(void)
 	static const struct weir_limit_spec ports[] = {
 		{ .any_proto = 1, .dport_first = 1000, .dport_last = 2000 },
 		{ .proto = IPPROTO_TCP, .dport_first = 443, .dport_last = 443 },
-		{ .any_proto = 1, .sport_first = 1900, .sport_last = 1900 },
+		{ .any_proto = 1, .sport = { { 1900, 1900 } } },
 		{ .proto = IPPROTO_UDP, .sport_first = 300, .sport_last = 399 },
 	};
 
@@ -97,7 +97,7 @@ static void set_parse_limits(void)
 
 struct charged {
 	unsigned int count;
-	char source[PREFIX_STRLEN], class[FORMAT_LEN];
+	char source[PREFIX_STRLEN], class[CLASS_LEN];
 };
 
 static int note_bucket(const struct weir_bucket_key *key, const struct weir_bucket *bucket,

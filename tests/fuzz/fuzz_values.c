@@ -82,7 +82,7 @@ static void try_ports(const char *word, char *err)
 
 	for (int proto = 0; proto < 20; proto++) {
 		*err = '\0';
-		if (parse_ports_of(word, proto, &first, &last, err))
+		if (parse_ports("dport", word, proto, &first, &last, err))
 			WANT(*err);
 		else
 			WANT(first && first <= last);

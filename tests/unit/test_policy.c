@@ -7,7 +7,9 @@
 #include "tests/unit/check.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
+#include "user/model/limit_words.h"
 #include "user/model/policy.h"
+#include "user/model/port_set.h"
 #include "user/model/settings.h"
 
 #define NOW	(1000 * WEIR_TICKS_PER_S)
@@ -129,7 +131,7 @@ static void test_source_ports(struct check *check)
 {
 	struct weir_policy *policy = new_policy();
 	struct weir_limit_spec spec = spec_of(NULL, 2);
-	char err[ERR_LEN], text[FORMAT_LEN];
+	char err[ERR_LEN], text[CLASS_LEN];
 
 	set(policy, spec_of(NULL, 1));
 	spec.any_proto = 0, spec.proto = IPPROTO_UDP;
@@ -168,6 +170,87 @@ static void test_source_ports(struct check *check)
 	}
 	CHECK(check, policy_compile(policy, err) == -ENOSPC && strstr(err, "source ports"), "%s", err);
 	check_done(check, "too many source ports are refused", "%s", err);
+	free(policy);
+}
+
+/* The limit in words, as it is saved. */
+static struct weir_limit_spec spec_in_words(struct check *check, const char *text)
+{
+	struct limit_words w = { 0 };
+	char copy[512], err[ERR_LEN] = "", *argv[32] = { 0 };
+	struct words words = { argv };
+	size_t count = 0;
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	for (char *word = strtok(copy, " "); word && count < 31; word = strtok(NULL, " "))
+		argv[count++] = word;
+	CHECK(check, !parse_limit_words(&words, LIMIT_TO_SET, &w, err), "%s: %s", text, err);
+	return w.spec;
+}
+
+/* Sets of ports: their canonical form, and which ports they have. */
+static void test_port_sets(struct check *check)
+{
+	static const char *const forms[][2] = {
+		{ "443,80", "80,443" }, { "80,81", "80-81" }, { "80,80", "80" },
+		{ "8000-8100,80,8050-8200,443", "80,443,8000-8200" }, { "1-65535,7", "1-65535" },
+		{ "65535,1", "1,65535" },
+		{ "1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31-65535",
+		  "1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31-65535" },
+		{ "2,1,4,3,6,5,8,7,10,9,12,11,14,13,16,15,18,17,20,19", "1-20" },
+	};
+	static const char *const wrong[] = {
+		"", ",", "80,", ",80", "80,,81", "80,0", "80,65536", "80,9-8", "80 81", "80;81",
+		"1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33", "80,12345678901234567",
+	};
+	struct weir_ports set[WEIR_PORT_RANGES];
+	char err[ERR_LEN], text[PORT_SET_TEXT];
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+		CHECK(check, !port_set_parse(forms[i][0], "dport", 0, set, err), "%s", err);
+		port_set_format(set, text);
+		CHECK(check, !strcmp(text, forms[i][1]), "%s: %s", forms[i][0], text);
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		*err = '\0';
+		CHECK(check, port_set_parse(wrong[i], "sport", 0, set, err) == -EINVAL &&
+		      strstr(err, "sport"), "\"%s\": %s", wrong[i], err);
+	}
+	check_done(check, "sets of ports in canonical form", "%zu good, %zu wrong",
+		   sizeof(forms) / sizeof(*forms), sizeof(wrong) / sizeof(*wrong));
+}
+
+/* Each port against the limits one after another; of two sets that share a port the smaller. */
+static void test_limits_of_sets(struct check *check)
+{
+	static const char *const rules[] = {
+		"proto udp sport 53,123,1900,11211 rate 2pps", "proto udp sport 100-123,1900 rate 3pps",
+		"proto udp sport 53,1900 rate 4pps", "dport 80,443,8000-8100 rate 5pps",
+		"dport 443,8050 rate 6pps",
+	};
+	static const struct { uint16_t dport, sport; uint64_t rate; } expected[] = {
+		{ 99, 53, 4 }, { 99, 123, 2 }, { 99, 122, 3 }, { 99, 1900, 4 }, { 99, 11211, 2 },
+		{ 99, 54, 1 }, { 80, 1, 5 }, { 443, 1, 6 }, { 8000, 1, 5 }, { 8050, 1, 6 },
+		{ 8100, 1, 5 }, { 8101, 1, 1 }, { 81, 1, 1 }, { 8050, 53, 6 }, { 80, 53, 5 },
+	};
+	struct weir_policy *policy = new_policy();
+	char err[ERR_LEN];
+
+	set(policy, spec_of(NULL, 1));
+	for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++)
+		set(policy, spec_in_words(check, rules[i]));
+	CHECK(check, !policy_compile(policy, err), "%s", err);
+	for (size_t i = 0; i < sizeof(expected) / sizeof(*expected); i++) {
+		struct packet_kind kind = udp99;
+		uint64_t rate;
+
+		kind.dport = expected[i].dport;
+		rate = rate_for(policy, "192.0.2.1", from_port(kind, expected[i].sport));
+		CHECK(check, rate == expected[i].rate, "%u > %u: %llu", expected[i].sport,
+		      expected[i].dport, (unsigned long long)rate);
+	}
+	check_done(check, "limits of sets of ports", "%zu ports, %u groups",
+		   sizeof(expected) / sizeof(*expected), policy->sport_groups);
 	free(policy);
 }
 
@@ -418,6 +501,8 @@ int main(void)
 
 	test_choice(&check);
 	test_source_ports(&check);
+	test_port_sets(&check);
+	test_limits_of_sets(&check);
 	test_no_source_ports(&check);
 	test_many(&check);
 	test_too_many(&check);

@@ -205,13 +205,13 @@ static void test_ports(struct check *check)
 	uint16_t first, last;
 	char err[ERR_LEN];
 
-	CHECK(check, parse_ports("https", &first, &last, err), "a service without services");
+	CHECK(check, parse_ports("dport", "https", 0, &first, &last, err), "a service without services");
 	parse_services_with(look_up);
 	for (size_t i = 0; i < COUNT(good); i++)
-		CHECK(check, !parse_ports_of(good[i].word, good[i].proto, &first, &last, err) &&
+		CHECK(check, !parse_ports("dport", good[i].word, good[i].proto, &first, &last, err) &&
 		      first == good[i].first && last == good[i].last, "%s", good[i].word);
 	for (size_t i = 0; i < COUNT(bad); i++) {
-		CHECK(check, parse_ports_of(bad[i].word, bad[i].proto, &first, &last, err), "\"%s\"",
+		CHECK(check, parse_ports("dport", bad[i].word, bad[i].proto, &first, &last, err), "\"%s\"",
 		      bad[i].word);
 		CHECK(check, strstr(err, "dport") && strstr(err, bad[i].offer),
 		      "\"%s\" is not in: %s", bad[i].offer, err);

@@ -93,7 +93,7 @@ static json_t *budget_json(const struct weir_budget_spec *spec, const struct wei
 		    const struct weir_budget_state *state, const struct weir_spending *sum)
 {
 	struct budget_counts counts = budget_count(sum);
-	char to[PREFIX_STRLEN], class[FORMAT_LEN];
+	char to[PREFIX_STRLEN], class[CLASS_LEN];
 
 	format_end(&spec->limit.from, to);
 	format_class(&spec->limit, class);
@@ -140,7 +140,7 @@ static void print_budget(const struct weir_budget_spec *spec, const struct weir_
 			 const struct weir_budget_state *state, const struct weir_spending *sum)
 {
 	char rate[FORMAT_LEN], used[16], passed[FORMAT_LEN], dropped[FORMAT_LEN];
-	char class[FORMAT_LEN], to[PREFIX_STRLEN], what[FORMAT_LEN + PREFIX_STRLEN + 8];
+	char class[CLASS_LEN], to[PREFIX_STRLEN], what[CLASS_LEN + PREFIX_STRLEN + 8];
 	bool both = spec->limit.rate_packets && spec->limit.rate_bits_per_s;
 	struct budget_counts counts = budget_count(sum);
 

@@ -48,7 +48,7 @@ struct context {
 	uint32_t drop;			/* the drop rule, where the verdict names that reason */
 };
 
-#define RULE_LEN	256	/* what decides, in words */
+#define RULE_LEN	640	/* what decides, in words */
 
 static int set_address(void *into, const char *value, char *err)
 {
@@ -94,7 +94,7 @@ static int parse_port(const char *word, const char *given, uint8_t proto, uint16
 
 	if (!given)
 		return 0;
-	if (parse_ports_of(given, proto, port, &last, err))
+	if (parse_ports(word, given, proto, port, &last, err))
 		return -EINVAL;
 	return last == *port ? 0 : fail(err, EINVAL, "%s \"%.40s\": a packet has one such port", word,
 					given);
@@ -534,7 +534,7 @@ static json_t *others_json(const struct context *context, const struct verdict *
 static void print_others(json_t *others)
 {
 	const char *condition, *action, *reason, *rule;
-	char text[512];
+	char text[RULE_LEN + 256];
 	json_t *each;
 	size_t i;
 
@@ -551,7 +551,7 @@ static void print_others(json_t *others)
 /* What budgets would do with the source, where one counts for the packet. */
 static void print_tier(const struct context *context)
 {
-	char rule[RULE_LEN], text[512];
+	char rule[RULE_LEN], text[RULE_LEN + 256];
 
 	if (!context->budget)
 		return;
@@ -564,7 +564,7 @@ static void print_tier(const struct context *context)
 static enum outcome answer(const struct call *call, const struct context *context,
 			   const struct verdict *verdict)
 {
-	char address[PREFIX_STRLEN], rule[RULE_LEN], text[512];
+	char address[PREFIX_STRLEN], rule[RULE_LEN], text[RULE_LEN + 256];
 	json_t *others = others_json(context, verdict), *root;
 
 	describe(context, verdict->reason, rule);

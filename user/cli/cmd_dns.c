@@ -32,7 +32,7 @@ static int set_port(void *into, const char *value, char *err)
 	struct dns_words *w = into;
 	uint16_t last;
 
-	if (parse_ports_of(value, IPPROTO_UDP, &w->rule.port, &last, err))
+	if (parse_ports("dport", value, IPPROTO_UDP, &w->rule.port, &last, err))
 		return -EINVAL;
 	return last == w->rule.port ? 0 : fail(err, EINVAL, "dport \"%s\": a rule is for one port",
 					       value);

@@ -56,7 +56,7 @@ enum outcome edit_limit_set(struct edit *edit)
 
 enum outcome edit_limit_del(struct edit *edit)
 {
-	char class[FORMAT_LEN], from[PREFIX_STRLEN] = "any source";
+	char class[CLASS_LEN], from[PREFIX_STRLEN] = "any source";
 	struct limit_words w;
 	struct prefix prefix;
 	uint32_t index;
@@ -78,7 +78,7 @@ enum outcome edit_limit_del(struct edit *edit)
 	policy_remove(edit->settings->policy, index);
 	edit->changed = true;
 	edit->force = w.force;
-	snprintf(edit->said, sizeof(edit->said), "limit removed: %s from %s", class, from);
+	snprintf(edit->said, sizeof(edit->said), "limit removed: %.180s from %s", class, from);
 	return DONE;
 }
 
@@ -102,7 +102,7 @@ enum outcome edit_limit_flush(struct edit *edit)
 
 static json_t *limit_json(const struct weir_limit_spec *spec, const struct weir_limit *limit)
 {
-	char from[PREFIX_STRLEN], class[FORMAT_LEN];
+	char from[PREFIX_STRLEN], class[CLASS_LEN];
 
 	format_end(&spec->from, from);
 	format_class(spec, class);
@@ -122,7 +122,7 @@ static const struct column limit_columns[] = {
 /* A second rate is printed in a line below the first. */
 static void print_limit(const struct weir_limit_spec *spec, const struct weir_limit *limit)
 {
-	char from[PREFIX_STRLEN], class[FORMAT_LEN], rate[FORMAT_LEN], burst[FORMAT_LEN], per[16];
+	char from[PREFIX_STRLEN], class[CLASS_LEN], rate[FORMAT_LEN], burst[FORMAT_LEN], per[16];
 
 	format_end(&spec->from, from);
 	format_class(spec, class);

@@ -28,6 +28,7 @@
 
 #define WORDS_MAX	64
 #define LINE_MAX_LEN	4096
+#define LINE_TEXT	(CLASS_LEN + 256)	/* the longest limit or budget fits */
 #define FILE_MOST	(256U << 20)	/* bytes */
 #define ANSWER_NS	(20 * NS_PER_S)	/* a file that takes longer is on a file system that hangs */
 #define ANSWERS_NS	(60 * NS_PER_S)
@@ -82,7 +83,7 @@ static void save_entries(const struct entries *entries, const char *object, uint
 static void save_budget(const struct weir_policy *policy, uint32_t index)
 {
 	const struct weir_budget_spec *spec = &policy->budget_spec[index];
-	char words[256];
+	char words[LINE_TEXT];
 
 	if (!spec->limit.used)
 		return;
@@ -154,7 +155,7 @@ enum outcome cmd_save(const struct call *call)
 	uint32_t order[WEIR_LIMITS];
 	uint64_t now = now_ns();
 	struct settings settings;
-	char err[ERR_LEN], words[256];
+	char err[ERR_LEN], words[LINE_TEXT];
 	size_t limits;
 	int rc;
 

@@ -80,7 +80,7 @@ static int keep_worst(const struct weir_bucket_key *key, const struct weir_bucke
 }
 
 static void describe(const struct settings *settings, const struct source *source,
-		     char text[PREFIX_STRLEN], char class[FORMAT_LEN])
+		     char text[PREFIX_STRLEN], char class[CLASS_LEN])
 {
 	uint32_t limit = policy_by_serial(settings->policy, source->key.serial);
 	struct prefix address = { .hi = source->key.hi, .lo = source->key.lo, .length = 128 };
@@ -90,7 +90,7 @@ static void describe(const struct settings *settings, const struct source *sourc
 	if (limit)
 		format_class(&settings->policy->spec[limit], class);
 	else
-		snprintf(class, FORMAT_LEN, "(limit removed)");
+		snprintf(class, CLASS_LEN, "(limit removed)");
 }
 
 /*
@@ -107,7 +107,7 @@ static unsigned int dropped_percent(const struct weir_bucket *bucket)
 
 static json_t *source_json(const struct settings *settings, const struct source *source)
 {
-	char text[PREFIX_STRLEN], class[FORMAT_LEN];
+	char text[PREFIX_STRLEN], class[CLASS_LEN];
 
 	describe(settings, source, text, class);
 	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:i}", "source", text, "class", class, "passed",
@@ -143,7 +143,7 @@ static enum outcome print_sources(const struct call *call, const struct settings
 	if (!call->json && worst->count)
 		table_head(columns);
 	for (size_t i = 0; i < worst->count; i++) {
-		char text[PREFIX_STRLEN], class[FORMAT_LEN];
+		char text[PREFIX_STRLEN], class[CLASS_LEN];
 		char dropped[FORMAT_LEN], percent[FORMAT_LEN], passed[FORMAT_LEN];
 		const struct weir_bucket *bucket = &worst->at[i].bucket;
 

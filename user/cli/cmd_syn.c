@@ -32,7 +32,7 @@ static int set_ports(void *into, const char *value, char *err)
 {
 	struct syn_words *w = into;
 
-	return parse_ports_of(value, IPPROTO_TCP, &w->rule.first, &w->rule.last, err);
+	return parse_ports("dport", value, IPPROTO_TCP, &w->rule.first, &w->rule.last, err);
 }
 
 static int set_to(void *into, const char *value, char *err)

@@ -11,7 +11,7 @@
 #include "user/model/spelling.h"
 #include "user/model/text.h"
 
-#define PACKET_MATCH "[proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M]] [sport N[-M]]"
+#define PACKET_MATCH "[proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M],...] [sport N[-M],...]"
 #define LIMIT_MATCH "[from PREFIX] " PACKET_MATCH
 
 /*

@@ -265,11 +265,11 @@ static size_t split(char *text, char *words[LIMIT_WORDS])
 	return count;
 }
 
-#define MATCH_LEN	(FORMAT_LEN + PREFIX_STRLEN + 8)
+#define MATCH_LEN	(CLASS_LEN + PREFIX_STRLEN + 8)
 
 static void limit_match(const struct weir_limit_spec *spec, char text[MATCH_LEN])
 {
-	char from[PREFIX_STRLEN], class[FORMAT_LEN];
+	char from[PREFIX_STRLEN], class[CLASS_LEN];
 	bool any = prefix_key_is_any(&spec->from);
 
 	format_end(&spec->from, from);

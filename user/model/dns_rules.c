@@ -5,6 +5,7 @@
 
 #include "user/model/dns_rules.h"
 #include "user/model/error.h"
+#include "user/model/port_set.h"
 #include "user/model/prefix.h"
 
 uint32_t dns_find(const struct weir_policy *policy, const struct weir_prefix *to, uint16_t port)
@@ -69,7 +70,7 @@ void dns_compile(struct weir_policy *policy)
 static bool is_of_port(const struct weir_limit_spec *spec, uint16_t port)
 {
 	return (spec->any_proto || spec->proto == IPPROTO_UDP) && spec->what == WEIR_ANY_PACKET &&
-	       (!spec->dport_last || (port >= spec->dport_first && port <= spec->dport_last));
+	       (!spec->dport_first || port_set_has(spec->dport, port));
 }
 
 bool dns_has_budget(const struct weir_policy *policy, const struct weir_dns_rule *rule)

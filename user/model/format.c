@@ -6,6 +6,7 @@
 
 #include "user/model/format.h"
 #include "user/model/parse.h"
+#include "user/model/port_set.h"
 
 void format_packet_rate(uint64_t packets, uint32_t per_s, char text[FORMAT_LEN])
 {
@@ -65,21 +66,20 @@ static void add_words(char *text, size_t size, const char *words)
 	snprintf(text + used, size - used, "%s%s", used ? " " : "", words);
 }
 
-/* Appends "NAME FIRST-LAST", a single port as one number, and nothing if @first is 0. */
-static void add_ports(const char *name, uint16_t first, uint16_t last, char text[FORMAT_LEN])
+/* Appends the name and the ports, and nothing for any port. */
+static void add_ports(const char *name, const struct weir_ports set[WEIR_PORT_RANGES],
+		      char text[CLASS_LEN])
 {
-	char word[32];
+	char ports[PORT_SET_TEXT];
 
-	if (!first)
+	port_set_format(set, ports);
+	if (!*ports)
 		return;
-	if (first == last)
-		snprintf(word, sizeof(word), "%s %u", name, first);
-	else
-		snprintf(word, sizeof(word), "%s %u-%u", name, first, last);
-	add_words(text, FORMAT_LEN, word);
+	add_words(text, CLASS_LEN, name);
+	add_words(text, CLASS_LEN, ports);
 }
 
-void format_class(const struct weir_limit_spec *spec, char text[FORMAT_LEN])
+void format_class(const struct weir_limit_spec *spec, char text[CLASS_LEN])
 {
 	const char *name = proto_name(spec->proto);
 	char word[32];
@@ -90,16 +90,16 @@ void format_class(const struct weir_limit_spec *spec, char text[FORMAT_LEN])
 			snprintf(word, sizeof(word), "proto %s", name);
 		else
 			snprintf(word, sizeof(word), "proto %u", spec->proto);
-		add_words(text, FORMAT_LEN, word);
+		add_words(text, CLASS_LEN, word);
 	}
 	if (spec->what == WEIR_SYN)
-		add_words(text, FORMAT_LEN, "syn");
+		add_words(text, CLASS_LEN, "syn");
 	if (spec->what == WEIR_FRAGMENT)
-		add_words(text, FORMAT_LEN, "fragment");
-	add_ports("dport", spec->dport_first, spec->dport_last, text);
-	add_ports("sport", spec->sport_first, spec->sport_last, text);
+		add_words(text, CLASS_LEN, "fragment");
+	add_ports("dport", spec->dport, text);
+	add_ports("sport", spec->sport, text);
 	if (!text[0])
-		snprintf(text, FORMAT_LEN, "all");
+		snprintf(text, CLASS_LEN, "all");
 }
 
 void format_end(const struct weir_prefix *end, char text[PREFIX_STRLEN])
@@ -116,7 +116,7 @@ void format_end(const struct weir_prefix *end, char text[PREFIX_STRLEN])
 /* Appends the prefix and the class. @end: "from" for a source, "to" for a destination. */
 static void add_match(const struct weir_limit_spec *spec, const char *end, char *text, size_t size)
 {
-	char word[FORMAT_LEN + 40], value[FORMAT_LEN];
+	char word[CLASS_LEN + 40], value[CLASS_LEN];
 	struct prefix prefix;
 
 	prefix_from_key(&spec->from, &prefix);

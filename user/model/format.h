@@ -13,13 +13,14 @@
 #include "user/model/prefix.h"
 
 #define FORMAT_LEN	96	/* bytes of every text below that has no @size, NUL included */
+#define CLASS_LEN	448	/* bytes of a class, with two full sets of ports */
 
 /* "1000pps", "100/min" or "20/h": @packets in @per_s (1, 60 or 3600) seconds. */
 void format_packet_rate(uint64_t packets, uint32_t per_s, char text[FORMAT_LEN]);
 /* "50mbit", in the largest unit that is exact; bits, or bits per second. */
 void format_bits(uint64_t bits, char text[FORMAT_LEN]);
 /* The words that select the class of packets: "all", "proto tcp", "syn dport 443", "fragment". */
-void format_class(const struct weir_limit_spec *spec, char text[FORMAT_LEN]);
+void format_class(const struct weir_limit_spec *spec, char text[CLASS_LEN]);
 /* "10m", "1h30m" or "1d2h3m4s": exact. */
 void format_duration(uint64_t seconds, char text[FORMAT_LEN]);
 /* "1d2h", "59m59s": the two largest units, for tables; at most 8 columns up to ten years. */

@@ -6,6 +6,7 @@
 #include "user/model/error.h"
 #include "user/model/limit_words.h"
 #include "user/model/parse.h"
+#include "user/model/port_set.h"
 #include "user/model/prefix.h"
 #include "user/model/words.h"
 
@@ -120,11 +121,9 @@ static int parse_both_ports(struct limit_words *w, char *err)
 {
 	uint8_t proto = w->spec.what == WEIR_SYN ? IPPROTO_TCP : w->proto ? w->spec.proto : 0;
 
-	if (w->dport &&
-	    parse_ports_of(w->dport, proto, &w->spec.dport_first, &w->spec.dport_last, err))
+	if (w->dport && port_set_parse(w->dport, "dport", proto, w->spec.dport, err))
 		return -EINVAL;
-	return w->sport ? parse_ports_of(w->sport, proto, &w->spec.sport_first, &w->spec.sport_last,
-					 err) : 0;
+	return w->sport ? port_set_parse(w->sport, "sport", proto, w->spec.sport, err) : 0;
 }
 
 static int set_what(void *into, const char *word, char *err)
@@ -165,8 +164,8 @@ static int check_class(struct limit_words *w, char *err)
 	{ "icmp", NULL, set_proto }, \
 	{ "syn", NULL, set_what }, \
 	{ "fragment", NULL, set_what }, \
-	WORD_TEXT("dport", "a port, a range or a service", struct limit_words, dport), \
-	WORD_TEXT("sport", "a port, a range or a service", struct limit_words, sport)
+	WORD_TEXT("dport", "ports such as 80,443,8000-8100 or https", struct limit_words, dport), \
+	WORD_TEXT("sport", "ports such as 53,123,1024-65535", struct limit_words, sport)
 #define FROM_WORD	{ "from", "a prefix", set_prefix }
 #define TO_WORD		{ "to", "a prefix", set_prefix }
 #define FORCE_WORD	WORD_FLAG("force", struct limit_words, force)

@@ -40,72 +40,69 @@ void parse_services_with(service_look_up *look_up)
 }
 
 /* @proto: IPPROTO_TCP or IPPROTO_UDP; others: the service may be of both. */
-static int service_port(const char *name, uint8_t proto, uint16_t *port, char *err)
+static int service_port(const char *what, const char *name, uint8_t proto, uint16_t *port,
+			char *err)
 {
 	struct service service;
 
 	if (!look_up_service || !look_up_service(name, &service))
-		return fail(err, ENOENT, "dport \"%.40s\": neither a port, a range such as 1000-2000, nor "
-			    "a service of /etc/services", name);
+		return fail(err, ENOENT, "%s \"%.40s\": neither a port, a range such as 1000-2000, nor "
+			    "a service of /etc/services", what, name);
 	if (proto == IPPROTO_TCP || proto == IPPROTO_UDP) {
 		*port = proto == IPPROTO_TCP ? service.tcp : service.udp;
-		return *port ? 0 : fail(err, EINVAL, "dport \"%.40s\": /etc/services has it for %s only",
-					name, proto == IPPROTO_TCP ? "udp" : "tcp");
+		return *port ? 0 : fail(err, EINVAL, "%s \"%.40s\": /etc/services has it for %s only",
+					what, name, proto == IPPROTO_TCP ? "udp" : "tcp");
 	}
 	if (service.tcp && service.udp && service.tcp != service.udp)
-		return fail(err, EINVAL, "dport \"%.40s\": it is %u for tcp, %u for udp: say proto tcp or "
-			    "proto udp", name, service.tcp, service.udp);
+		return fail(err, EINVAL, "%s \"%.40s\": it is %u for tcp, %u for udp: say proto tcp or "
+			    "proto udp", what, name, service.tcp, service.udp);
 	*port = service.tcp ? service.tcp : service.udp;
 	return 0;
 }
 
 /* "1000-2000" for "1000:2000", in which @colon stands. */
-static int refuse_colon(const char *word, const char *colon, char *err)
+static int refuse_colon(const char *what, const char *word, const char *colon, char *err)
 {
-	return fail(err, EINVAL, "dport \"%.40s\": a range is %.*s-%.20s", word, (int)(colon - word),
-		    word, colon + 1);
+	return fail(err, EINVAL, "%s \"%.40s\": a range is %.*s-%.20s", what, word,
+		    (int)(colon - word), word, colon + 1);
 }
 
-#define NOT_PORTS	"dport \"%.40s\": not a port or a range such as 1000-2000"
+#define NOT_PORTS	"%s \"%.40s\": not a port or a range such as 1000-2000"
 
-int parse_ports_of(const char *word, uint8_t proto, uint16_t *first, uint16_t *last, char *err)
+int parse_ports(const char *what, const char *word, uint8_t proto, uint16_t *first, uint16_t *last,
+		char *err)
 {
 	char low[8], *dash, *colon;
 	uint64_t from, to;
 
 	if (strpbrk(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
-		if (service_port(word, proto, first, err))
+		if (service_port(what, word, proto, first, err))
 			return -EINVAL;
 		*last = *first;
 		return 0;
 	}
 	colon = strchr(word, ':');
 	if (colon && strspn(word, "0123456789:") == strlen(word))
-		return refuse_colon(word, colon, err);
+		return refuse_colon(what, word, colon, err);
 	if (strlen(word) >= 2 * sizeof(low))
-		return fail(err, EINVAL, NOT_PORTS, word);
+		return fail(err, EINVAL, NOT_PORTS, what, word);
 	dash = strchr(word, '-');
 	if (dash && (size_t)(dash - word) >= sizeof(low))
-		return fail(err, EINVAL, NOT_PORTS, word);
+		return fail(err, EINVAL, NOT_PORTS, what, word);
 	snprintf(low, sizeof(low), "%.*s", dash ? (int)(dash - word) : 7, word);
 	if (!dash && strlen(word) >= sizeof(low))
-		return fail(err, EINVAL, "dport \"%s\": ports are 1..65535", word);
-	if (parse_number(low, "dport", 1, 65535, &from, err))
+		return fail(err, EINVAL, "%s \"%s\": ports are 1..65535", what, word);
+	if (parse_number(low, what, 1, 65535, &from, err))
 		return -EINVAL;
 	to = from;
-	if (dash && parse_number(dash + 1, "dport", 1, 65535, &to, err))
+	if (dash && parse_number(dash + 1, what, 1, 65535, &to, err))
 		return -EINVAL;
 	if (to < from)
-		return fail(err, EINVAL, "dport \"%s\": the range is empty; did you mean %llu-%llu?",
-			    word, (unsigned long long)to, (unsigned long long)from);
+		return fail(err, EINVAL, "%s \"%s\": the range is empty; did you mean %llu-%llu?",
+			    what, word, (unsigned long long)to, (unsigned long long)from);
 	*first = from;
 	*last = to;
 	return 0;
-}
-
-int parse_ports(const char *word, uint16_t *first, uint16_t *last, char *err)
-{
-	return parse_ports_of(word, 0, first, last, err);
 }
 
 static const struct {

@@ -54,11 +54,10 @@ void parse_services_with(service_look_up *look_up);
 /*
  * `53`, `1000-2000` or `https`: ports 1..65535 in host byte order; the range includes both. @proto:
  * IPPROTO_TCP or IPPROTO_UDP, which the service must have; else its port for both, unless they
- * differ.
+ * differ. @what is for the message: "dport".
  */
-int parse_ports_of(const char *word, uint8_t proto, uint16_t *first, uint16_t *last, char *err);
-/* The same for any protocol. */
-int parse_ports(const char *word, uint16_t *first, uint16_t *last, char *err);
+int parse_ports(const char *what, const char *word, uint8_t proto, uint16_t *first, uint16_t *last,
+		char *err);
 /*
  * `tcp`, `udp`, `icmp` or another name that proto_name() returns, in any case, `icmpv6`, or a number
  * 0..255. Both protocols of ICMP become IPPROTO_ICMP. `any` sets @any, and @proto to 0.

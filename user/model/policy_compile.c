@@ -20,6 +20,7 @@
 #include "user/model/drop_rules.h"
 #include "user/model/error.h"
 #include "user/model/policy_match.h"
+#include "user/model/port_set.h"
 #include "user/model/prefix.h"
 #include "user/model/syn_rules.h"
 
@@ -128,12 +129,8 @@ static int class_ports(struct compile *c, enum weir_port_kind table, char *err)
 	if (!starts)
 		return fail(err, ENOMEM, "out of memory");
 	starts[0] = 1;
-	for (uint32_t n = 0; n < c->patterns; n++) {
-		if (!c->pattern[n]->dport_first)
-			continue;
-		starts[c->pattern[n]->dport_first] = 1;
-		starts[c->pattern[n]->dport_last + 1] = 1;
-	}
+	for (uint32_t n = 0; n < c->patterns; n++)
+		port_set_edges(c->pattern[n]->dport, starts);
 	for (uint32_t port = 0; port < PORTS && class >= 0; port++) {
 		kind.dport = port;
 		if (starts[port])
@@ -187,12 +184,8 @@ static int group_sports(struct compile *c, struct pattern_set sets[WEIR_SPORT_GR
 	if (!starts)
 		return fail(err, ENOMEM, "out of memory");
 	starts[0] = 1;
-	for (uint32_t n = 0; n < c->patterns; n++) {
-		if (!c->pattern[n]->sport_first)
-			continue;
-		starts[c->pattern[n]->sport_first] = 1;
-		starts[c->pattern[n]->sport_last + 1] = 1;
-	}
+	for (uint32_t n = 0; n < c->patterns; n++)
+		port_set_edges(c->pattern[n]->sport, starts);
 	for (uint32_t port = 0; port < PORTS && groups <= WEIR_SPORT_GROUPS; port++) {
 		struct pattern_set set;
 

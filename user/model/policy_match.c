@@ -4,13 +4,13 @@
 
 #include "bpf/pure/class.h"
 #include "user/model/policy_match.h"
+#include "user/model/port_set.h"
 
 bool match_same_class(const struct weir_limit_spec *a, const struct weir_limit_spec *b)
 {
 	return a->what == b->what && a->any_proto == b->any_proto &&
-	       (a->any_proto || a->proto == b->proto) && a->dport_first == b->dport_first &&
-	       a->dport_last == b->dport_last && a->sport_first == b->sport_first &&
-	       a->sport_last == b->sport_last;
+	       (a->any_proto || a->proto == b->proto) && !port_set_order(a->dport, b->dport) &&
+	       !port_set_order(a->sport, b->sport);
 }
 
 bool match_same_prefix(const struct weir_prefix *a, const struct weir_prefix *b)
@@ -28,13 +28,12 @@ bool match_but_sport(const struct weir_limit_spec *spec, const struct packet_kin
 		return false;
 	if (!spec->dport_first)
 		return true;
-	return kind->what != WEIR_FRAGMENT && kind->dport >= spec->dport_first &&
-	       kind->dport <= spec->dport_last;
+	return kind->what != WEIR_FRAGMENT && port_set_has(spec->dport, kind->dport);
 }
 
 bool match_sport(const struct weir_limit_spec *spec, uint16_t sport)
 {
-	return !spec->sport_first || (sport >= spec->sport_first && sport <= spec->sport_last);
+	return !spec->sport_first || port_set_has(spec->sport, sport);
 }
 
 bool match_has(const struct weir_limit_spec *spec, const struct packet_kind *kind)
@@ -42,22 +41,16 @@ bool match_has(const struct weir_limit_spec *spec, const struct packet_kind *kin
 	return match_but_sport(spec, kind) && match_sport(spec, kind->sport);
 }
 
-/* How many ports a range has; 0 as its first port stands for all. */
-static int width(uint16_t first, uint16_t last)
-{
-	return first ? last - first : 65536;
-}
-
 /*
- * The order, most specific first: syn and fragment before any packet, then the narrower range of
- * destination ports before the wider, then the same of source ports, then one protocol before any.
- * Ties, in which no class is more specific, are broken by the lower first port, so that the order
- * does not depend on slots.
+ * The order, most specific first: syn and fragment before any packet, then fewer
+ * destination ports before more, then the same of source ports, then one protocol before any. Ties,
+ * in which no class is more specific, are broken by the lower first port, so that the order does not
+ * depend on slots.
  */
 int match_order(const struct weir_limit_spec *a, const struct weir_limit_spec *b)
 {
-	int dports = width(a->dport_first, a->dport_last) - width(b->dport_first, b->dport_last);
-	int sports = width(a->sport_first, a->sport_last) - width(b->sport_first, b->sport_last);
+	int dports = port_set_count(a->dport) - port_set_count(b->dport);
+	int sports = port_set_count(a->sport) - port_set_count(b->sport);
 
 	if ((a->what != WEIR_ANY_PACKET) != (b->what != WEIR_ANY_PACKET))
 		return a->what != WEIR_ANY_PACKET ? -1 : 1;
@@ -67,10 +60,10 @@ int match_order(const struct weir_limit_spec *a, const struct weir_limit_spec *b
 		return sports;
 	if (a->any_proto != b->any_proto)
 		return a->any_proto ? 1 : -1;
-	if (a->dport_first != b->dport_first)
-		return a->dport_first < b->dport_first ? -1 : 1;
-	if (a->sport_first != b->sport_first)
-		return a->sport_first < b->sport_first ? -1 : 1;
+	dports = port_set_order(a->dport, b->dport);
+	sports = port_set_order(a->sport, b->sport);
+	if (dports || sports)
+		return dports ? dports : sports;
 	if (a->what != b->what)
 		return a->what < b->what ? -1 : 1;
 	return a->proto - b->proto;

@@ -69,7 +69,7 @@ static bool is_port(const char *word)
 	char ignored[ERR_LEN];
 	uint16_t first, last;
 
-	return !parse_ports(word, &first, &last, ignored);
+	return !parse_ports("port", word, 0, &first, &last, ignored);
 }
 
 static bool is_prefix(const char *word)

@@ -52,7 +52,7 @@ void top_read_rates(struct top_rates *rates, const struct maps *maps,
 
 struct top_row {
 	struct prefix prefix;
-	char class[FORMAT_LEN];	/* of sources with a bucket; else "" */
+	char class[CLASS_LEN];	/* of sources with a bucket; else "" */
 	enum weir_reason reason;
 	bool sampled;		/* estimated from samples */
 	double dropped_pps, passed_pps;
