@@ -14,6 +14,8 @@ PREPARED = (
     "limit set from 198.51.100.0/24 proto udp rate 200pps",
     "budget set web dport 443 rate 200mbit",
     "budget set dns proto udp dport 53 rate 20kpps",
+    "drop add ntp proto udp sport 123 length 468",
+    "drop add query proto udp dport 27015 payload 0 ffffffff",
     "allow add 203.0.113.10",
     "allow add 2001:db8:1::/48",
     "block add 198.51.100.7",

@@ -85,7 +85,7 @@ static int set_proto(void *into, const char *value, char *err)
 }
 
 static const struct word explain_table[] = {
-	WORD_INTERFACE(struct explain_words, dev),
+	WORD_TEXT("dev", "an interface", struct explain_words, dev),
 	WORD_NUMBER("seconds", struct explain_words, watch.seconds, 1, SECONDS_MOST),
 	{ "to", "a prefix", set_to },
 	{ "proto", "a protocol", set_proto },

@@ -33,7 +33,7 @@ struct suggest_words {
 
 static const struct word suggest_words[] = {
 	WORD_NUMBER("seconds", struct suggest_words, seconds, SECONDS_LEAST, SECONDS_MOST),
-	WORD_INTERFACE(struct suggest_words, dev),
+	WORD_TEXT("dev", "an interface", struct suggest_words, dev),
 	{ 0 },
 };
 
