@@ -303,7 +303,8 @@ static int read_line(struct script *script, char *line, size_t length, char *err
 	rc = split_words(line, words, err);
 	if (rc > 0)
 		mend_comments(words);
-	return rc > 0 ? run_line(script, words, err) : rc;
+	/* As a shell has it: what `preset` prints. */
+	return rc > 0 ? run_line(script, words + (rc > 1 && !strcmp(*words, "weir")), err) : rc;
 }
 
 /*

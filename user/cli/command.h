@@ -83,6 +83,8 @@ enum outcome cmd_limit_show(const struct call *call);
 enum outcome edit_budget_set(struct edit *edit);
 enum outcome edit_budget_del(struct edit *edit);
 enum outcome cmd_budget_show(const struct call *call);
+/* cmd_preset.c */
+enum outcome cmd_preset_reflection(const struct call *call);
 /* cmd_syn.c */
 enum outcome edit_syn_protect(struct edit *edit);
 enum outcome edit_syn_del(struct edit *edit);

@@ -61,6 +61,11 @@ const struct command commands[] = {
 	{ "budget", "del", "NAME", "remove one budget",
 	  .edit = edit_budget_del, .needs = NEEDS_MAPS,
 	  .examples = { "weir budget del web", "weir -q budget del dns" } },
+	{ "preset", "reflection", "[apply]",
+	  "limits and a budget for what reflectors send, which leave this host's own DNS and time "
+	  "servers alone; prints them, or sets all of them or none",
+	  .run = cmd_preset_reflection,
+	  .examples = { "weir preset reflection", "weir preset reflection apply" } },
 	{ "syn", "protect", "dport N[-M] [to PREFIX] [always|when-over-budget] [set-sysctl] [force]",
 	  "answer SYNs to a service of this host with cookies that its kernel accepts",
 	  .edit = edit_syn_protect, .needs = MAKES_MAPS,

@@ -21,6 +21,7 @@ static const struct {
 	{ "Rates", "limit", "what each source may send" },
 	{ "", "budget", "what all sources together may send to a service" },
 	{ "", "suggest", "what sources send, and limits that would touch none" },
+	{ "", "preset", "limits for the floods of reflectors" },
 	{ "", "syn", "services whose SYNs are answered with cookies" },
 	{ "", "dns", "DNS services whose queries are answered with \"truncated\"" },
 	{ "", "drop", "packets that are dropped for what they look like" },

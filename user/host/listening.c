@@ -9,7 +9,7 @@
 #define ADDRESS_DIGITS	32	/* of an IPv6 address; of IPv4: 8 */
 
 /* The address as /proc prints it: words of 32 bits in the order of the machine. */
-static bool parse_local(const char *digits, struct prefix *local)
+static bool parse_end(const char *digits, struct prefix *end)
 {
 	struct weir_prefix key = { .prefixlen = 128 };
 	size_t words = strlen(digits) / 8;
@@ -24,7 +24,7 @@ static bool parse_local(const char *digits, struct prefix *local)
 	}
 	if (words == 1)
 		memset(key.addr + 10, 0xff, 2);
-	prefix_from_key(&key, local);
+	prefix_from_key(&key, end);
 	return true;
 }
 
@@ -53,7 +53,7 @@ static bool listens_in(const char *path, unsigned int wanted, const struct prefi
 	while (file && !found && fgets(line, sizeof(line), file))
 		found = sscanf(line, " %*d: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x", digits, &at,
 			       &state) == 3 &&
-			state == wanted && at == port && parse_local(digits, &local) &&
+			state == wanted && at == port && parse_end(digits, &local) &&
 			takes(&local, to);
 	if (file)
 		fclose(file);
@@ -68,4 +68,26 @@ bool listens_on(enum transport transport, const struct prefix *to, uint16_t port
 	/* A socket of UDP that is not connected has the state of a closed one. */
 	return listens_in("/proc/self/net/udp", TCP_CLOSE, to, port) ||
 	       listens_in("/proc/self/net/udp6", TCP_CLOSE, to, port);
+}
+
+static void peers_in(const char *path, uint16_t port,
+		     void (*each)(const struct prefix *peer, void *arg), void *arg)
+{
+	FILE *file = fopen(path, "re");
+	char line[512], digits[ADDRESS_DIGITS + 1];
+	struct prefix peer;
+	unsigned int at;
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%*x %32[0-9A-Fa-f]:%x", digits, &at) == 2 &&
+		    at == port && parse_end(digits, &peer))
+			each(&peer, arg);
+	if (file)
+		fclose(file);
+}
+
+void udp_peers(uint16_t port, void (*each)(const struct prefix *peer, void *arg), void *arg)
+{
+	peers_in("/proc/self/net/udp", port, each, arg);
+	peers_in("/proc/self/net/udp6", port, each, arg);
 }

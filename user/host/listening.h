@@ -16,4 +16,7 @@ enum transport { OVER_TCP, OVER_UDP };
  */
 bool listens_on(enum transport transport, const struct prefix *to, uint16_t port);
 
+/* Calls @each with the far end of each UDP socket that is connected to @port. */
+void udp_peers(uint16_t port, void (*each)(const struct prefix *peer, void *arg), void *arg);
+
 #endif
