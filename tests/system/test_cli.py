@@ -504,13 +504,16 @@ def test_output_that_cannot_be_written(lab):
 
 def show_all(lab):
     """The text of each read command, standard error included."""
-    for line in ("help", "help all", "help list", "", "version", "limit show", "allow show", "block show",
-                 "list show", "show status", "-q dns show", "drop show", "show stats", "show sources",
+    for line in ("help", "help all", "help list", "", "version", "limit show", "budget show", "allow show",
+                 "block show", "list show", "show status", "-q dns show", "drop show", "show stats", "show sources",
                  "show source 2001:db8:1234:5678:9abc:def0:1234:5678",
                  "allow test 2001:db8:1:2::/64", "block test 2001:db8:1:2::/64",
                  "check 2001:db8:1:2::1"):
         done = lab.weir(*line.split(), expect=None)
         yield " ".join(line.split()[:2]), (done.out + done.err).splitlines()
+
+
+LONG_SET = ",".join(f"{port}-{port + 1}" for port in range(20000, 20160, 10))
 
 
 def test_text_fits_80_columns(lab):
@@ -520,6 +523,8 @@ def test_text_fits_80_columns(lab):
     lab.attach("monitor")
     for line in (f"limit set from {network} syn dport 10000-20000 rate 1000000000pps rate 1000gbit",
                  f"limit set from {source} proto udp dport 10000-20000 rate 1/h burst 1 per 128",
+                 f"limit set dport {LONG_SET} sport {LONG_SET} rate 1pps",
+                 f"budget set longest proto udp dport {LONG_SET} sport {LONG_SET} rate 1pps",
                  f"allow add 2001:db8:9:9:9abc:def0:1234:5678 comment {'c' * 47}",
                  f"dns protect to {source} dport 65535 force",
                  f"block add 2001:db8:8:8:9abc:def0:1234:5678 ttl 3650d comment {'c' * 47}",

@@ -67,7 +67,7 @@ def test_what_it_reads(lab):
     for line in ("weir limit set from 192.0.2.77 proto udp sport 53 rate",
                  "weir limit set from fe80::1 proto udp sport 53 rate",
                  "weir limit set from 203.0.113.123 proto udp sport 123 rate",
-                 f"weir limit set from {FAR4} proto udp sport 123 rate", "sport 123,53,17,",
+                 f"weir limit set from {FAR4} proto udp sport 123 rate", "sport 17,19,53,111,123,137,161,",
                  "timesyncd.conf: 1 time servers by address, 1 by name"):
         check(line in said, f"preset says: {line}", f"{len(said.splitlines())} lines")
     check("192.0.2.78" not in said, "a comment names no server", "192.0.2.78")
@@ -76,12 +76,12 @@ def test_what_it_reads(lab):
                         ("", "no DNS server of this host was found")):
         with host(resolv):
             said = lab.weir("preset", "reflection").out
-        check(why in said and "sport 123,17,19" in said,
+        check(why in said and "sport 17,19,111,123,137" in said,
               f"port 53 is left out: {why}", said.splitlines()[1])
     lab.near.set("ipv4/ip_forward", 1)
     with host("nameserver 192.0.2.77\n"):
         said = lab.weir("preset", "reflection").out
-    check("this host forwards" in said and "sport 17,19" in said, "a router",
+    check("this host forwards" in said and "sport 17,19,111,137" in said and "sport 53" not in said, "a router",
           next(line for line in said.splitlines() if "forwards" in line))
 
 

@@ -20,8 +20,11 @@
 #define LINE_LEN	256
 #define WORDS_MOST	24
 
-/* QOTD, CharGEN, portmap, NetBIOS, SNMP, CLDAP, RIP, SSDP, ARD, WS-Discovery, mDNS, memcached. */
-#define BUDGET_PORTS	"17,19,111,137,161,389,520,1900,3283,3702,5353,11211"
+/*
+ * QOTD, CharGEN; DNS where it can be; portmap; NTP where it can be; NetBIOS, SNMP, CLDAP, RIP, SSDP,
+ * ARD, WS-Discovery, mDNS, memcached.
+ */
+#define PORTS(dns, ntp)	"17,19," dns "111," ntp "137,161,389,520,1900,3283,3702,5353,11211"
 
 /*
  * An answer in six seconds is more than a time server sends, and than a neighbour that is asked
@@ -112,12 +115,12 @@ static void make_preset(struct preset *preset)
 	tell_files(preset, "time servers", &times);
 	add_for_each(preset, &times, "proto udp sport 123 rate 20pps burst 20");
 	add(preset, "# others, each source; leave out ports that this host asks often, as 161 for SNMP");
-	add(preset, "weir limit set proto udp sport %s%s" BUDGET_PORTS " " TIGHT,
-	    forwards ? "" : "123,", dns ? "53," : "");
+	add(preset, "weir limit set proto udp sport " PORTS("%s", "%s") " " TIGHT,
+	    dns ? "53," : "", forwards ? "" : "123,");
 	add(preset, "# later fragments, of which a reflector sends many for each question");
 	add(preset, "weir limit set proto udp fragment rate 10pps burst 20");
 	add(preset, "# all sources together; without 53 and 123, so that it never drops an answer of those");
-	add(preset, "weir budget set reflectors proto udp sport " BUDGET_PORTS " rate 200pps");
+	add(preset, "weir budget set reflectors proto udp sport " PORTS("", "") " rate 200pps");
 }
 
 /* Splits in place; the words of this file have no quotes. */

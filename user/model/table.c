@@ -22,6 +22,15 @@ static int width_of(const char *text)
 	return width;
 }
 
+/* How much of a longer text of ASCII goes on a line of @most columns: up to a comma or a blank. */
+static int part_of(const char *text, int most)
+{
+	for (int len = most; len > 0; len--)
+		if (text[len - 1] == ',' || text[len - 1] == ' ')
+			return len;
+	return most;
+}
+
 /*
  * @at: how many columns of the line are printed already. @start: where the cell's column begins.
  * Returns how many columns are printed then.
@@ -40,6 +49,13 @@ static int print_cell(const struct column *column, const char *content, int at, 
 	}
 	if (from && from + width > TABLE_WIDTH)
 		from = INDENT;
+	for (int most = TABLE_WIDTH - from, len; width > most; width -= len, text += len) {
+		len = part_of(text, most);
+		printf("%*s%.*s\n", from - at, "", len, text);
+		at = 0;
+		from = INDENT;
+		most = TABLE_WIDTH - INDENT;
+	}
 	printf("%*s%s", from - at, "", text);
 	return from + width;
 }
