@@ -293,7 +293,7 @@ static void mend_comments(char **words)
 
 static int read_line(struct script *script, char *line, size_t length, char *err)
 {
-	char *words[WORDS_MAX + 1];
+	char *words[WORDS_MAX + 1] = { NULL }, **first = words;
 	int rc;
 
 	if (strlen(line) != length)
@@ -303,8 +303,9 @@ static int read_line(struct script *script, char *line, size_t length, char *err
 	rc = split_words(line, words, err);
 	if (rc > 0)
 		mend_comments(words);
-	/* As a shell has it: what `preset` prints. */
-	return rc > 0 ? run_line(script, words + (rc > 1 && !strcmp(*words, "weir")), err) : rc;
+	if (words[0] && words[1] && !strcmp(words[0], "weir"))
+		first++;	/* as a shell has it: what `preset` prints */
+	return rc > 0 ? run_line(script, first, err) : rc;
 }
 
 /*
