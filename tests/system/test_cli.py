@@ -85,8 +85,11 @@ WRONG = {
         ("limit set proto icmp sport 80 rate 10pps", "sport"),
         ("limit set fragment sport 80 rate 10pps", "fragment"),
         ("limit set sport 0 rate 10pps", "sport"), ("limit set sport 9-8 rate 10pps", "sport"),
-        *((f"limit set {word} {ports} rate 10pps", word) for word in ("dport", "sport") for ports in (
-            "80,", ",80", "80,,81", "80,0", "80,9-8", ",".join(map(str, range(1, 35, 2))))),
+        ("preset", "preset"), ("preset flood", "flood"), ("preset reflection now", "now"),
+        ("preset reflection apply apply", "apply"),
+        *((f"limit set {word} {ports} rate 10pps", word) for word in ("dport", "sport")
+          for ports in ("80,", ",80", "80,,81", "80,0", "80,9-8",
+                        ",".join(map(str, range(1, 35, 2))))),
         ("check 198.51.100.1 dport 80,81", "dport"), ("check 198.51.100.1 sport 80,81", "sport"),
         ("limit set sport 65536 rate 10pps", "sport"), ("limit set rate 10pps sport", "sport"),
         ("limit set sport 1 sport 2 rate 10pps", "sport"),

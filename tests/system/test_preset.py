@@ -68,7 +68,7 @@ def test_what_it_reads(lab):
                  "weir limit set from fe80::1 proto udp sport 53 rate",
                  "weir limit set from 203.0.113.123 proto udp sport 123 rate",
                  f"weir limit set from {FAR4} proto udp sport 123 rate", "sport 17,19,53,111,123,137,161,",
-                 "timesyncd.conf: 1 time servers by address, 1 by name"):
+                 "timesyncd.conf: time servers: 1 by address, 1 by name"):
         check(line in said, f"preset says: {line}", f"{len(said.splitlines())} lines")
     check("192.0.2.78" not in said, "a comment names no server", "192.0.2.78")
     for resolv, why in (("nameserver 127.0.0.1\n", "may ask any other"),

@@ -56,8 +56,8 @@ static void tell_files(struct preset *preset, const char *what, const struct ser
 		const struct server_file *file = &servers->file[i];
 
 		if (file->addresses || file->names)
-			add(preset, "# %s: %u %s by address, %u by name", file->path,
-			    file->addresses, what, file->names);
+			add(preset, "# %s: %s: %u by address, %u by name", file->path, what,
+			    file->addresses, file->names);
 	}
 	if (!servers->count)
 		add(preset, "# no address of %s was found", what);
