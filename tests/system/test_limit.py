@@ -73,7 +73,8 @@ def test_one_source(lab):
 
 def test_source_port(lab):
     """A limit and a budget of what comes from one port: no other packet is held to them."""
-    lab.weir("limit", "set", "proto", "udp", "sport", 1900, "rate", f"{RATE}pps", "burst", BURST)
+    lab.weir("limit", "set", "proto", "udp", "sport", "11211,1900", "rate", f"{RATE}pps",
+             "burst", BURST)
     lab.attach()
     flood_and_check(lab, "from a limited port", "from", SOURCE, "sport", 1900, "pps", 10 * RATE,
                     "seconds", FLOOD_S)
@@ -84,7 +85,7 @@ def test_source_port(lab):
     passed = lab.stats()["no-limit"] - before["no-limit"]
     check(passed >= 20 * RATE and lab.stats()["rate-limit"] == before["rate-limit"],
           "other ports and TCP are not limited", f"{passed} of {20 * RATE} passed")
-    for port, rule in ((1900, f"limit proto udp sport 1900 rate {RATE}pps"), (1901, "no limit")):
+    for port, rule in ((1900, f"limit proto udp sport 1900,11211 rate {RATE}pps"), (1901, "no limit")):
         said = lab.read("check", SOURCE.split("/")[0], "proto", "udp", "dport", 9, "sport", port)
         check(said["rule"].startswith(rule), f"check, from port {port}", said)
     lab.weir("limit", "flush")
