@@ -163,7 +163,7 @@ static enum outcome edit_preset(struct edit *edit)
 
 static enum outcome print_preset(const struct call *call)
 {
-	json_t *commands = json_array(), *comments = json_array();
+	json_t *lines = json_array(), *comments = json_array();
 	struct preset preset;
 
 	make_preset(&preset);
@@ -172,10 +172,10 @@ static enum outcome print_preset(const struct call *call)
 
 		if (!call->json)
 			puts(preset.line[i]);
-		json_array_append_new(comment ? comments : commands,
+		json_array_append_new(comment ? comments : lines,
 				      json_string(preset.line[i] + (comment ? 2 : 0)));
 	}
-	return print_json(call, json_pack("{s:o, s:o}", "commands", commands, "comments", comments));
+	return print_json(call, json_pack("{s:o, s:o}", "commands", lines, "comments", comments));
 }
 
 enum outcome cmd_preset_reflection(const struct call *call)
