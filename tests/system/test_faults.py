@@ -124,8 +124,9 @@ def test_swap_without_memory(lab):
     def after(_):
         return None if lab.prog_id() else "no program"
 
+    # Most of these calls are libbpf's questions what the kernel can, which may fail.
     wrong, failed, coped = fail_each(lab, ("attach", "dev", "near0"), MAKES, lambda: None, after,
-                                     STEP)
+                                     min(STEP, 2))
     check(not wrong and failed, "a swap with any call failing: a program is always there",
           "; ".join(wrong[:3]) or f"{failed} failed, {coped} did without")
     passed = arrived(lab)

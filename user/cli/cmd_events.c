@@ -115,11 +115,13 @@ static json_t *packet_json(const struct events *events, const struct weir_event 
 	return json;
 }
 
+#define CHOSEN_AT_RANDOM	32768	/* source ports from here on tell nothing, and the line is short */
+
 /* " 1900 > 53", the ports of TCP and UDP; nothing where there are none. */
 static void ports_text(const struct weir_event *event, char text[24])
 {
 	*text = '\0';
-	if (event->sport)
+	if (event->sport && event->sport < CHOSEN_AT_RANDOM)
 		snprintf(text, 24, " %u > %u", event->sport, event->dport);
 	else if (event->dport)
 		snprintf(text, 24, " %u", event->dport);
