@@ -229,6 +229,7 @@ static bool in_ssh_session(void)
 	return any;
 }
 
+/* The first settings of README.md, which tests/system/test_first_settings.py plays users against. */
 static void print_beginning(void)
 {
 	char name[IF_NAMESIZE];
@@ -238,9 +239,10 @@ static void print_beginning(void)
 		suggest("weir allow add ssh", "your SSH sessions always pass");
 	else
 		suggest("weir allow add 203.0.113.10", "your own address always passes");
-	suggest("weir limit set syn rate 100/min", "new TCP connections of each source");
-	suggest("weir limit set proto udp rate 200pps", "UDP of each source");
-	suggest("weir limit set rate 20kpps", "everything else of each source");
+	suggest("weir limit set syn rate 100pps", "new TCP connections of each source");
+	suggest("weir limit set proto udp rate 5kpps", "UDP of each source");
+	suggest("weir limit set icmp rate 100pps", "ICMP of each source");
+	suggest("weir limit set rate 1mpps", "everything else of each source");
 	suggest_attach(interface_to_begin(name), "monitor", "judges, and drops nothing");
 	suggest("weir show stats", "what would drop, and why");
 }
@@ -251,7 +253,7 @@ static void print_next(const struct summary *summary)
 
 	printf("next:\n");
 	if (!count_limits(summary->settings.policy) && !count_budgets(summary->settings.policy))
-		suggest("weir limit set syn rate 100/min", "limit new TCP connections of each source");
+		suggest("weir limit set syn rate 100pps", "limit new TCP connections of each source");
 	if (!summary->devices)
 		suggest_attach(interface_to_begin(name), "monitor", "judges, and drops nothing");
 	if (summary->on_trial)
