@@ -218,8 +218,8 @@ const struct command commands[] = {
 	  .run = cmd_daemon_check,
 	  .examples = { "weir daemon check", "weir daemon check config weir.yaml" } },
 	{ "daemon", NULL, "[config FILE] [judge]",
-	  "ban automatically and keep lists up to date, in the foreground; `judge`: ban nothing, "
-	  "only record judgements",
+	  "keep lists up to date, judge sources, and ban them if the settings say `mode: enforce`; "
+	  "in the foreground. `judge`: ban nothing, only record judgements",
 	  .run = cmd_daemon,
 	  .examples = { "weir daemon judge", "weir daemon config weir.yaml" } },
 	{ "show", "networks", "[top N]",
