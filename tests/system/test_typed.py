@@ -6,9 +6,10 @@ say (a part of standard output or standard error). "" demands nothing, "!TEXT" t
 What a row has changed is put back before the next one, so rows may stand in any order. A row that
 ends with 1 or 2 must have changed nothing.
 """
+import re
 import tempfile
 
-from stage import NEAR4, WEIR, check, run_tests
+from stage import NEAR4, ROOT, WEIR, check, run_tests
 from typist import Typist
 
 PREPARED = (
@@ -191,13 +192,17 @@ def test_typed(lab):
 
 
 def test_beginning(lab):
-    """Where nothing is set up, `weir` names six commands, and each of them works as it stands."""
+    """Where nothing is set up, `weir` names commands, and each of them works as it stands."""
     lab.near.run("ip", "link", "set", "near0", "name", "eth0")
     lab.near_dev = "eth0"
     lab.up()
     said = lab.weir()
     lines = [line.split("#")[0].split() for line in said.out.splitlines() if line.startswith("  weir ")]
-    check(len(lines) == 6 and not said.err, "`weir` begins with six commands", said.out)
+    check(len(lines) == 7 and not said.err, "`weir` begins with seven commands", said.out)
+    limits = re.findall(r"^    weir (limit set .*?) *(?:#.*)?$", (ROOT / "README.md").read_text(),
+                        re.MULTILINE)
+    said_limits = [" ".join(words[1:]) for words in lines if words[1] == "limit"]
+    check(limits and said_limits == limits, "its limits are those of README.md", said_limits)
     for words in lines:
         done = lab.weir(*words[1:], expect=None)
         check(done.status == 0 and (done.out or words[1:3] == ["attach", "eth0"]), " ".join(words),
@@ -205,7 +210,7 @@ def test_beginning(lab):
     after = lab.weir()
     lines = after.out.splitlines()
     check(len(lines[:5]) == 5 and lines[1].startswith("attached  eth0 (") and
-          "monitor" in lines[1] and "limits 3" in lines[2] and "daemon" in lines[4],
+          "monitor" in lines[1] and "limits 4" in lines[2] and "daemon" in lines[4],
           "then `weir` tells the state in five lines", " / ".join(lines[:5]))
     check("weir attach eth0 try 60s" in after.out, "and what to do next", " / ".join(lines[5:]))
 

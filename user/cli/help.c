@@ -36,7 +36,7 @@ static const struct {
 	{ "", "explain", "what a flood has in common, and drop rules that match it" },
 	{ "", "metrics", "the metrics for Prometheus, as text" },
 	{ "Settings", "save" }, { "", "restore" },
-	{ "", "daemon" },
+	{ "", "daemon", "judge sources, ban them if told to, keep lists up to date" },
 	{ "", "help" }, { "", "version" },
 	{ 0 },
 };
