@@ -362,6 +362,7 @@ SUGGESTION = {"seen_by": str, "from": int, "to": int, "parts": int, "lost_percen
                            "suggested": {"command": str, "rate_packets": int, "touched": int},
                            "tighter": type(None)}]}
 STATUS = {"abi": int, "limits": int, "sources": int,
+          "drop_rules": {"count": int, "monitor": int, "temporary": int},
           "devices": [{"dev": str, "mode": str, "monitor": bool, "attached": bool}]}
 LIMITS = {"limits": [{"from": str, "class": str, "rate_packets": int, "per_seconds": int,
                       "burst_packets": int, "rate_bits_per_s": int, "burst_bits": int,

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """weir top on a terminal: its figures, keys and sizes. Screens are kept in build/live."""
+import re
 import signal
+import tempfile
 import time
 
 from stage import BUILD, NEAR4, PINS, STRANGE_MAC, WEIR, check, demand, run, run_tests, wait_for
@@ -97,6 +99,66 @@ def test_figures(lab):
           "top: 80 columns, sparklines", max(map(len, shown)))
     terminal.type("q")
     check(terminal.wait() == 0 and no_listeners(), "top: q ends it, its slot is free", "status 0")
+
+
+def rules_of(terminal):
+    return next((line for line in terminal.lines() if line.startswith("DROP RULES")), "")
+
+
+def rules_line(lab, columns, lines):
+    """What a top says of the drop rules once it has drawn twice."""
+    terminal = start(lab, columns, lines)
+    demand(wait_for(lambda: "/s" in rules_of(terminal), 6), terminal.text())
+    time.sleep(2.5)
+    said = rules_of(terminal)
+    keep(terminal, f"top-rules-{columns}x{lines}")
+    heads = [line.split()[0] for line in terminal.lines() if line.split()]
+    check("SOURCE" in heads and "NETWORK" in heads and "BUDGET" in heads,
+          f"top: {columns}x{lines} has room for the other tables", heads)
+    terminal.type("q")
+    terminal.wait()
+    return said
+
+
+def test_drop_rules(lab):
+    """A line says which rules drop most, at the rates that `drop show` counts."""
+    limited(lab)
+    lab.weir("budget", "set", "web", "dport", 80, "rate", f"{RATE}pps")
+    for i in range(12):
+        lab.weir("drop", "add", f"idle-{i}", "proto", "udp", "sport", 100 + i)
+    lab.weir("drop", "add", "much", "proto", "udp", "dport", 81)
+    lab.weir("drop", "add", "try", "proto", "udp", "dport", 82, "length", "20-1500", "monitor")
+    lab.weir("drop", "add", "less", "proto", "udp", "dport", 82)
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(f"{OTHER}\n")
+        file.flush()
+        lab.weir("known", "import", file.name)
+    floods = [flood(lab, SOURCE, 4000, dport=81), flood(lab, SOURCE, 1000, dport=82),
+              flood(lab, OTHER, 1000, dport=81)]
+    for columns, lines in ((80, 24), (200, 60)):
+        before, at = counts(lab), time.monotonic()
+        said = rules_line(lab, columns, lines)
+        after, seconds = counts(lab), time.monotonic() - at
+        much, less = ((after[name][0] - before[name][0]) / seconds for name in ("much", "less"))
+        shown = dict(re.findall(r"([a-z0-9-]+) ([0-9.]+)/s", said))
+        check(0.6 * much < float(shown.get("much", 0)) < 1.6 * much and
+              said.split()[2] == "much" and len(said) <= columns,
+              f"top: {columns}x{lines}: the rule that drops most, at its rate",
+              f"{said}; {much:.0f} and {less:.0f} a second by `drop show`")
+        spared = (after["much"][1] - before["much"][1]) / seconds
+        check(0.6 * spared < float(shown.get("spared", 0)) < 1.6 * spared,
+              f"top: {columns}x{lines}: what it spares", f"{shown.get('spared')}, {spared:.0f} by "
+              "`drop show`")
+        check(re.search(r"; 1[23] more$", said) and "idle" not in said,
+              f"top: {columns}x{lines}: idle rules are counted", said)
+    check(f"try {shown.get('try')}/s would" in said, "top: a rule that only counts is marked", said)
+    for each in floods:
+        each.stop()
+
+
+def counts(lab):
+    return {rule["name"]: (rule["packets"], rule["spared"])
+            for rule in lab.read("drop", "show")["rules"]}
 
 
 def test_keys(lab):

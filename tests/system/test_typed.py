@@ -26,7 +26,7 @@ TYPED = (
     # ---- bare, help and version
     ("", 0, "weir 0.2 (ABI"),
     ("", 0, "attached"),
-    ("", 0, "limits 2, budgets 1, lists 1, allow 1, block 2"),
+    ("", 0, "limits 2, budgets 1, drop rules 0, lists 1, allow 1, block 2"),
     ("", 0, "packets/s pass"),
     ("-V", 0, "weir 0.2 (ABI"),
     ("--version", 0, "weir 0.2 (ABI"),

@@ -22,6 +22,8 @@ def set_all(lab, folder):
         file.write("".join(f"198.18.{i // 256}.{i % 256}\n" for i in range(1, 1500)))
     for line in ("limit set proto udp rate 10pps", "limit set rate 1000pps",
                  "budget set web dport 9 rate 10pps", "budget set rest rate 10kpps",
+                 "drop add ntp proto udp sport 123", "drop add try proto udp sport 53 monitor",
+                 "drop add hour proto udp sport 389 monitor ttl 1h",
                  f"list load drop file {folder}/drop", "allow add 192.0.2.77",
                  "block add 198.51.100.1", "block add 198.51.100.2 198.51.100.3 ttl 2h",
                  "syn protect dport 80 force set-sysctl", "dns protect always force"):
@@ -44,6 +46,7 @@ def test_status(lab):
             ("near0", "attached for "), ("near0", "monitor: nothing is dropped"),
             ("daemon", "never ran"), ("limits", "2; sources near or over one: "),
             ("budgets", "web 0% used"), ("budgets", "rest 0% used"),
+            ("drop rules", "3; 2 only count, 1 ends by itself"),
             ("lists", "drop with 1,499 prefixes"),
             ("block", "1 permanent, 2 for a time (0 by the daemon)"), ("allow", "1"),
             ("SYN cookies", "1 service protected"), ("DNS", "1 service protected"),
@@ -55,9 +58,28 @@ def test_status(lab):
     check((value["limits"], value["allow"], value["block"], value["bans"], value["syn_rules"],
            value["dns_rules"]) == (2, 1, 3, 2, 1, 1), "the JSON has the same counts", value)
     check([budget["name"] for budget in value["budgets"]] == ["web", "rest"] and
+          value["drop_rules"] == {"count": 3, "monitor": 2, "temporary": 1} and
           value["lists"] == [{"list": "drop", "prefixes": 1499}] and
           value["daemon"] == {"up": False, "mode": None, "seconds_since_loop": -1.0},
-          "the JSON has budgets, lists and the daemon", value)
+          "the JSON has budgets, drop rules, lists and the daemon", value)
+
+
+def test_drop_rules(lab):
+    """A rule whose time is over is counted no more; `weir` alone says how many there are."""
+    lab.attach()
+    check(lines_of(lab.weir("show", "status").out)["drop rules"] == "none",
+          "show status: no drop rules", "none")
+    lab.weir("drop", "add", "ntp", "proto", "udp", "sport", "123")
+    lab.weir("drop", "add", "short", "proto", "udp", "sport", "389", "ttl", "2s")
+    first, summary = lab.read("show", "status")["drop_rules"], lab.weir().out
+    check(first == {"count": 2, "monitor": 0, "temporary": 1} and "drop rules 2," in summary,
+          "show status and weir alone count the drop rules", f"{first}")
+    check("limit set syn" not in summary, "with rules weir alone does not say that nothing is set",
+          summary.splitlines()[-3:])
+    over = wait_for(lambda: lab.read("show", "status")["drop_rules"] ==
+                    {"count": 1, "monitor": 0, "temporary": 0}, 6)
+    check(over and "drop rules 1," in lab.weir().out, "and no more one whose time is over",
+          lines_of(lab.weir("show", "status").out)["drop rules"])
 
 
 def test_status_under_pressure(lab):

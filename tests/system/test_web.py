@@ -30,9 +30,12 @@ http:
 # Parts of the API, and the commands with the same answer.
 COMMANDS = {"status": "show status", "stats": "show stats", "reasons": "show reasons",
             "sources": "show sources top 20", "networks": "show networks top 20",
-            "limits": "limit show", "budgets": "budget show", "lists": "list show",
+            "limits": "limit show", "budgets": "budget show", "rules": "drop show", "lists": "list show",
             "bans": "show bans", "judgements": "ban-log last 50"}
-SHOTS = {"light": (1600, "light"), "dark": (1280, "dark"), "narrow": (360, "light")}
+RULES = ("query proto udp dport 81 length 20-100", "try proto udp dport 81 length 20-1400 monitor",
+         "hour proto udp sport 53,123,389,1900,11211 length 400-1500 spare proven rate 500pps ttl 1h")
+SHOTS = {"light": (1600, "light"), "dark": (1280, "dark"), "narrow": (360, "light"),
+         "phone": (390, "dark")}
 
 
 class Server:
@@ -86,6 +89,8 @@ def settle(lab):
     """Makes settings and counters of all kinds. No packets follow, so answers can be compared."""
     lab.weir("limit", "set", "rate", "100pps", "burst", 10)
     lab.weir("budget", "set", "game", "dport", "9", "rate", "200pps")
+    for line in RULES:
+        lab.weir("drop", "add", *line.split())
     lab.weir("block", "add", "203.0.113.0/25", "ttl", "1h", "comment", "<b>\"quoted\" & marked</b>")
     lab.weir("block", "add", "2001:db8:1::/48")
     (BUILD / "web-list.txt").write_text("203.0.113.200\n2001:db8:2::/48\n")
@@ -107,6 +112,7 @@ def without_clock(value):
 def test_answers(lab):
     settle(lab)
     server = Server(lab)
+    demand(wait_for(lambda: lab.read("show", "status")["daemon"]["up"], 10), "the daemon does not loop")
     wrong = []
     for name, command in COMMANDS.items():
         said, shown = server.json(f"/api/{name}"), lab.read(*command.split())
@@ -511,6 +517,7 @@ def test_page(lab):
     server = Server(lab)
     words = ("to", NEAR4, "mac", STRANGE_MAC, "seconds", 60)
     floods = [lab.start_flood("from", "198.51.100.0/29", "sources", 6, "pps", 3000, *words),
+              lab.start_flood("from", "203.0.113.240/28", "pps", 1000, "dport", 81, *words),
               lab.start_flood("from", "203.0.113.0/24", "sources", 200, "pps", 2000, "dport", 80,
                               *words)]
     with lab.near, browser(server.folder / "profile") as driver:
@@ -600,6 +607,7 @@ def compare_tables(lab, driver):
     check([row[0] for row in rows("budgets")] == ["game"] and
           [row[0] for row in rows("lists")] == ["bad"] and len(rows("tables")) == 4,
           "budgets, lists, tables", f"{rows('budgets')} {rows('lists')}")
+    compare_rules(lab, rows)
     pills = driver.execute_script("return document.getElementById('devices').innerText")
     check("near0: native, attached" in pills and "daemon" in pills, "what is attached", pills)
     drawn = driver.execute_script("""
@@ -611,6 +619,36 @@ def compare_tables(lab, driver):
         return [...document.querySelectorAll("canvas")].map(each => each.ariaLabel ||
             each.getAttribute("aria-label"));""")
     check("now" in labels[0] and "ban" in labels[1], "and told in words", labels[1])
+
+
+def compare_rules(lab, rows):
+    """The rates that the page shows are those of the counters over some rounds of its requests."""
+    demand(wait_for(lambda: rows("rules") and all("\u2026" not in row[2] for row in rows("rules")), 12),
+           f"no rates of drop rules: {rows('rules')}")
+    shown = rows("rules")
+    check([row[0] for row in shown] == ["query", "try", "hour"] and
+          shown[1][1].endswith("; only counts") and shown[2][1].endswith("; above 500 packets/s; spares only proven sources") and
+          "sport 53,123,389,1900,11211" in shown[2][1], "drop rules and what they match", shown)
+    check(shown[0][5] == "stays" and shown[2][5] in ("60 min", "59 min", "1 h") and
+          all(re.fullmatch(r"\d+ (s|min)", row[4]) for row in shown), "their age and their end",
+          [row[4:] for row in shown])
+    before, at = dropped_by(lab, "query"), time.monotonic()
+    time.sleep(7)                       # two rounds and a little
+    rate = (dropped_by(lab, "query") - before) / (time.monotonic() - at)
+    shown = rows("rules")
+    check(rate > 100 and 0.6 * rate < figure(shown[0][2]) < 1.6 * rate and shown[1][2] == "0" and
+          shown[2][2] == "0", "what drop rules drop per second",
+          f"{[row[:1] + row[2:4] for row in shown]}, {rate:.0f} by `drop show`")
+
+
+def dropped_by(lab, name):
+    return next(rule["packets"] for rule in lab.read("drop", "show")["rules"] if rule["name"] == name)
+
+
+def figure(text):
+    """As the page writes it: 980 or 1.23 k."""
+    number, _, unit = text.partition(" ")
+    return float(number) * {"": 1, "k": 1e3, "M": 1e6}[unit]
 
 
 if __name__ == "__main__":

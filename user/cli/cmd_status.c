@@ -11,6 +11,7 @@
 #include "user/cli/output.h"
 #include "user/daemon/daemon.h"
 #include "user/host/clock.h"
+#include "user/model/drop_rules.h"
 #include "user/model/format.h"
 #include "user/model/table.h"
 #include "user/model/units.h"
@@ -41,6 +42,7 @@ struct status {
 	struct weir_common common;
 	struct status_budget budgets[WEIR_BUDGETS];
 	size_t budget_count;
+	struct rule_tally drop_rules;
 	struct list_info *lists;
 	size_t list_count;
 	uint64_t bans, daemon_bans;	/* of the block entries */
@@ -111,6 +113,7 @@ static void read_policy(const struct maps *maps, struct status *status)
 		status->syn_rules += policy->syn_rule[i].used;
 	for (uint32_t i = 1; i < WEIR_DNS_RULES; i++)
 		status->dns_rules += policy->dns_rule[i].used;
+	status->drop_rules = rules_count(policy, now_ns());
 	for (uint32_t i = 1; i < WEIR_BUDGETS; i++) {
 		const struct weir_budget_spec *spec = &policy->budget_spec[i];
 
@@ -310,6 +313,17 @@ static void print_budgets(const struct status *status)
 	print_labelled(colour, "budgets", "%s", *line ? line : "none");
 }
 
+static void print_drop_rules(const struct rule_tally *tally)
+{
+	if (tally->rules)
+		print_labelled(COLOUR_NONE, "drop rules", "%u; %u only count%s, %u end%s by %s",
+			       tally->rules, tally->monitor, tally->monitor == 1 ? "s" : "",
+			       tally->temporary, tally->temporary == 1 ? "s" : "",
+			       tally->temporary == 1 ? "itself" : "themselves");
+	else
+		print_labelled(COLOUR_NONE, "drop rules", "none");
+}
+
 static void print_lists(const struct status *status)
 {
 	char line[LINE_LEN] = "", count[FORMAT_LEN];
@@ -371,6 +385,7 @@ static void print_status(const struct call *call, const struct status *status)
 	print_labelled(COLOUR_NONE, "limits", "%u; sources near or over one: %s", status->limits,
 		       table_grouped(status->sources, sources));
 	print_budgets(status);
+	print_drop_rules(&status->drop_rules);
 	print_lists(status);
 	print_entries(status);
 	print_services("SYN cookies", status->syn_rules);
@@ -428,12 +443,19 @@ static json_t *known_json(const struct status *status)
 			 (json_int_t)status->known.of_tier[WEIR_SEEN]);
 }
 
+static json_t *drop_rules_json(const struct rule_tally *tally)
+{
+	return json_pack("{s:i, s:i, s:i}", "count", tally->rules, "monitor", tally->monitor,
+			 "temporary", tally->temporary);
+}
+
 static json_t *status_json(const struct status *status)
 {
-	return json_pack("{s:s, s:i, s:O, s:o, s:i, s:o, s:o, s:I, s:I, s:I, s:i, s:i, s:o, s:I, s:b}",
+	return json_pack("{s:s, s:i, s:O, s:o, s:i, s:o, s:o, s:o, s:I, s:I, s:I, s:i, s:i, s:o, s:I, s:b}",
 			 "version", WEIR_VERSION, "abi", WEIR_ABI, "devices", status->devices,
 			 "daemon", daemon_json(status), "limits", status->limits, "budgets",
-			 budgets_json(status), "lists", lists_json(status), "allow",
+			 budgets_json(status), "drop_rules", drop_rules_json(&status->drop_rules),
+			 "lists", lists_json(status), "allow",
 			 (json_int_t)status->settings.allow.count, "block",
 			 (json_int_t)status->settings.block.count, "bans", (json_int_t)status->bans,
 			 "syn_rules", status->syn_rules, "dns_rules", status->dns_rules, "known",

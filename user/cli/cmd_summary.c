@@ -8,6 +8,7 @@
 #include "user/cli/ssh_guard.h"
 #include "user/host/clock.h"
 #include "user/host/interfaces.h"
+#include "user/model/drop_rules.h"
 #include "user/model/reasons.h"
 #include "user/model/table.h"
 #include "user/model/units.h"
@@ -106,6 +107,11 @@ static unsigned int count_budgets(const struct weir_policy *policy)
 	return count;
 }
 
+static bool has_settings(const struct weir_policy *policy)
+{
+	return count_limits(policy) || count_budgets(policy) || rules_count(policy, now_ns()).rules;
+}
+
 /* Packets in a second; @dropped: of the reasons that drop, otherwise of the others. */
 static double rate_of(const struct summary *summary, bool dropped)
 {
@@ -145,8 +151,9 @@ static void print_settings(const struct summary *summary)
 	const struct settings *settings = &summary->settings;
 	char text[256];
 
-	snprintf(text, sizeof(text), "limits %u, budgets %u, lists %zu, allow %zu, block %zu",
-		 count_limits(settings->policy), count_budgets(settings->policy), summary->lists,
+	snprintf(text, sizeof(text), "limits %u, budgets %u, drop rules %u, lists %zu, allow %zu, "
+		 "block %zu", count_limits(settings->policy), count_budgets(settings->policy),
+		 rules_count(settings->policy, now_ns()).rules, summary->lists,
 		 settings->allow.count, settings->block.count);
 	print_labelled("settings", text);
 }
@@ -252,7 +259,7 @@ static void print_next(const struct summary *summary)
 	char name[IF_NAMESIZE];
 
 	printf("next:\n");
-	if (!count_limits(summary->settings.policy) && !count_budgets(summary->settings.policy))
+	if (!has_settings(summary->settings.policy))
 		suggest("weir limit set syn rate 100pps", "limit new TCP connections of each source");
 	if (!summary->devices)
 		suggest_attach(interface_to_begin(name), "monitor", "judges, and drops nothing");

@@ -121,6 +121,7 @@ static struct answer answers[] = {
 	{ "/api/health", "show health", .type = JSON_TYPE },
 	{ "/api/limits", "limit show", .type = JSON_TYPE },
 	{ "/api/budgets", "budget show", .type = JSON_TYPE },
+	{ "/api/rules", "drop show", .type = JSON_TYPE },
 	{ "/api/lists", "list show", .type = JSON_TYPE },
 	{ "/api/bans", .make = make_bans, .type = JSON_TYPE },
 	{ "/api/judgements", "ban-log last 50", .type = JSON_TYPE },

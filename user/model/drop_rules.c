@@ -64,6 +64,22 @@ void rule_remove(struct weir_policy *policy, uint32_t index)
 	memset(&policy->rule_spec[index], 0, sizeof(policy->rule_spec[index]));
 }
 
+struct rule_tally rules_count(const struct weir_policy *policy, uint64_t now_ns)
+{
+	struct rule_tally tally = { 0 };
+
+	for (uint32_t i = 0; i < WEIR_RULES; i++) {
+		const struct weir_rule_spec *spec = &policy->rule_spec[i];
+
+		if (!rule_is_in_force(spec, now_ns))
+			continue;
+		tally.rules++;
+		tally.monitor += !!spec->monitor;
+		tally.temporary += spec->until_ns != 0;
+	}
+	return tally;
+}
+
 uint32_t rules_expire(struct weir_policy *policy, uint64_t now_ns)
 {
 	uint32_t removed = 0;
@@ -71,7 +87,7 @@ uint32_t rules_expire(struct weir_policy *policy, uint64_t now_ns)
 	for (uint32_t i = 0; i < WEIR_RULES; i++) {
 		const struct weir_rule_spec *spec = &policy->rule_spec[i];
 
-		if (!rule_is_used(spec) || !spec->until_ns || spec->until_ns > now_ns)
+		if (!rule_is_used(spec) || rule_is_in_force(spec, now_ns))
 			continue;
 		rule_remove(policy, i);
 		removed++;
@@ -183,7 +199,7 @@ bool rule_cuts(const struct weir_rule_spec *spec, const struct rule_flow *flow, 
 {
 	enum rule_cover covers;
 
-	if (!rule_is_used(spec) || spec->monitor || (spec->until_ns && spec->until_ns <= now_ns))
+	if (!rule_is_in_force(spec, now_ns) || spec->monitor)
 		return false;
 	covers = rule_covers(spec, flow);
 	return covers == COVERS_ALL || (covers == COVERS_SOME && spec->spare == WEIR_SPARE_NONE);

@@ -28,6 +28,16 @@ static inline bool rule_is_used(const struct weir_rule_spec *spec)
 	return spec->name[0];
 }
 
+struct rule_tally {
+	uint32_t rules, monitor, temporary;	/* in force; of those: only count, end by themselves */
+};
+struct rule_tally rules_count(const struct weir_policy *policy, uint64_t now_ns);
+/* Whether the slot has a rule whose time is not over. @now_ns: CLOCK_MONOTONIC. */
+static inline bool rule_is_in_force(const struct weir_rule_spec *spec, uint64_t now_ns)
+{
+	return rule_is_used(spec) && (!spec->until_ns || spec->until_ns > now_ns);
+}
+
 /* Removes the rules whose time is over; returns how many. @now_ns: CLOCK_MONOTONIC. */
 uint32_t rules_expire(struct weir_policy *policy, uint64_t now_ns);
 /*

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "user/cli/top/top.h"
 #include "user/host/clock.h"
+#include "user/model/drop_rules.h"
 #include "user/model/reasons.h"
 #include "user/model/units.h"
 #include "user/state/budgets.h"
@@ -99,6 +101,36 @@ static void read_budgets(struct top_rates *rates, const struct maps *maps,
 	}
 }
 
+static int most_first(const void *a, const void *b)
+{
+	const struct top_rule *x = a, *y = b;
+
+	if (x->dropped_pps != y->dropped_pps)
+		return x->dropped_pps < y->dropped_pps ? 1 : -1;
+	return strcmp(x->name, y->name);
+}
+
+static void read_rules(struct top_rates *rates, const struct maps *maps,
+		       const struct weir_policy *policy, double seconds, uint64_t now)
+{
+	rates->rules = 0;
+	for (uint32_t slot = 0; slot < WEIR_RULES; slot++) {
+		const struct weir_rule_spec *spec = &policy->rule_spec[slot];
+		struct weir_rule_count sum, *was = &rates->rule_count[slot];
+		struct top_rule *rule = &rates->rule[rates->rules];
+
+		if (!rule_is_in_force(spec, now) || maps_read_rule(maps, slot, &sum))
+			continue;
+		rates->rules++;
+		snprintf(rule->name, sizeof(rule->name), "%s", spec->name);
+		rule->monitor = spec->monitor;
+		rule->dropped_pps = rate_of(sum.packets, was->packets, seconds);
+		rule->spared_pps = rate_of(sum.spared, was->spared, seconds);
+		*was = sum;
+	}
+	qsort(rates->rule, rates->rules, sizeof(*rates->rule), most_first);
+}
+
 void top_read_rates(struct top_rates *rates, const struct maps *maps,
 		    const struct weir_policy *policy)
 {
@@ -107,5 +139,6 @@ void top_read_rates(struct top_rates *rates, const struct maps *maps,
 
 	read_reasons(rates, maps, seconds);
 	read_budgets(rates, maps, policy, seconds);
+	read_rules(rates, maps, policy, seconds, now);
 	rates->read_ns = now;
 }

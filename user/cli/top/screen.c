@@ -14,6 +14,7 @@ enum colour { PLAIN, RED, GREEN, YELLOW };
 #define SOURCE_WIDTH	23	/* columns of a prefix, on a terminal of 80 */
 #define FIXED_WIDTH	72	/* columns of a row of sources, without the class */
 #define REASON_FIXED	59	/* columns of a row of reasons, without the history */
+#define RULE_COLUMNS	96	/* of what is told of a drop rule */
 #define RECENT_S	10	/* seconds over which reasons are compared */
 
 static const char *const sort_names[] = { "drops/s", "passed/s", "drops", "address" };
@@ -209,6 +210,48 @@ static int put_budgets(const struct top_screen *screen, int line, int lines)
 	return line;
 }
 
+/* ---- drop rules ---- */
+
+/* As `ntp 1200/s, spared 3/s`; returns the length. */
+static int describe_rule(const struct top_rule *rule, char text[RULE_COLUMNS])
+{
+	char dropped[FORMAT_LEN], spared[FORMAT_LEN];
+	int length = snprintf(text, RULE_COLUMNS, "%s %s/s%s", rule->name,
+			      rate_text(rule->dropped_pps, dropped), rule->monitor ? " would" : "");
+
+	if (rule->spared_pps > 0)
+		length += snprintf(text + length, RULE_COLUMNS - length, ", spared %s/s",
+				   rate_text(rule->spared_pps, spared));
+	return length;
+}
+
+/* One line: those that drop most, as far as they fit, and how many more there are. */
+static int put_rules(const struct top_rates *rates, int line)
+{
+	const int label = 12, rest = sizeof("; 63 more") - 1;
+	char text[1024] = "", item[RULE_COLUMNS];
+	int used = 0, room = COLS < 1000 ? COLS - label - rest : 1000 - label - rest;
+	uint32_t shown = 0;
+
+	while (shown < rates->rules) {
+		const struct top_rule *rule = &rates->rule[shown];
+		int length = describe_rule(rule, item);
+
+		if ((shown && used + 2 + length > room) ||
+		    (shown && rule->dropped_pps <= 0 && rule->spared_pps <= 0))
+			break;
+		used += snprintf(text + used, sizeof(text) - used, "%s%s", used ? "; " : "", item);
+		shown++;
+	}
+	if (shown < rates->rules)
+		snprintf(text + used, sizeof(text) - used, "; %u more", rates->rules - shown);
+	put_line(line, A_NORMAL, "%*s%s", label, "", text);
+	attrset(A_BOLD);
+	mvaddstr(line, 0, "DROP RULES");
+	attrset(A_NORMAL);
+	return line + 1;
+}
+
 /* ---- sources and networks ---- */
 
 static int compare_rows(const void *a, const void *b, void *arg)
@@ -362,6 +405,7 @@ static void put_help(const struct top_screen *screen)
 		"is kept while a budget sheds newcomers.",
 		"PACKETS and DROPS count from the first attach; of sampled sources, from when",
 		"top was started. USED is how much of a budget's burst is used.",
+		"DROP RULES are those that drop most now; `would`: a rule that only counts.",
 	};
 	int line = 3;
 
@@ -395,7 +439,8 @@ static int at_most(int wanted, int most)
 
 /*
  * The lines of the terminal: two for the head, one for the keys, up to a third for reasons, up to a
- * sixth for budgets; networks get a quarter of the rest, and sources what remains.
+ * sixth for budgets, one for drop rules; networks get a quarter of the rest, and sources what
+ * remains.
  */
 static void put_tables(const struct top_screen *screen)
 {
@@ -408,6 +453,10 @@ static void put_tables(const struct top_screen *screen)
 		lines = at_most(1 + (int)screen->rates->budgets, LINES / 6 > 3 ? LINES / 6 : 3);
 		line = put_budgets(screen, line, lines);
 		left -= lines;
+	}
+	if (screen->rates->rules) {
+		line = put_rules(screen->rates, line);
+		left--;
 	}
 	lines = left / 4 > 4 ? left / 4 : 4;
 	if (screen->focus == TABLE_NETWORKS)	/* the focused table gets the larger part */

@@ -13,7 +13,7 @@
 #define TOP_HISTORY	60	/* seconds */
 #define TOP_ROWS	512	/* of sources, and of networks */
 
-/* ---- reasons and budgets ---- */
+/* ---- reasons, budgets and drop rules ---- */
 
 struct top_reason {
 	uint64_t packets;		/* since the first attach */
@@ -31,17 +31,26 @@ struct top_budget {
 	double known_pps, proven_pps;	/* under pressure; proven sources are known, too */
 };
 
+struct top_rule {
+	char name[WEIR_NAME_LEN];
+	bool monitor;			/* "dropped" is what would be */
+	double dropped_pps, spared_pps;
+};
+
 struct top_rates {
 	struct top_reason reason[WEIR_REASON_MAX];
 	struct top_reason all;
 	double dropped_pps;		/* without packets that passed in monitor mode */
 	struct top_budget budget[WEIR_BUDGETS];
 	uint32_t budgets;
+	struct top_rule rule[WEIR_RULES];	/* the one that drops most is the first */
+	uint32_t rules;
 	char devices[256];		/* name and mode of each, for the head */
 	/* The counters of the last reading. */
 	uint64_t read_ns;
 	struct weir_counters sum;
 	struct weir_spending spending[WEIR_BUDGETS];
+	struct weir_rule_count rule_count[WEIR_RULES];
 };
 
 /* Reads the counters, and computes rates since the last reading. */

@@ -319,6 +319,43 @@ function showBudgets({ budgets }) {
 	}), "no budgets are set");
 }
 
+// Packets a second since the answer before, of each rule; a changed rule counts from 0.
+let rulesBefore = new Map();
+
+function ruleRates(rules) {
+	const now = performance.now(), after = new Map();
+	const rates = rules.map(each => {
+		const key = `${each.name} ${each.added}`, before = rulesBefore.get(key);
+		const seconds = before ? (now - before.at) / 1000 : 0;
+		after.set(key, { at: now, packets: each.packets, spared: each.spared });
+		return field => seconds > 0 && each[field] >= before[field] ?
+			(each[field] - before[field]) / seconds : null;
+	});
+	rulesBefore = after;
+	return rates;
+}
+
+const rate = value => cell(value === null ? "…" : short(value), "n");
+
+// What is not as most rules have it.
+function ruleAction(each) {
+	const spares = { proven: "spares only proven sources", none: "spares no source" };
+	return [budgetRate(each) && `above ${budgetRate(each)}`, spares[each.spare],
+		each.monitor && "only counts"].filter(Boolean).map(text => `; ${text}`).join("");
+}
+
+function showRules({ rules }) {
+	const rates = ruleRates(rules);
+	fill("rules", rules.map((each, i) => {
+		// One element, since CSS lays out the parts of a cell beside each other on a narrow page.
+		const match = cell(element("span", {}, each.match,
+			element("span", { className: "quiet" }, ruleAction(each))), "why");
+		return [heading(each.name), match, rate(rates[i]("packets")), rate(rates[i]("spared")),
+			cell(duration(each.age_seconds), "n"),
+			cell(each.ttl_seconds === undefined ? "stays" : duration(each.ttl_seconds), "n")];
+	}), "no drop rules are set");
+}
+
 function showLists({ lists }) {
 	fill("lists", lists.map(each => [
 		heading(each.list), count(each.ipv4), count(each.ipv6), count(each.generation),
@@ -424,7 +461,8 @@ function showError(error) {
 const rounds = [
 	[FAST_MS, [["/api/history", showHistory], ["/api/stats", showStats]]],
 	[SLOW_MS, [["/api/health", showHealth], ["/api/sources", showSources], ["/api/networks", showNetworks],
-		   ["/api/bans", showBans], ["/api/budgets", showBudgets], ["/api/lists", showLists],
+		   ["/api/bans", showBans], ["/api/budgets", showBudgets],
+		   ["/api/rules", showRules], ["/api/lists", showLists],
 		   ["/api/judgements", showJudgements]]],
 ];
 
