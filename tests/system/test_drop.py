@@ -351,6 +351,27 @@ def test_guards(lab):
           "answers of the host's own resolver are guarded", refused.err)
 
 
+def test_guard_of_restore(lab):
+    """The file's lines say `force`, as those of `save` do; `restore` asks all the same, once."""
+    lab.attach()
+    line = "drop add dns proto udp sport 53 force"
+    if not os.path.exists("/etc/resolv.conf"):
+        open("/etc/resolv.conf", "w", encoding="utf-8").close()
+    with resolver("203.0.113.53"):
+        told = restore(lab, line, "check")
+        refused, ssh = restore(lab, line, expect=1), restore(lab, line, "force", "ssh", expect=1)
+        nothing = rules(lab)
+        restore(lab, line + "\nallow add 203.0.113.53")
+        lab.weir("drop", "flush")
+        restore(lab, line, "force")
+        again = restore(lab, line + "\ndrop add ntp proto udp sport 123")
+    said = [each.err.replace("\n", " ") for each in (told, refused, ssh)]
+    check(all("203.0.113.53" in each and "force" in each for each in said) and not nothing,
+          "restore asks before a rule drops the answers of the host's own resolver", said[1])
+    check(set(rules(lab)) == {"dns", "ntp"}, "with force, where it is allowed, and where the rule is in "
+          "force already, it does not ask", again.err)
+
+
 def test_check(lab):
     """What `check` says of packets, and what becomes of them."""
     lab.attach()

@@ -113,7 +113,7 @@ static void save_dns(const struct weir_dns_rule *rule)
 	printf("dns protect %s force\n", words);
 }
 
-/* With `force`: the rule is in force already, so the guards have been passed or overruled. */
+/* With `force`: the rule is in force already, so the guards of the line were passed or overruled. */
 static void save_rule(const struct weir_rule_spec *spec, uint64_t now)
 {
 	char match[RULE_TEXT], action[RULE_TEXT], ttl[FORMAT_LEN];
@@ -599,12 +599,23 @@ static int plan(const struct call *call, const struct maps *maps, struct script 
 	return plan_lists(call, maps, script, was, is, cut, err);
 }
 
+/* What `force` of the command would be needed for; "": nothing, or it was said. */
+static void overrule(const struct script *script, const struct settings *was,
+		     const struct settings *is, char *cut)
+{
+	if (script->force)
+		*cut = '\0';
+	if (!*cut && !(script->force & WEIR_GUARD_ALL))
+		resolver_guard(was, is, cut);
+}
+
 /* @maps NULL: weir is not in use; possible only with @script->check_only. */
 static enum outcome apply_script(const struct call *call, struct maps *maps, struct script *script)
 {
 	char err[ERR_LEN], cut[ERR_LEN] = "";
 	struct settings was, is = { 0 };
 	enum outcome outcome = DONE;
+	int rc;
 
 	if (maps ? maps_read_settings(maps, &was, err) : settings_init(&was))
 		return failed(call, "%s", maps ? err : "out of memory");
@@ -614,15 +625,18 @@ static enum outcome apply_script(const struct call *call, struct maps *maps, str
 		settings_free(&was);
 		return failed(call, "out of memory");
 	}
-	if (plan(call, maps, script, &was, &is, cut, err)) {
+	rc = plan(call, maps, script, &was, &is, cut, err);
+	if (!rc)
+		overrule(script, &was, &is, cut);
+	if (rc) {
 		outcome = failed(call, "%s", err);
 	} else if (script->check_only) {
-		if (*cut && !script->force)
+		if (*cut)
 			warn(call, "to restore it asks for `force`: %s", cut);
 		remark(call, "%s is right; nothing was changed", script->name);
 	} else if (is_unchanged(script, &was, &is)) {
 		remark(call, "unchanged");
-	} else if (*cut && !script->force) {
+	} else if (*cut) {
 		outcome = failed(call, "%s: %s", script->name, cut);
 	} else if (commit(maps, script, &was, &is, err)) {
 		outcome = failed(call, "%s", err);
