@@ -29,6 +29,7 @@
 #define COMPARISONS	10000	/* or more, until each reason was met */
 #define ROUND		200	/* comparisons under one policy */
 #define LEAST		20	/* comparisons with each reason */
+#define LEAST_RULES	2	/* drop rules with each condition */
 #define MS		1000000ULL
 #define PORT		80
 #define SOURCES		64
@@ -173,23 +174,65 @@ static void protect(struct settings *settings, uint16_t first, uint16_t last, co
 	add_syn_rule(settings, rule, to);
 }
 
-/* Drop rules of all kinds of conditions, with rates and ends, and for all kinds of sources. */
+/* Drop rules of all kinds of conditions in turn, with rates and ends, for all kinds of sources. */
 static void add_drops(struct settings *settings)
 {
 	static const char *const rules[] = {
 		"proto tcp dport 80", "dport 443,1000-2000", "proto udp length 20-100", "ip-ttl 64",
+		"proto udp sport 123", "sport 53,300-399", "proto tcp sport 300 dport 80",
 		"flags syn/syn,ack", "flags ack/ack,syn", "icmp-type 8", "icmp-type 128", "fragment",
 		"from 10.1.1.0/24", "to 198.51.100.2", "payload 0 00", "l4 2 0050", "proto gre",
 		"from 2001:db8:7::/48 proto tcp", "payload 4 01/01", "length 1000-1100",
+		"proto udp sport 123 length 20-1500 ip-ttl 60-64 to 198.51.100.0/24 payload 0 00/01",
 	};
 	static const char *const ends[] = { "", "", " spare proven", " spare none", " monitor",
 					    " rate 60/h", " rate 100kbit spare none" };
-	char line[128];
+	static uint32_t next;
+	char line[160];
 
 	for (int n = below(6); n > 0; n--) {
-		snprintf(line, sizeof(line), "r%d %s%s", n, PICK(rules), PICK(ends));
+		snprintf(line, sizeof(line), "r%d %s%s", n,
+			 rules[next++ % (sizeof(rules) / sizeof(*rules))], PICK(ends));
 		add_drop_rule(settings, line, !one_in(4) ? 0 :
 			      now_ns() + (one_in(2) ? 2 * MS : 3600000 * MS));
+	}
+}
+
+/* What the policies held, and the packets that rules with each condition had a say about. */
+#define CONDITIONS 12
+
+static struct {
+	uint64_t rules[CONDITIONS], met[CONDITIONS];
+	uint32_t limits, of_sport, of_sets;	/* limits; with source ports, with sets of ports */
+} held;
+
+static void note_limits(const struct weir_policy *policy)
+{
+	for (uint32_t i = 1; i < WEIR_LIMITS; i++) {
+		const struct weir_limit_spec *spec = &policy->spec[i];
+
+		held.limits += spec->used;
+		held.of_sport += spec->used && (spec->sport_last || spec->sport[0].last);
+		held.of_sets += spec->used && (spec->sport[1].last || spec->dport[1].last);
+	}
+}
+
+/* Before the rules of the round are replaced. */
+static void note_rules(void)
+{
+	for (uint32_t i = 0; i < WEIR_RULES; i++) {
+		const struct weir_rule_spec *spec = &program.settings.policy->rule_spec[i];
+		struct weir_rule_count sum;
+
+		if (!rule_is_used(spec))
+			continue;
+		if (maps_read_rule(&program.maps, i, &sum))
+			die("rule_counts", -EIO);
+		for (int bit = 0; bit < CONDITIONS; bit++) {
+			held.rules[bit] += spec->match >> bit & 1;
+			held.met[bit] += spec->match >> bit & 1 ?
+					 sum.packets + sum.passed + sum.spared : 0;
+		}
 	}
 }
 
@@ -207,7 +250,7 @@ static void set_policy(uint32_t round, bool cookies)
 		add_limits(&settings);
 	add_entries(&settings);
 	add_budgets(&settings);
-	if (one_in(3))
+	if (one_in(2))
 		add_drops(&settings);
 	if (cookies) {
 		protect(&settings, PORT, PORT, PICK(to));
@@ -216,6 +259,7 @@ static void set_policy(uint32_t round, bool cookies)
 		add_dns_rule(&settings, 53, one_in(2), "198.51.100.1");
 		add_dns_rule(&settings, PORT, !one_in(3), NULL);
 	}
+	note_limits(settings.policy);
 	program_set(&program, &settings);
 }
 
@@ -371,7 +415,7 @@ static const char *const transports[] = {
 	"icmp:8", "icmp6:128", "proto:47", "part:185,1 proto:17 data:8",
 	"part:185,0 proto:6 data:8",
 };
-static const uint16_t source_ports[] = { 0, 52, 53, 123, 124 };
+static const uint16_t source_ports[] = { 0, 52, 53, 123, 124, 299, 300, 399 };
 static const char *const of_link[] = {
 	"arp", "vlan arp", "ip6 icmp6:135 data:16 hl=255", "type:88cc data:40", "type:8864 data:40",
 };
@@ -622,6 +666,7 @@ static void play_round(uint32_t round, struct tally *tally)
 			run_some(one_in(4) ? 130 : 12);
 		compare(tally);
 	}
+	note_rules();
 }
 
 /* ---- what may be, where something is not known ---- */
@@ -752,7 +797,35 @@ static bool is_complete(const struct tally *tally)
 	for (int i = 0; i < WEIR_REASON_MAX; i++)
 		if (tally->reason[i] < LEAST && !(UNREACHED >> i & 1))
 			return false;
-	return true;
+	for (int i = 0; i < CONDITIONS; i++)
+		if (held.rules[i] < LEAST_RULES || !held.met[i])
+			return false;
+	return held.of_sport && held.of_sets;
+}
+
+/* The policies must have had rules of each kind, and packets for them. */
+static void check_held(void)
+{
+	static const char *const names[CONDITIONS] = {
+		"proto", "fragment", "sport", "dport", "length", "ip-ttl", "flags", "icmp-type",
+		"payload", "l4", "from", "to",
+	};
+	char counts[512];
+	size_t len = 0;
+
+	for (int i = 0; i < CONDITIONS; i++) {
+		CHECK(&check, held.rules[i] >= LEAST_RULES && held.met[i], "%s: %llu rules, %llu packets",
+		      names[i], (unsigned long long)held.rules[i],
+		      (unsigned long long)held.met[i]);
+		len += snprintf(counts + len, sizeof(counts) - len, "%s%s %llu and %llu",
+				i ? ", " : "", names[i], (unsigned long long)held.rules[i],
+				(unsigned long long)held.met[i]);
+	}
+	CHECK(&check, held.of_sport && held.of_sets, "%u limits with source ports, %u with sets",
+	      held.of_sport, held.of_sets);
+	check_done(&check, "the policies had limits and drop rules of all kinds",
+		   "%u limits, %u with source ports, %u with sets; rules and packets that met them: "
+		   "%s", held.limits, held.of_sport, held.of_sets, counts);
 }
 
 static void test_agreement(void)
@@ -801,6 +874,7 @@ int main(void)
 	program_take(&program, skel->obj);
 	prog_fd = bpf_program__fd(skel->progs.weir_ingress);
 	test_agreement();
+	check_held();
 	test_open_questions();
 	program_close(&program);
 	weir_bpf__destroy(skel);

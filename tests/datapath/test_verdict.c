@@ -647,6 +647,18 @@ static const struct limit_row limit_rows[] = {
 	  "ip4 tcp:80", NULL, 20, 20 },
 	{ "only later fragments", NULL, { .any_proto = 1, .what = WEIR_FRAGMENT, HOURLY(5) }, 32,
 	  64, { "192.0.2.1" }, "ip4 part:9,1 proto:17 data:8", NULL, 20, 5 },
+	{ "a source port of a set", NULL,
+	  { .proto = IPPROTO_UDP, .sport = { { 53, 53 }, { 123, 130 } }, HOURLY(5) }, 32, 64,
+	  { "192.0.2.1" }, "ip4 udp:80 sport=130", NULL, 20, 5 },
+	{ "a source port between those of a set", NULL,
+	  { .proto = IPPROTO_UDP, .sport = { { 53, 53 }, { 123, 130 } }, HOURLY(5) }, 32, 64,
+	  { "2001:db8::1" }, NULL, "ip6 udp:80 sport=122", 20, 20 },
+	{ "a port of a set", NULL,
+	  { .proto = IPPROTO_TCP, .dport = { { 80, 80 }, { 8000, 8100 } }, HOURLY(5) }, 32, 64,
+	  { "2001:db8::1" }, NULL, "ip6 tcp:8000", 20, 5 },
+	{ "a port beside a set", NULL,
+	  { .proto = IPPROTO_TCP, .dport = { { 80, 80 }, { 8000, 8100 } }, HOURLY(5) }, 32, 64,
+	  { "192.0.2.1" }, "ip4 tcp:8101", NULL, 20, 20 },
 	{ "only a port", NULL, { .any_proto = 1, .dport_first = 53, .dport_last = 53, HOURLY(5) },
 	  32, 64, { "2001:db8::1" }, NULL, "ip6 udp:54", 20, 20 },
 };
@@ -732,6 +744,74 @@ static void test_overrides(struct check *check)
 		   sizeof(rows) / sizeof(*rows));
 }
 
+/* ---- drop rules ---- */
+
+/* A packet that meets the rule, and up to three that miss it by one thing. */
+static const struct drop_row {
+	const char *rule, *hit, *miss[3];
+} drop_rows[] = {
+	{ "proto udp sport 123", "ip4 udp:80 sport=123",
+	  { "ip4 udp:80 sport=124", "ip4 tcp:80 sport=123", "ip4 part:9,0 proto:17 data:8" } },
+	{ "sport 53,123,1000-2000", "ip6 hop udp:80 sport=2000",
+	  { "ip6 udp:80 sport=2001", "ip6 tcp:80 sport=999", "ip6 icmp6:128 data:8 sport=53" } },
+	{ "dport 80,8000-8100", "vlan ip4+8 tcp:8100",
+	  { "ip4 tcp:8101", "ip6 udp:79", "ip4 proto:47 data:8" } },
+	{ "length 48", "ip4 udp:80 data:20", { "ip4 udp:80 data:21", "ip4 udp:80 data:19" } },
+	{ "length 60-80", "ip6 udp:80 data:12", { "ip6 udp:80 data:33", "ip4 udp:80 data:12" } },
+	{ "ip-ttl 60-64", "ip6 udp:80 hl=60", { "ip6 udp:80 hl=59", "ip6 udp:80 hl=65" } },
+	{ "flags syn/syn,ack", "ip4 syn:80", { "ip4 synack:80", "ip4 tcp:80", "ip4 udp:80" } },
+	{ "icmp-type 8", "ip4 icmp:8", { "ip4 icmp:13", "ip4 udp:80" } },
+	{ "icmp-type 128", "ip6 icmp6:128 data:8", { "ip6 icmp6:129 data:8" } },
+	{ "fragment", "ip6 part:9,1 proto:17 data:8", { "ip6 part:0,1 udp:80", "ip4 udp:80" } },
+	{ "payload 3 00000000", "ip4 tcp:80 data:7", { "ip4 tcp:80 data:6", "ip4 tcp:80" } },
+	{ "payload 0 00", "ip4 udp:80 data:1", { "ip4 udp:80 pad:4" } },
+	{ "l4 2 0050", "ip4 tcp:80", { "ip4 tcp:81" } },
+	{ "proto 47", "ip4 proto:47 data:8", { "ip4 proto:46 data:8" } },
+	{ "proto icmp", "ip6 icmp6:128 data:8", { "ip6 icmp6:1 data:8", "ip4 icmp:3" } },
+	{ "from 192.0.2.0/25", "ip4 udp:80", { "ip6 udp:80" } },
+	{ "to 2001:db8::/64", "ip6 udp:80", { "ip4 udp:80" } },
+	{ "proto tcp dport 80 length 40-60 ip-ttl 64 from 192.0.2.1", "ip4 tcp:80 data:20",
+	  { "ip4 tcp:80 data:21", "ip4 tcp:81 data:20", "ip4 udp:80 data:20" } },
+};
+
+static void run_drop(struct check *check, const struct drop_row *row, const char *words,
+		     enum weir_reason reason)
+{
+	struct weir_counters counters;
+	struct frame_bytes bytes;
+	uint32_t action;
+
+	build_frame(&bytes, words);
+	action = run_frame(weir_fd(skel), bytes.at, bytes.size, 1);
+	counters = take_counters(&program);
+	counted(check, row->rule, &counters, reason, 1, bytes.size);
+	CHECK(check, action == (reason == WEIR_DROP_RULE ? XDP_DROP : XDP_PASS),
+	      "%s: \"%s\": action %u", row->rule, words, action);
+}
+
+static void test_drop_rules(struct check *check)
+{
+	unsigned int packets = 0;
+
+	for (size_t i = 0; i < sizeof(drop_rows) / sizeof(*drop_rows); i++) {
+		const struct drop_row *row = &drop_rows[i];
+		struct settings settings;
+		char line[128];
+
+		snprintf(line, sizeof(line), "row %s force", row->rule);
+		new_settings(&settings);
+		add_drop_rule(&settings, line, 0);
+		program_set(&program, &settings);
+		take_counters(&program);
+		run_drop(check, row, row->hit, WEIR_DROP_RULE);
+		packets++;
+		for (int n = 0; n < 3 && row->miss[n]; n++, packets++)
+			run_drop(check, row, row->miss[n], WEIR_PASS_NO_LIMIT);
+	}
+	check_done(check, "drop rules: what meets a condition, and what misses it by one thing",
+		   "%zu rules, %u packets", sizeof(drop_rows) / sizeof(*drop_rows), packets);
+}
+
 int main(void)
 {
 	struct check check = { 0 };
@@ -757,6 +837,7 @@ int main(void)
 	put_set(NULL, 0);
 	test_limits(&check);
 	test_overrides(&check);
+	test_drop_rules(&check);
 	program_close(&program);
 	weir_bpf__destroy(monitoring);
 	weir_bpf__destroy(skel);
