@@ -400,13 +400,13 @@ def test_change_under_traffic(lab):
             "drop add c dport 9 length 20-63 force\ndrop add d dport 9 length 64-1500 force\n"
             "drop add e dport 9 ip-ttl 0-32 force")
     lab.attach()
-    restore(lab, sets[0])
+    restore(lab, sets[0], "force")  # ports of DNS servers are among them
     flood = lab.start_flood("to", NEAR4, "from", "198.51.100.0/24", "sources", "random", "sport",
                             "random", "pps", 60000, "seconds", SWITCH_S)
     changes, until = 0, time.monotonic() + SWITCH_S - 0.5
     while time.monotonic() < until:
         changes += 1
-        restore(lab, sets[changes % 2])
+        restore(lab, sets[changes % 2], "force")
     flood.wait()
     wait_for(lambda: lab.stats().packets >= flood.packets - lab.lost(), 3)
     stats = lab.stats()
