@@ -12,9 +12,9 @@
 #define PORT_SET_TEXT	(WEIR_PORT_RANGES * 12)	/* bytes of a set as text, NUL included */
 
 /*
- * Ports, ranges and services with commas between them, in any order, sorted and merged into @set. @name of the
- * word, for messages: "dport" or "sport". @proto: as parse_ports() has it. Returns 0, or -EINVAL
- * with @err.
+ * Ports, ranges and services with commas between them, in any order, sorted and merged into @set.
+ * @name of the word, for messages: "dport" or "sport". @proto: as parse_ports() has it. Returns 0,
+ * or -EINVAL with @err.
  */
 int port_set_parse(const char *word, const char *name, uint8_t proto,
 		   struct weir_ports set[WEIR_PORT_RANGES], char *err);
