@@ -176,11 +176,11 @@ def test_settings_file(lab):
     check(wait_for(lambda: bans(lab), IN_TIME), "and the settings from before stay in force",
           list(bans(lab)))
     flood.stop()
-    daemon.settings.write_text(good + "mode: judge\n")
+    daemon.settings.write_text(good.replace("mode: enforce", "mode: judge"))
     daemon.kill(signal.SIGHUP)
     check(wait_for(lambda: daemon.says("mode judge: "), 3), "SIGHUP with a good one counts",
           daemon.says("mode judge: "))
-    daemon.settings.write_text(good + "mode: monitor\n")
+    daemon.settings.write_text(good.replace("mode: enforce", "mode: monitor"))
     daemon.kill(signal.SIGHUP)
     check(wait_for(lambda: len(daemon.says("mode judge: ")) == 2, 3) and
           daemon.says("^<5>.*is called mode: judge now"), "mode: monitor is judge, with a remark",

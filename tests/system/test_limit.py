@@ -99,7 +99,8 @@ def test_source_port(lab):
     dropped = sum(after[reason] - before[reason] for reason in ("shed", "network-share",
                                                                 "over-budget"))
     (budget,) = lab.read("budget", "show")["budgets"]
-    check(14 * RATE <= dropped <= 18 * RATE and budget["class"] == "proto udp sport 123" and
+    # Two seconds at ten times the rate. Shares of networks begin low, which costs a tenth of a second.
+    check(14 * RATE <= dropped <= 18.2 * RATE and budget["class"] == "proto udp sport 123" and
           after["no-limit"] - before["no-limit"] >= 10 * RATE, "a budget of one source port",
           f"{dropped} of {20 * RATE} dropped, none of another port")
 
