@@ -175,6 +175,8 @@ def test_refusals(lab):
 
 def many_connections(server):
     """A client that holds connections open does not shut out others for long."""
+    tasks = pathlib.Path(f"/proc/{server.process.pid}/task")
+    before = len(list(tasks.iterdir()))
     with contextlib.ExitStack() as stack:
         held = 0
         for _ in range(200):
@@ -185,8 +187,9 @@ def many_connections(server):
                     sock.connect((server.address, server.port))
                     sock.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n")
                     held += 1
-        threads = len(list(pathlib.Path(f"/proc/{server.process.pid}/task").iterdir()))
-        check(threads <= 4, "200 half requests take no thread of their own",
+        threads = len(list(tasks.iterdir()))
+        # Those that sample traffic come and go.
+        check(threads <= before + 2, "200 half requests take no thread of their own",
               f"{held} sent, {threads} threads")
     check(wait_for(lambda: is_served(server), 30), "others are served again", 200)
 
