@@ -143,9 +143,10 @@ static size_t put_ipv4(uint8_t *at, const struct probe *probe)
 
 	if (probe->kind->what == WEIR_FRAGMENT)
 		ip.frag_off = htons(1);
-	ip.check = checksum(sum_of(&ip, sizeof(ip), 0));
 	memcpy(at, &ip, sizeof(ip));
-	put_transport(at + sizeof(ip), probe, false, sum_of(&ip.saddr, 8, 0));
+	ip.check = checksum(sum_of(at, sizeof(ip), 0));
+	memcpy(at + offsetof(struct iphdr, check), &ip.check, sizeof(ip.check));
+	put_transport(at + sizeof(ip), probe, false, sum_of(at + offsetof(struct iphdr, saddr), 8, 0));
 	return len;
 }
 
