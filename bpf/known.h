@@ -301,19 +301,19 @@ __noinline int learn(struct xdp_md *ctx, struct packet *pkt, int may, __u64 now_
 	return did;
 }
 
-/* Global, for its stack. Proves the source if the segment is of a connection of this host. */
-__noinline int prove_newcomer(struct xdp_md *ctx, struct packet *pkt, __u64 now_ns)
+/* Global, for its stack. Makes the source known if the segment is of a connection of this host. */
+__noinline int meet_newcomer(struct xdp_md *ctx, struct packet *pkt, __u64 now_ns)
 {
-	if (pkt && own_connection(ctx, pkt))
-		prove(pkt, now_ns);
+	if (pkt && has_known_key(pkt->hi, pkt->lo) && own_connection(ctx, pkt))
+		note_source(known_key(pkt->hi, pkt->lo), KNOWN_CONNECTED, now_ns);
 	return 0;
 }
 
 /*
  * The stage, which decides nothing. @over: the limit dropped the packet. @newcomer: a budget under
  * pressure let it pass, and its source is not known. Then it need not be a sample: the first segment
- * of a connection that gets through proves its source, and what follows has its tier. Half of the
- * time for look-ups is left to samples.
+ * of a connection that gets through makes its source known, as one that was seen: above the flood,
+ * and below those that proved themselves before. Half of the time for look-ups is left to samples.
  */
 static __always_inline void learn_from(struct xdp_md *ctx, struct packet *pkt, int over, int newcomer,
 				       __u64 now_ns, struct weir_counters *cpu)
@@ -322,7 +322,7 @@ static __always_inline void learn_from(struct xdp_md *ctx, struct packet *pkt, i
 
 	if (newcomer && may_be_connected(pkt) &&
 	    may_ask_for_socket(cpu, now_ns, LOOK_UP_BURST_NS / 2))
-		prove_newcomer(ctx, pkt, now_ns);
+		meet_newcomer(ctx, pkt, now_ns);
 	if (!is_learn_sample(pkt, cpu))
 		return;
 	if (may_be_connected(pkt) && may_ask_for_socket(cpu, now_ns, LOOK_UP_BURST_NS))

@@ -146,8 +146,12 @@ static __always_inline enum weir_tier known_tier(int rank, int before)
 	return rank >= WEIR_KNOWN_SCORE ? WEIR_SEEN : WEIR_FIRST_SEEN;
 }
 
-/* How a source was seen: over its limit, within it, or with proof that it is there. */
-enum known_how { KNOWN_BAD, KNOWN_GOOD, KNOWN_PROOF };
+/*
+ * How a source was seen: over its limit, within it, with a connection under pressure, or with proof
+ * that it is there. A connection under pressure makes it known at once, and no more: were it proven,
+ * a crowd that comes with the flood would be the equal of those that came before it.
+ */
+enum known_how { KNOWN_BAD, KNOWN_GOOD, KNOWN_CONNECTED, KNOWN_PROOF };
 
 /*
  * The slot that @key has or may take: a free one, or that of another source whose rank is below
@@ -210,6 +214,8 @@ static __always_inline int known_score(int was, int before, int new_minute, int 
 	int score = was < 0 ? 0 : was & WEIR_KNOWN_SCORE;
 	int least = before < 0 ? 0 : before & WEIR_KNOWN_SCORE;
 
+	if (how == KNOWN_CONNECTED)
+		return WEIR_KNOWN_SCORE;
 	if (how == KNOWN_BAD && (was < 0 ? least : score) < WEIR_KNOWN_SCORE)
 		return 0;
 	if (new_minute && score < WEIR_KNOWN_SCORE)
@@ -253,7 +259,8 @@ static __always_inline int known_note(struct weir_known_line *line, __u64 key, _
 		return rank;
 	line->key[slot] = key;
 	line->state[slot] = mark | rank;
-	if (rank == WEIR_KNOWN_SCORE && was < WEIR_KNOWN_SCORE && before < WEIR_KNOWN_SCORE)
+	if (how != KNOWN_CONNECTED && rank == WEIR_KNOWN_SCORE && was < WEIR_KNOWN_SCORE &&
+	    before < WEIR_KNOWN_SCORE)
 		rank |= KNOWN_ROSE;
 	return rank;
 }
