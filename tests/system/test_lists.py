@@ -790,7 +790,7 @@ def test_check_agrees_with_packets(lab):
             check_agrees(lab, net.format(8), "no-limit", "no limit")
             check_agrees(lab, net.format(1), "allow", f"allow {net.format(1)}")
             check_agrees(lab, net.format(2), "block", f"block {net.format(2)}", "a nuisance")
-            check_agrees(lab, net.format(3), "ban", f"block {net.format(3)}, for ", " more")
+            check_agrees(lab, net.format(3), "ban", f"block {net.format(3)}", ", for ", " more")
             check_agrees(lab, net.format(4), "blocklist", "list listed")
         lab.weir("limit", "set", "proto", "udp", "dport", 5353, "rate", "1/min", "burst", 5)
         lab.weir("limit", "set", "proto", "udp", "rate", "1000pps")
