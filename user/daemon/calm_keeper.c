@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -8,13 +7,14 @@
 #include <time.h>
 
 #include "user/daemon/calm_keeper.h"
+#include "user/daemon/worker.h"
+#include "user/host/calm_store.h"
 #include "user/host/clock.h"
 #include "user/host/log.h"
 #include "user/model/error.h"
 #include "user/model/explain_packet.h"
 #include "user/model/reasons.h"
 #include "user/model/units.h"
-#include "user/host/calm_store.h"
 #include "user/state/device.h"
 #include "user/state/known.h"
 #include "user/state/listen.h"
@@ -39,10 +39,8 @@ struct kept {
 };
 
 static struct {
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool running, stopping;
+	struct worker worker;
+	bool running;
 	char file[CONFIG_TEXT];
 	uint64_t every_ns, save_every_ns, next_save_ns;
 	/* Of the thread alone: */
@@ -55,7 +53,7 @@ static struct {
 	struct known known;
 	struct pressure before;	/* at the end of the last look */
 	uint64_t maps_seed;	/* of that look; 0: there was none */
-} keeper = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} keeper;
 
 /* ---- samples of interfaces ---- */
 
@@ -119,16 +117,6 @@ static void free_all(void)
 
 /* ---- listening ---- */
 
-static bool is_stopping(void)
-{
-	bool stopping;
-
-	pthread_mutex_lock(&keeper.lock);
-	stopping = keeper.stopping;
-	pthread_mutex_unlock(&keeper.lock);
-	return stopping;
-}
-
 static void hear(const struct weir_event *event, void *arg)
 {
 	uint32_t slot = event->slot % WEIR_DEVICES;
@@ -169,7 +157,7 @@ static void listen(struct maps *maps)
 	if (listen_open(&listener, maps, &wanted, hear, NULL, err))
 		return;
 	until = now_ns() + LOOK_NS;
-	while (now_ns() < until && !is_stopping())
+	while (now_ns() < until && !worker_is_stopping(&keeper.worker))
 		if (listen_poll(listener, POLL_MS))
 			break;
 	listen_close(listener);
@@ -234,22 +222,14 @@ static void *keep(void *arg)
 	uint64_t next_ns = now_ns();
 
 	(void)arg;
-	pthread_mutex_lock(&keeper.lock);
-	while (!keeper.stopping) {
-		struct timespec until = { next_ns / NS_PER_S, next_ns % NS_PER_S };
-
-		if (pthread_cond_timedwait(&keeper.wake, &keeper.lock, &until) != ETIMEDOUT)
-			continue;
-		pthread_mutex_unlock(&keeper.lock);
+	while (worker_sleep_until(&keeper.worker, next_ns)) {
 		look();
 		if (now_ns() >= keeper.next_save_ns) {
 			save_all();
 			keeper.next_save_ns = now_ns() + keeper.save_every_ns;
 		}
-		pthread_mutex_lock(&keeper.lock);
 		next_ns = now_ns() + keeper.every_ns;
 	}
-	pthread_mutex_unlock(&keeper.lock);
 	save_all();
 	free_all();
 	return NULL;
@@ -259,20 +239,14 @@ static void *keep(void *arg)
 
 static int start(const struct config *config)
 {
-	pthread_condattr_t attributes;
 	int rc;
 
 	memcpy(keeper.file, config->calm_file, sizeof(keeper.file));
 	keeper.every_ns = config->calm_every_ns;
 	keeper.save_every_ns = config->save_every_ns;
 	keeper.next_save_ns = now_ns() + config->save_every_ns;
-	keeper.stopping = false;
 	keeper.count = keeper.maps_seed = 0;
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&keeper.wake, &attributes);
-	pthread_condattr_destroy(&attributes);
-	rc = pthread_create(&keeper.thread, NULL, keep, NULL);
+	rc = worker_start(&keeper.worker, keep, NULL);
 	keeper.running = !rc;
 	return rc;
 }
@@ -281,12 +255,7 @@ void calm_keeper_stop(void)
 {
 	if (!keeper.running)
 		return;
-	pthread_mutex_lock(&keeper.lock);
-	keeper.stopping = true;
-	pthread_cond_signal(&keeper.wake);
-	pthread_mutex_unlock(&keeper.lock);
-	pthread_join(keeper.thread, NULL);
-	pthread_cond_destroy(&keeper.wake);
+	worker_stop(&keeper.worker);
 	keeper.running = false;
 }
 

@@ -12,6 +12,7 @@
 #include "user/daemon/state_saver.h"
 #include "user/host/clock.h"
 #include "user/host/log.h"
+#include "user/host/write_file.h"
 #include "user/model/drop_rules.h"
 #include "user/model/error.h"
 #include "user/model/known_file.h"
@@ -222,19 +223,6 @@ void state_saver_restore(struct state_saver *saver, const struct config *config)
 }
 
 /* ---- saving ---- */
-
-static void make_folder_of(const char *file)
-{
-	char folder[CONFIG_TEXT];
-	char *slash;
-
-	snprintf(folder, sizeof(folder), "%s", file);
-	slash = strrchr(folder, '/');
-	if (!slash || slash == folder)
-		return;
-	*slash = '\0';
-	mkdir(folder, 0700);
-}
 
 static void begin(struct state_saver *saver, enum state_part part, const char *file)
 {

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "user/daemon/traffic_log.h"
+#include "user/daemon/worker.h"
 #include "user/host/clock.h"
 #include "user/host/file.h"
 #include "user/host/log.h"
+#include "user/host/write_file.h"
 #include "user/model/error.h"
 #include "user/model/reasons.h"
 #include "user/model/units.h"
@@ -27,10 +26,8 @@
 #define FLOOD_PART	4	/* a minute in which more than 1 of 4 packets are dropped is a flood */
 
 struct traffic_log {
-	pthread_t thread;
-	pthread_mutex_t lock;		/* of the next four */
-	pthread_cond_t wake;
-	bool stopping;
+	struct worker worker;
+	pthread_mutex_t lock;		/* of the next two */
 	char file[CONFIG_TEXT];
 	uint64_t every_ns;
 	/* of the thread alone */
@@ -54,37 +51,14 @@ int traffic_log_read(const char *file, struct traffic_week *week, char *err)
 	return rc;
 }
 
-static int write_text(const char *aside, const char *text)
-{
-	int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	size_t size = strlen(text);
-	int rc = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, size) != (ssize_t)size || fsync(fd))
-		rc = errno ? -errno : -ENOSPC;
-	close(fd);
-	return rc;
-}
-
 static void write_file(struct traffic_log *log, const char *file)
 {
-	char aside[CONFIG_TEXT + 8];
-	char *text = traffic_week_text(&log->week);
-	int rc = text ? 0 : -ENOMEM;
+	char *text = traffic_week_text(&log->week), err[ERR_LEN];
+	int rc = text ? file_replace(file, text, strlen(text), 0600, err) :
+			fail(err, ENOMEM, "cannot write %.180s: out of memory", file);
 
-	snprintf(aside, sizeof(aside), "%s.new", file);
-	errno = 0;
-	if (!rc)
-		rc = write_text(aside, text);
-	if (!rc && rename(aside, file))
-		rc = -errno;
-	if (rc) {
-		unlink(aside);
-		log_line(LOG_ERR, "cannot write %s: %s; the file keeps its old content", file,
-			 strerror(-rc));
-	}
+	if (rc)
+		log_line(LOG_ERR, "%s; the file keeps its old content", err);
 	free(text);
 	log->changed = rc != 0;
 }
@@ -106,31 +80,6 @@ static void take_sample(const struct weir_event *event, void *arg)
 
 	if (traffic_sample(event, &sample) && !sample.dropped)
 		traffic_samples_put(&log->samples, &sample);
-}
-
-static bool is_stopping(struct traffic_log *log)
-{
-	bool stopping;
-
-	pthread_mutex_lock(&log->lock);
-	stopping = log->stopping;
-	pthread_mutex_unlock(&log->lock);
-	return stopping;
-}
-
-/* Waits until @until_ns; false: the thread is to end. */
-static bool sleep_until(struct traffic_log *log, uint64_t until_ns)
-{
-	struct timespec until = { until_ns / NS_PER_S, until_ns % NS_PER_S };
-	bool stopping;
-
-	pthread_mutex_lock(&log->lock);
-	while (!log->stopping &&
-	       pthread_cond_timedwait(&log->wake, &log->lock, &until) != ETIMEDOUT)
-		;
-	stopping = log->stopping;
-	pthread_mutex_unlock(&log->lock);
-	return !stopping;
 }
 
 static void count_packets(const struct maps *maps, uint64_t *all, uint64_t *dropped)
@@ -170,7 +119,7 @@ static void sample(struct traffic_log *log)
 	count_packets(&maps, &all, &dropped);
 	log->samples.count = 0;
 	if (!listen_open(&listener, &maps, &wanted, take_sample, log, ignored)) {
-		while (now_ns() < end_ns && !is_stopping(log))
+		while (now_ns() < end_ns && !worker_is_stopping(&log->worker))
 			listen_poll(listener, POLL_MS);
 		listen_close(listener);
 		if (!was_flooded(&maps, all, dropped)) {
@@ -195,11 +144,11 @@ static void *keep_traffic(void *arg)
 		pthread_mutex_unlock(&log->lock);
 		if (*file)
 			sample(log);
-		write_if_due(log, file, every_ns, is_stopping(log));
+		write_if_due(log, file, every_ns, worker_is_stopping(&log->worker));
 		next_ns += MINUTE_NS;
 		if (next_ns < now_ns())
 			next_ns = now_ns() + MINUTE_NS - SAMPLING_NS;
-	} while (sleep_until(log, next_ns));
+	} while (worker_sleep_until(&log->worker, next_ns));
 	write_if_due(log, file, every_ns, true);
 	return NULL;
 }
@@ -230,7 +179,6 @@ static void read_file(struct traffic_log *log, const char *file)
 struct traffic_log *traffic_log_start(const struct config *config, char *err)
 {
 	struct traffic_log *log = calloc(1, sizeof(*log));
-	pthread_condattr_t attributes;
 	int rc;
 
 	if (!log) {
@@ -238,13 +186,9 @@ struct traffic_log *traffic_log_start(const struct config *config, char *err)
 		return NULL;
 	}
 	pthread_mutex_init(&log->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&log->wake, &attributes);
-	pthread_condattr_destroy(&attributes);
 	traffic_log_configure(log, config);
 	read_file(log, config->traffic_file);
-	rc = pthread_create(&log->thread, NULL, keep_traffic, log);
+	rc = worker_start(&log->worker, keep_traffic, log);
 	if (!rc)
 		return log;
 	fail(err, rc, "cannot start a thread: %s", strerror(rc));
@@ -256,12 +200,7 @@ void traffic_log_stop(struct traffic_log *log)
 {
 	if (!log)
 		return;
-	pthread_mutex_lock(&log->lock);
-	log->stopping = true;
-	pthread_cond_signal(&log->wake);
-	pthread_mutex_unlock(&log->lock);
-	pthread_join(log->thread, NULL);
-	pthread_cond_destroy(&log->wake);
+	worker_stop(&log->worker);
 	pthread_mutex_destroy(&log->lock);
 	free(log);
 }

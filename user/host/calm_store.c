@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "user/host/file.h"
 #include "user/host/write_file.h"
@@ -33,20 +32,6 @@ int calm_store_read(const char *file, const char *interface, struct calm *calm, 
 	rc = calm_read(path, (const uint8_t *)text.data, text.size, calm, err);
 	file_text_free(&text);
 	return rc;
-}
-
-/* A daemon that systemd did not start has no folder of its own yet. */
-static void make_folder_of(const char *file)
-{
-	char folder[PATH_MAX];
-	char *slash;
-
-	snprintf(folder, sizeof(folder), "%s", file);
-	slash = strrchr(folder, '/');
-	if (!slash || slash == folder)
-		return;
-	*slash = '\0';
-	mkdir(folder, 0700);
 }
 
 int calm_store_write(const char *file, const char *interface, const struct calm *calm, char *err)

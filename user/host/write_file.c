@@ -56,3 +56,16 @@ int file_replace(const char *path, const void *data, size_t size, mode_t mode, c
 	unlink(aside);
 	return fail(err, -rc, "cannot write %.180s: %s", path, strerror(-rc));
 }
+
+void make_folder_of(const char *file)
+{
+	char folder[PATH_MAX];
+	char *slash;
+
+	snprintf(folder, sizeof(folder), "%s", file);
+	slash = strrchr(folder, '/');
+	if (!slash || slash == folder)
+		return;
+	*slash = '\0';
+	mkdir(folder, 0700);
+}
