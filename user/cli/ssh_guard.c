@@ -5,7 +5,7 @@
 
 #include "user/cli/ssh_guard.h"
 #include "user/host/clock.h"
-#include "user/host/resolvers.h"
+#include "user/host/servers.h"
 #include "user/host/ssh.h"
 #include "user/model/cut.h"
 #include "user/model/drop_rules.h"
@@ -182,26 +182,24 @@ static const struct weir_rule_spec *rule_against(const struct settings *settings
 
 int resolver_guard(const struct settings *was, const struct settings *is, char *err)
 {
-	struct prefixes resolvers = { 0 };
 	uint64_t now = now_ns();
+	struct servers resolvers;
 	char text[PREFIX_STRLEN];
 	int rc = 0;
 
-	if (host_resolvers(&resolvers))
-		prefixes_free(&resolvers);
-	for (size_t i = 0; i < prefixes_count(&resolvers) && !rc; i++) {
-		struct prefix resolver = prefixes_at(&resolvers, i);
-		const struct weir_rule_spec *rule = rule_against(is, &resolver, now);
+	read_resolv_conf(&resolvers);
+	for (size_t i = 0; i < resolvers.count && !rc; i++) {
+		const struct prefix *resolver = &resolvers.at[i];
+		const struct weir_rule_spec *rule = rule_against(is, resolver, now);
 
-		if (!rule || entries_cover(&is->allow, &resolver, now) ||
-		    rule_against(was, &resolver, now))
+		if (!rule || entries_cover(&is->allow, resolver, now) ||
+		    rule_against(was, resolver, now))
 			continue;
-		prefix_format_short(&resolver, text);
+		prefix_format_short(resolver, text);
 		rc = fail(err, EPERM, "drop rule %s would drop the answers of %s, which this host asks for "
 			  "names; `weir allow add %s` keeps them; say `force` if you mean it",
 			  rule->name, text, text);
 	}
-	prefixes_free(&resolvers);
 	return rc;
 }
 

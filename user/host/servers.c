@@ -122,11 +122,16 @@ static void add_peer(const struct prefix *peer, void *servers)
 	add_address(servers, peer);
 }
 
-void read_resolvers(struct servers *servers)
+void read_resolv_conf(struct servers *servers)
 {
 	*servers = (struct servers){ 0 };
 	read_file(servers, &resolv_format, "/etc/resolv.conf");
 	read_file(servers, &resolv_format, "/run/systemd/resolve/resolv.conf");
+}
+
+void read_resolvers(struct servers *servers)
+{
+	read_resolv_conf(servers);
 	udp_peers(53, add_peer, servers);
 }
 

@@ -30,7 +30,9 @@ struct servers {
 	size_t files;
 };
 
-/* resolv.conf, also that of systemd-resolved, and sockets that are connected to port 53. */
+/* resolv.conf, also that of systemd-resolved. */
+void read_resolv_conf(struct servers *servers);
+/* The same, and sockets that are connected to port 53. */
 void read_resolvers(struct servers *servers);
 /* The settings of chrony, ntpd and systemd-timesyncd, and sockets that are connected to port 123. */
 void read_time_servers(struct servers *servers);
