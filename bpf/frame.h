@@ -30,8 +30,7 @@ static __always_inline __u16 source_port(struct xdp_md *ctx, const struct packet
 {
 	const __be16 *port = frame_data(ctx) + (weir_opaque(pkt->l4_at) & L4_AT_MAX);
 
-	if (!pkt->l4_at || (pkt->proto != IPPROTO_TCP && pkt->proto != IPPROTO_UDP) ||
-	    (void *)(port + 1) > frame_end(ctx))
+	if (!has_ports(pkt) || (void *)(port + 1) > frame_end(ctx))
 		return 0;
 	return be16(*port);
 }

@@ -15,6 +15,9 @@
  *   known in this way, so they come after proven ones, they give way to them in the table, and only
  *   so many become known in a time (SEEN_COST).
  *
+ * A connection that gets through a budget under pressure stands between both: it cannot be forged,
+ * and makes its source known at once, but not proven (enum known_how).
+ *
  * One packet in LEARN_SAMPLE is looked at, at random: a sender cannot tell which. The table has two
  * generations, which change roles every 19.5 hours. A source seen again after the switch is carried
  * over; any other is forgotten at the next switch. A line of an older epoch counts as empty, so
@@ -34,6 +37,7 @@
 #include "bpf/maps.h"
 #include "bpf/pure/bucket.h"
 #include "bpf/pure/compiler.h"
+#include "bpf/pure/core_time.h"
 #include "bpf/pure/known_line.h"
 #include "bpf/rodata.h"
 #include "bpf/socket.h"
@@ -42,9 +46,9 @@
 #define LEARN_SAMPLE	64
 
 /*
- * Looking up a socket takes some 400 ns. A CPU does it 25,000 times a second at most, so that it
- * takes 1 % of its time whatever the packets say of themselves: from 1.6 million TCP segments a
- * second on, some samples are not looked up, and proof takes longer. The burst is two ticks of the
+ * Looking up a socket takes some 400 ns. To learn, a CPU does it 25,000 times a second at most, so
+ * that it takes 1 % of its time whatever the packets say of themselves: from 1.6 million TCP segments
+ * a second on, some samples are not looked up, and proof takes longer. The burst is two ticks of the
  * coarse clock where it is slowest (100 Hz).
  */
 #define LOOK_UP_NS		40000ULL
@@ -58,8 +62,9 @@
 #define SEEN_BURST	(65536 * SEEN_COST)
 
 /*
- * What a look-up of a socket for proof is charged, so that a flood of segments causes 200,000 a
- * second on each CPU at most, some 4 % of its time. The burst exceeds a tick of the coarse clock.
+ * What a look-up is charged where the verdict depends on it (DNS over TCP, drop rules), so that a
+ * flood of segments causes 200,000 a second on each CPU at most, some 4 % of its time. The burst
+ * exceeds a tick of the coarse clock.
  */
 #define PROOF_COST_NS	5000ULL
 #define PROOF_BURST_NS	20000000ULL
@@ -220,31 +225,16 @@ static __always_inline int is_learn_sample(const struct packet *pkt, struct weir
 	return is_sample(&cpu->until_sample, LEARN_SAMPLE) && pkt->what == WEIR_ANY_PACKET;
 }
 
-/* Whether this CPU has time to look up a socket: a GCRA of its own, with a debt up to @most_ns. */
-static __always_inline int may_ask_for_socket(struct weir_counters *cpu, __u64 now_ns, __u64 most_ns)
-{
-	__u64 tat = cpu->look_up_tat_ns > now_ns ? cpu->look_up_tat_ns : now_ns;
-
-	if (tat - now_ns >= most_ns)
-		return 0;
-	cpu->look_up_tat_ns = tat + LOOK_UP_NS;
-	return 1;
-}
-
 /* TCP, and a segment of an established connection as far as its flags say. */
 static __always_inline int may_be_connected(const struct packet *pkt)
 {
 	return (pkt->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK;
 }
 
-/* Of sockets, for segments that are no sample. */
+/* Of a socket, where the verdict depends on it. */
 static __always_inline int may_look_up(struct weir_core_time *cpu, __u64 now_ns)
 {
-	if (cpu->proofs_tat_ns > now_ns + PROOF_BURST_NS)
-		return 0;
-	cpu->proofs_tat_ns = (cpu->proofs_tat_ns > now_ns ? cpu->proofs_tat_ns : now_ns) +
-			     PROOF_COST_NS;
-	return 1;
+	return time_spend(&cpu->proofs_tat_ns, now_ns, PROOF_COST_NS, PROOF_BURST_NS);
 }
 
 /* Global, for its stack. Notes that a known source exceeded its limit on its own connection. */
@@ -321,11 +311,12 @@ static __always_inline void learn_from(struct xdp_md *ctx, struct packet *pkt, i
 	int may = over ? LEARN_OVER : 0, did;
 
 	if (newcomer && may_be_connected(pkt) &&
-	    may_ask_for_socket(cpu, now_ns, LOOK_UP_BURST_NS / 2))
+	    time_spend(&cpu->look_up_tat_ns, now_ns, LOOK_UP_NS, LOOK_UP_BURST_NS / 2))
 		meet_newcomer(ctx, pkt, now_ns);
 	if (!is_learn_sample(pkt, cpu))
 		return;
-	if (may_be_connected(pkt) && may_ask_for_socket(cpu, now_ns, LOOK_UP_BURST_NS))
+	if (may_be_connected(pkt) &&
+	    time_spend(&cpu->look_up_tat_ns, now_ns, LOOK_UP_NS, LOOK_UP_BURST_NS))
 		may |= LEARN_MAY_ASK;
 	did = learn(ctx, pkt, may, now_ns);
 	cpu->sampled++;

@@ -169,6 +169,13 @@ struct rules {
 	__u32 class;
 };
 
+/* The class of a packet that has @class by all but its source port, which few policies look at. */
+static __always_inline __u32 refine_class(struct xdp_md *ctx, const struct packet *pkt,
+					  const struct weir_policy *policy, __u32 class)
+{
+	return policy->sport_groups ? class_with_sport(policy, class, source_port(ctx, pkt)) : class;
+}
+
 static __always_inline struct rules find_rules(struct xdp_md *ctx, const struct packet *pkt,
 					       struct hint hint)
 {
@@ -177,9 +184,7 @@ static __always_inline struct rules find_rules(struct xdp_md *ctx, const struct 
 	if (rules.policy && (rules.policy->active || rules.policy->budgets)) {
 		rules.class = class_of(rules.policy, pkt->what, pkt->proto, pkt->dport) &
 			      (WEIR_CLASSES - 1);
-		if (rules.policy->sport_groups)
-			rules.class = class_with_sport(rules.policy, rules.class,
-						       source_port(ctx, pkt)) & (WEIR_CLASSES - 1);
+		rules.class = refine_class(ctx, pkt, rules.policy, rules.class) & (WEIR_CLASSES - 1);
 	}
 	return rules;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Drop rules: what tells the packets of a flood from others, whoever sends them. Limits for each
+ * Drop rules: what tells the packets of a flood from others, from any source. Limits for each
  * source cannot see a flood of reflected answers from thousands of slow sources; its source port
  * can. pure/rules.h says how the rules of a packet are found.
  *
- * Rules stand behind the allow entries, and before limits. Of a packet that a rule would drop, it is
- * first asked who sends it: a source that is known, or proven, as the rule says, or a segment of an
- * established connection of this host is spared. That costs only packets that match. The socket of
+ * Rules stand behind the allow entries, and before limits. Of a packet that a rule would drop, the
+ * source is looked up first: one that is known, or proven, as the rule says, is spared, and so is a
+ * segment of an established connection of this host. That costs only packets that match. The socket of
  * a source without proof is looked up at most as often as PROOF_COST_NS allows; where it is found,
  * that is a proof, and the source's further packets need no look-up.
  *

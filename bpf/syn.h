@@ -487,9 +487,8 @@ static __always_inline enum weir_reason check_service(struct xdp_md *ctx, struct
 	if (!rules->policy || !rules->policy->syn_rules || !has_tcp_header(pkt) ||
 	    !rules->policy->syn_rule_of[pkt->dport])
 		return so_far;
-	class = rules->policy->class_of_port[WEIR_PORT_SYN][pkt->dport];
-	if (rules->policy->sport_groups)
-		class = class_with_sport(rules->policy, class, source_port(ctx, pkt));
+	class = refine_class(ctx, pkt, rules->policy,
+			     rules->policy->class_of_port[WEIR_PORT_SYN][pkt->dport]);
 	if (rules->policy->budgets)
 		index = budget_index(pkt, hint, rules->policy, class);
 	found = check_syn(ctx, pkt, hint.side, index, now_ns);

@@ -49,6 +49,17 @@ static __always_inline void time_charge(__u64 *tat_ns, __u64 now_ns, __u64 ns, _
 	*tat_ns = now_ns + time_debt(*tat_ns, now_ns) + (ns * weight >> TIME_WEIGHT_SHIFT);
 }
 
+/* Charges @ns to an account that may owe less than @most_ns. Returns 1 if it may. */
+static __always_inline int time_spend(__u64 *tat_ns, __u64 now_ns, __u64 ns, __u64 most_ns)
+{
+	__u64 debt = time_debt(*tat_ns, now_ns);
+
+	if (debt >= most_ns)
+		return 0;
+	*tat_ns = now_ns + debt + ns;
+	return 1;
+}
+
 /* Charges one answer, if the tier may still run up debt. Returns 1 if it may. */
 static __always_inline int time_take(struct weir_core_time *time, int tier, __u64 now_ns)
 {

@@ -84,6 +84,11 @@ struct packet {
 				 * UDP */
 };
 
+static __always_inline int has_ports(const struct packet *pkt)
+{
+	return pkt->l4_at && (pkt->proto == IPPROTO_TCP || pkt->proto == IPPROTO_UDP);
+}
+
 struct vlan_tag {
 	__be16 control;
 	__be16 type;

@@ -34,11 +34,6 @@ static __always_inline int is_icmp_error(__u32 type, int ipv6)
 	return type == ICMP_UNREACHABLE || type == ICMP_EXCEEDED;
 }
 
-static __always_inline int has_ports(const struct packet *pkt)
-{
-	return pkt->l4_at && (pkt->proto == IPPROTO_TCP || pkt->proto == IPPROTO_UDP);
-}
-
 /* ---- what the packet has ---- */
 
 /* @size bytes of the frame, or NULL. */
