@@ -3,7 +3,6 @@
 resolver asks by UDP and, where the answer is truncated, by TCP; it sends again what gets no answer,
 and has no cache here."""
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -12,27 +11,16 @@ import time
 
 from cores import become
 from stage import demand, wait_for
+from unbound import COMMON, UNBOUND
 from world import SENDER_CPU, SERVER_CPU, SERVICE, USER, WINDOW_MS, Users, World, addresses
 
-UNBOUND = shutil.which("unbound") or "/usr/sbin/unbound"
 PORT = 53
 PATIENCE_S = 1
 ASKED_AT = 5300         # the port of a group's first resolver, at 127.0.0.1 of far
 
-COMMON = """
-server:
-  username: ""
-  chroot: ""
-  pidfile: ""
-  use-syslog: no
-  do-daemonize: no
-  num-threads: 1
-  module-config: "iterator"
-remote-control:
-  control-enable: no
-"""
 SERVER = COMMON + """
 server:
+  num-threads: 1
   interface: {server}
   access-control: 0.0.0.0/0 allow
   incoming-num-tcp: 200
@@ -43,6 +31,7 @@ server:
 """
 RESOLVER = COMMON + """
 server:
+  num-threads: 1
   interface: 127.0.0.1@{port}
   outgoing-interface: {source}
   do-ip6: no

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 
 from stage import FAR4, NEAR4, demand, wait_for
+from unbound import COMMON, UNBOUND
 
 PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
 PAGE_OBJECTS, OBJECT_BYTES = 60, 33000      # a page of 2 MB
@@ -133,19 +134,13 @@ class Web:
 
 # ---- a name server: unbound ----
 
-UNBOUND = """server:
+NAMES = COMMON + """
+server:
   interface: {address}
   access-control: 0.0.0.0/0 allow
-  do-daemonize: no
-  username: ""
-  chroot: ""
   directory: "{folder}"
-  pidfile: "{folder}/pid"
-  use-syslog: no
   local-zone: "example.com." redirect
   local-data: "example.com. A 192.0.2.53"
-remote-control:
-  control-enable: no
 """
 
 
@@ -155,9 +150,9 @@ class Names:
 
     def __init__(self, lab):
         self.lab, self.folder = lab, Folder(lab).path
-        (self.folder / "conf").write_text(UNBOUND.format(folder=self.folder, address=NEAR4))
+        (self.folder / "conf").write_text(NAMES.format(folder=self.folder, address=NEAR4))
         (self.folder / "queries").write_text("".join(f"h{i}.example.com A\n" for i in range(1000)))
-        start(lab, 53, program("unbound"), "-c", self.folder / "conf", kind="u")
+        start(lab, 53, UNBOUND, "-c", self.folder / "conf", kind="u")
 
     def client(self, seconds=3, per_s=1000, source=FAR4):
         return ["dnsperf", "-s", NEAR4, "-a", source, "-d", str(self.folder / "queries"), "-l",

@@ -12,8 +12,8 @@ import tempfile
 import time
 
 from stage import (FAR4, FAR6, NEAR4, NEAR6, check, demand, run, run_tests, skip, wait_for)
+from unbound import COMMON, UNBOUND
 
-UNBOUND = shutil.which("unbound") or "/usr/sbin/unbound"
 NAMED = shutil.which("named") or "/usr/sbin/named"
 KRESD = shutil.which("kresd") or "/usr/sbin/kresd"
 ANSWER = "203.0.113.53"     # of every name in example.com
@@ -21,13 +21,8 @@ SPOOFED = ("proto", "dns", "from", "198.18.0.0/15", "sources", "random", "sport"
 # Addresses of far, each of a resolver of its own: none profits from the proof of another one.
 DIG, PLAIN, FORWARDER, BIND, KNOT, LATE = (f"198.51.100.{n}" for n in (10, 11, 20, 30, 40, 50))
 
-SERVER = f"""
+SERVER = COMMON + f"""
 server:
-  username: ""
-  chroot: ""
-  pidfile: ""
-  use-syslog: no
-  do-daemonize: no
   directory: "{{folder}}"
   ip-freebind: yes
   interface: {NEAR4}
@@ -35,34 +30,23 @@ server:
   interface: 127.0.0.1
   access-control: 0.0.0.0/0 allow
   access-control: ::/0 allow
-  module-config: "iterator"
   minimal-responses: yes
   local-zone: "example.com." redirect
   local-data: "example.com. 1 A {ANSWER}"
   local-data: "example.com. 1 AAAA 2001:db8::53"
-remote-control:
-  control-enable: no
 """
 
-RESOLVER = """
+RESOLVER = COMMON + """
 server:
-  username: ""
-  chroot: ""
-  pidfile: ""
-  use-syslog: no
-  do-daemonize: no
   directory: "{folder}"
   interface: 127.0.0.1
   outgoing-interface: {source}
   do-ip6: no
   do-not-query-localhost: no
-  module-config: "iterator"
   cache-max-ttl: 0
 forward-zone:
   name: "."
   forward-addr: {server}
-remote-control:
-  control-enable: no
 """
 
 BIND_OPTIONS = """

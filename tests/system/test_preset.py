@@ -9,24 +9,16 @@ import tempfile
 import time
 
 from stage import FAR4, NEAR4, WEIR, check, demand, run, run_tests, skip, wait_for
+from unbound import COMMON, UNBOUND
 
-UNBOUND = shutil.which("unbound") or "/usr/sbin/unbound"
 ANSWER = "203.0.113.53"     # of every name in example.com
-SERVER = f"""
+SERVER = COMMON + f"""
 server:
-  username: ""
-  chroot: ""
-  pidfile: ""
-  use-syslog: no
-  do-daemonize: no
   directory: "{{folder}}"
   interface: {FAR4}
   access-control: 0.0.0.0/0 allow
-  module-config: "iterator"
   local-zone: "example.com." redirect
   local-data: "example.com. 1 A {ANSWER}"
-remote-control:
-  control-enable: no
 """
 REFLECTORS = 2000
 PER_SOURCE = 10             # at once, and ten a minute
