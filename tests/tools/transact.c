@@ -84,7 +84,7 @@ static const char usage_text[] =
 	"  each: every client has an address, and a prefix of so many bits, of its own: from\n"
 	"  that of ADDR on. What is sent to them must be routed to this host: ip route add local\n"
 	"  sport: the port that each client connects from; otherwise any\n"
-	"  link: also reports how many packets went out by that interface, whoever sent them, those\n"
+	"  link: also reports how many packets went out by that interface, from any source, those\n"
 	"  for which its other end had no room included\n";
 
 static void on_signal(int signal)
