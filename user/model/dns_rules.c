@@ -5,7 +5,7 @@
 
 #include "user/model/dns_rules.h"
 #include "user/model/error.h"
-#include "user/model/port_set.h"
+#include "user/model/policy_match.h"
 #include "user/model/prefix.h"
 
 uint32_t dns_find(const struct weir_policy *policy, const struct weir_prefix *to, uint16_t port)
@@ -67,21 +67,16 @@ void dns_compile(struct weir_policy *policy)
 	}
 }
 
-static bool is_of_port(const struct weir_limit_spec *spec, uint16_t port)
-{
-	return (spec->any_proto || spec->proto == IPPROTO_UDP) && spec->what == WEIR_ANY_PACKET &&
-	       (!spec->dport_first || port_set_has(spec->dport, port));
-}
-
 bool dns_has_budget(const struct weir_policy *policy, const struct weir_dns_rule *rule)
 {
+	const struct packet_kind query = { .proto = IPPROTO_UDP, .dport = rule->port };
 	struct prefix to, of;
 
 	prefix_from_key(&rule->to, &to);
 	for (uint32_t i = 1; i < WEIR_BUDGETS; i++) {
 		const struct weir_limit_spec *spec = &policy->budget_spec[i].limit;
 
-		if (!spec->used || !is_of_port(spec, rule->port))
+		if (!spec->used || !match_but_sport(spec, &query))
 			continue;
 		prefix_from_key(&spec->from, &of);
 		if (!spec->from.prefixlen || !rule->to.prefixlen || prefix_covers(&of, &to) ||

@@ -36,11 +36,6 @@ bool match_sport(const struct weir_limit_spec *spec, uint16_t sport)
 	return !spec->sport_first || port_set_has(spec->sport, sport);
 }
 
-bool match_has(const struct weir_limit_spec *spec, const struct packet_kind *kind)
-{
-	return match_but_sport(spec, kind) && match_sport(spec, kind->sport);
-}
-
 /*
  * The order, most specific first: syn and fragment before any packet, then fewer
  * destination ports before more, then the same of source ports, then one protocol before any. Ties,

@@ -9,9 +9,10 @@
 bool match_same_class(const struct weir_limit_spec *a, const struct weir_limit_spec *b);
 /* Whether both keys are the same prefix. */
 bool match_same_prefix(const struct weir_prefix *a, const struct weir_prefix *b);
-/* Whether the spec selects such packets; its prefix is not looked at. */
-bool match_has(const struct weir_limit_spec *spec, const struct packet_kind *kind);
-/* The same without regard to the source port, and with regard to nothing else. */
+/*
+ * Whether the spec selects such packets, without regard to their source port and to its prefix; and
+ * whether it selects this source port.
+ */
 bool match_but_sport(const struct weir_limit_spec *spec, const struct packet_kind *kind);
 bool match_sport(const struct weir_limit_spec *spec, uint16_t sport);
 /*
