@@ -283,15 +283,25 @@ def add_up(world):
 BUDGET_SLACK = 1.02
 
 
+def proven(budget):
+    """Of a budget's proven sources under pressure: packets that passed, and those that did not."""
+    tiers = [each for each in budget["tiers"] if each["tier"] in ("proven", "long")]
+    return (sum(each["passed"] for each in tiers),
+            sum(each["no_room"] + each["over_share"] for each in tiers))
+
+
 def spent(before, after):
     """
     Of each budget: packets let through in the meantime and the most that there may be; and,
-    of known sources under pressure, how many passed and how many found it used up.
+    under pressure, how many packets of proven sources passed and how many did not.
     """
-    return {then["name"]: {"most": then["burst_packets"] + then["rate_packets"] * (after.at - before.at),
-                           **{what: now[what] - then[what] for what in ("passed", "known", "over", "newcomers")
-                if what in now}}
-            for then, now in zip(before.budgets, after.budgets)}
+    rows = {}
+    for then, now in zip(before.budgets, after.budgets):
+        passed, refused = (late - early for early, late in zip(proven(then), proven(now)))
+        rows[then["name"]] = {
+            "most": then["burst_packets"] + then["rate_packets"] * (after.at - before.at),
+            "passed": now["passed"] - then["passed"], "proven": passed, "refused": refused}
+    return rows
 
 
 # ---- the table ----

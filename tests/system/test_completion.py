@@ -62,8 +62,9 @@ def test_completion_of_commands(lab):
 def test_completion_of_words(lab):
     commands, lacking, offered = table(), [], 0
     for words in commands:
-        several = [each for each in commands if each[0] == words[0]]
-        verb = words[1:2] if len(several) > 1 and re.fullmatch("[a-z-]+", (words + [""])[1]) else []
+        has_verbs = len([each for each in commands if each[0] == words[0]]) > 1 or \
+            complete(words[0], "") == set(words[1:2])
+        verb = words[1:2] if has_verbs and re.fullmatch("[a-z-]+", (words + [""])[1]) else []
         behind = words[1 + len(verb):]
         wanted = alone_or_named(behind)
         got = complete(words[0], *verb, "")

@@ -33,10 +33,10 @@ def check_run(name, result):
     check(not sum(count for group, count in result.get("false_bans", {}).items()
                   if group.startswith("known")), f"{name}: no known source is banned",
           f"{result.get('bans', 0)} bans")
-    known, over = (sum(budget[what] for budget in result["budgets"].values())
-                   for what in ("known", "over"))
-    check(known > 100 and over <= known * AT_MOST_REFUSED,
-          f"{name}: known users go first", f"{known} packets passed, {over} did not; "
+    passed, refused = (sum(budget[what] for budget in result["budgets"].values())
+                       for what in ("proven", "refused"))
+    check(passed > 100 and refused <= passed * AT_MOST_REFUSED,
+          f"{name}: proven users go first", f"{passed} packets passed, {refused} did not; "
           f"{result['sent']} sent against them, {result['admitted']} admitted")
     check(all(group["flood"] > 0 for group in result["users"].values()), f"{name}: answered a second",
           ", ".join(f"{kind} {group['flood']:.0f} of {group['calm']:.0f}"

@@ -179,9 +179,9 @@ int traffic_week_parse(const char *name, const char *text, size_t size, struct t
 	uint64_t version;
 	int rc = 0;
 
+	*week = (struct traffic_week){ 0 };
 	if (!root)
 		return fail(err, EINVAL, "%s:%d: %s", name, error.line, error.text);
-	*week = (struct traffic_week){ 0 };
 	days = json_object_get(root, "days");
 	if (number_of(root, "version", VERSION, &version) || !json_is_array(days))
 		rc = -EINVAL;
