@@ -109,10 +109,18 @@ uint8_t *calm_write(const struct calm *calm, size_t *size)
 
 /* ---- reading ---- */
 
+/* What a packet does not have is 0. */
+static bool has_only_its_fields(const struct record *record)
+{
+	return (record->has & HAS_PORTS || !(record->sport | record->dport)) &&
+	       (record->has & HAS_ICMP || !record->icmp) &&
+	       (record->has & HAS_FLAGS || !record->flags);
+}
+
 static bool is_written_by_us(const struct record *record)
 {
 	if (record->has & ~(HAS_PORTS | HAS_ICMP | HAS_FLAGS | IS_FRAGMENT) || record->pad ||
-	    record->end[0] || record->end[1])
+	    record->end[0] || record->end[1] || !has_only_its_fields(record))
 		return false;
 	if (record->flags & ~ALL_FLAGS || record->shift > EXPLAIN_SHIFT_MOST ||
 	    record->payload_bytes > EXPLAIN_BYTES)
