@@ -33,7 +33,7 @@ struct record {
 	uint16_t sport, dport, length;
 	uint8_t has, icmp, flags, ttl, proto, shift, payload_bytes, pad;
 	uint8_t payload[EXPLAIN_BYTES];
-	uint8_t end[2];		/* 0 */
+	uint8_t end[6];		/* 0 */
 };
 
 _Static_assert(sizeof(struct head) == 48, "format of the file");
@@ -119,8 +119,10 @@ static bool has_only_its_fields(const struct record *record)
 
 static bool is_written_by_us(const struct record *record)
 {
+	static const uint8_t none[sizeof(record->end)];
+
 	if (record->has & ~(HAS_PORTS | HAS_ICMP | HAS_FLAGS | IS_FRAGMENT) || record->pad ||
-	    record->end[0] || record->end[1] || !has_only_its_fields(record))
+	    memcmp(record->end, none, sizeof(none)) || !has_only_its_fields(record))
 		return false;
 	if (record->flags & ~ALL_FLAGS || record->shift > EXPLAIN_SHIFT_MOST ||
 	    record->payload_bytes > EXPLAIN_BYTES)
