@@ -9,6 +9,7 @@
 #include "user/cli/command.h"
 #include "user/cli/cookie_sysctls.h"
 #include "user/cli/list_words.h"
+#include "user/cli/resolver_guard.h"
 #include "user/cli/ssh_guard.h"
 #include "user/host/addresses.h"
 #include "user/host/clock.h"

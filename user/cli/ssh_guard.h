@@ -25,11 +25,6 @@ int ssh_guard_list(const struct maps *maps, const struct settings *was, const st
 		   const char *name, const struct prefixes *set, char *err);
 /* The same for an attach that would drop packets: every session that is not allowed counts. */
 int ssh_guard_attach(const struct maps *maps, const char *device, char *err);
-/*
- * 0, or -EPERM with @err: a drop rule of @is would drop the answers of a DNS server that this host
- * asks, and none of @was did. One that is allowed is no reason.
- */
-int resolver_guard(const struct settings *was, const struct settings *is, char *err);
 /* A remark for each session that is not allowed: what could cut it off, and how to prevent it. */
 void ssh_warn(const struct call *call, const struct maps *maps, const char *device);
 /* Appends the peers of all sessions, each once and sorted. 0 or -errno. */

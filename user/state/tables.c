@@ -61,11 +61,6 @@ int maps_read_bucket(const struct maps *maps, const struct weir_bucket_key *key,
 	return bpf_map_lookup_elem(maps->fd[MAP_buckets], key, bucket) ? -errno : 0;
 }
 
-int maps_read_gate(const struct maps *maps, uint32_t line, struct weir_gate_line *cells)
-{
-	return bpf_map_lookup_elem(maps->fd[MAP_gate], &line, cells) ? -errno : 0;
-}
-
 int maps_each_bucket(const struct maps *maps,
 		     int (*each)(const struct weir_bucket_key *key,
 				 const struct weir_bucket *bucket, void *arg),

@@ -16,7 +16,6 @@ int maps_each_bucket(const struct maps *maps,
 		     void *arg);
 int maps_read_bucket(const struct maps *maps, const struct weir_bucket_key *key,
 		     struct weir_bucket *bucket);
-int maps_read_gate(const struct maps *maps, uint32_t line, struct weir_gate_line *cells);
 
 /* The state of a budget, and what it counted, summed over the CPUs. 0 or -errno. */
 int maps_read_budget(const struct maps *maps, uint32_t slot, struct weir_budget_state *state,
