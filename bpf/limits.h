@@ -53,10 +53,10 @@ struct cells {
 	__u64 *a, *b;
 };
 
-static __always_inline int find_cells(const struct weir_bucket_key *key, __u64 seed,
+static __always_inline int find_cells(const struct weir_bucket_key *key, __u64 seed, __u32 bits,
 				      struct cells *cells)
 {
-	struct gate_place place = gate_place(key, seed);
+	struct gate_place place = gate_place(key, seed, bits);
 	struct weir_gate_line *line = bpf_map_lookup_elem(&gate, &place.line);
 
 	if (!line)
@@ -70,11 +70,11 @@ static __always_inline int find_cells(const struct weir_bucket_key *key, __u64 s
  * Raises both cells to @full. Global: its caller looks the cells up again here, and need not keep
  * them. That is for packets which pass although their source's limit is nearly used up.
  */
-__noinline int fill_cells(struct weir_bucket_key *key, __u64 seed, __u64 full)
+__noinline int fill_cells(struct weir_bucket_key *key, __u64 seed, __u32 bits, __u64 full)
 {
 	struct cells cells;
 
-	if (key && find_cells(key, seed, &cells))
+	if (key && find_cells(key, seed, bits, &cells))
 		gate_fill(cells.a, cells.b, full);
 	return 0;
 }
@@ -230,7 +230,7 @@ static __always_inline enum weir_reason check_limits(struct xdp_md *ctx, const s
 	key = bucket_key(limit, pkt->hi, pkt->lo, pkt->ipv6);
 	if (is_unspecified(pkt->hi, pkt->lo) && !bare)
 		name_by_hardware(ctx, &key);
-	if (!find_cells(&key, rules->seed, &cells))
+	if (!find_cells(&key, rules->seed, limit->gate_bits, &cells))
 		return WEIR_CONTINUE;
 	bound = gate_charge(cells.a, cells.b, now, cost, limit->cap, limit->floor);
 	if (bound == GATE_CONTENDED)
@@ -242,7 +242,7 @@ static __always_inline enum weir_reason check_limits(struct xdp_md *ctx, const s
 	reason = check_bucket(pkt, &key, limit, now, bytes_cost,
 			      gate_least(bound, limit->half, limit->floor, now), cpu);
 	if (reason == WEIR_PASS_LIMIT && above_cap)
-		fill_cells(&key, rules->seed, now + limit->cap);
+		fill_cells(&key, rules->seed, limit->gate_bits, now + limit->cap);
 	return reason;
 }
 

@@ -2,6 +2,10 @@
 /*
  * Every map of the program. weir.h and tool.h describe what stands in each and which side writes
  * it. A new map is also added to WEIR_MAPS in user/state/maps.h, so that the tool pins it.
+ *
+ * Arrays of cache lines are mmapable although few of them are mapped: only then do their values begin
+ * on a page. Otherwise they begin behind struct bpf_array, at no multiple of 64 bytes, and each of
+ * their lines lies in two of the processor's.
  */
 #ifndef WEIR_BPF_MAPS_H
 #define WEIR_BPF_MAPS_H
@@ -82,6 +86,7 @@ WEIR_SIDE_MAPS(SIDE_MAP)
 /* Upper bounds on the debt of every source, so that most need no bucket. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, WEIR_GATE_LINES);
 	__type(key, __u32);
 	__type(value, struct weir_gate_line);
@@ -100,6 +105,7 @@ struct {
 /* The debt of each budget, and the shares that it gives to networks under pressure. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, WEIR_BUDGETS);
 	__type(key, __u32);
 	__type(value, struct weir_budget_state);
@@ -118,6 +124,7 @@ struct {
 /* The debt of each rule that has a rate. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, WEIR_RULES);
 	__type(key, __u32);
 	__type(value, struct weir_rule_bucket);
@@ -142,6 +149,7 @@ struct {
 /* What all budgets and all answers with cookies share: pressure, and the debt of the answers. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct weir_common);
@@ -203,6 +211,7 @@ struct {
 /* SYNs that were dropped in the last seconds because a core had no time to answer them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, WEIR_ASKED_LINES);
 	__type(key, __u32);
 	__type(value, struct weir_asked_line);
@@ -262,6 +271,7 @@ struct {
 /* The debt of each device for ARP, neighbour discovery and what is not IP. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, WEIR_DEVICES);
 	__type(key, __u32);
 	__type(value, struct weir_link);
@@ -270,6 +280,7 @@ struct {
 /* The debt of each neighbour for the same, and which neighbours were seen in calm times. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, WEIR_NEIGHBOUR_LINES);
 	__type(key, __u32);
 	__type(value, struct weir_neighbours);

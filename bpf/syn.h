@@ -215,7 +215,7 @@ static __always_inline int answer_cells(const struct packet *pkt, __u32 serial, 
 {
 	struct weir_bucket_key key = answer_key(pkt, serial);
 
-	return find_cells(&key, seed, cells);
+	return find_cells(&key, seed, WEIR_GATE_BITS, cells);
 }
 
 /* Takes an answer from those to all sources. */

@@ -251,7 +251,7 @@ struct weir_limit {
 	__u8  v4_bits;		/* length of the source prefixes that have one bucket each, 0..32 */
 	__u8  v6_bits;		/* 0..128 */
 	__u8  coarse;		/* 1: the coarse clock is exact enough for this burst */
-	__u8  pad;
+	__u8  gate_bits;	/* its sources have their cells in the first 2^n lines of the gate */
 };
 #define WEIR_BYTE_COST_SHIFT	20
 
@@ -467,7 +467,8 @@ struct weir_policy {
 	/* ---- a cache line up to here, for the program ---- */
 	__u32 syn_share;	/* percent of a core's time for cookies, from which that follows; 0: the
 				 * usual one */
-	__u32 pad[15];
+	__u32 link_mbit;	/* of the fastest interface, when that was last looked at */
+	__u32 pad[14];
 	struct weir_limit limit[WEIR_LIMITS];	/* 0 is never used: "none" */
 	__u16 class_of_port[WEIR_PORT_KINDS][65536];
 	__u16 class_of_proto[256];
@@ -498,10 +499,13 @@ struct weir_policy {
 /*
  * ---- gate: ARRAY[WEIR_GATE_LINES]; see pure/bucket.h ----
  * 2 MiB. Measured with 1 to 16 MiB: a larger gate does not stay in the second-level cache, and
- * each packet of a spoofed flood then waits for memory.
+ * each packet of a spoofed flood then waits for memory. A limit whose packets cost little time
+ * needs fewer cells, and uses only the first lines: policy.c computes how many.
  */
 #define WEIR_GATE_CELLS	8	/* a cache line */
-#define WEIR_GATE_LINES	(1U << 15)
+#define WEIR_GATE_BITS	15
+#define WEIR_GATE_LINES	(1U << WEIR_GATE_BITS)
+#define WEIR_GATE_BITS_LEAST	11	/* 128 KiB, which all limits use */
 struct weir_gate_line {
 	__u64 tat[WEIR_GATE_CELLS];	/* ticks */
 };

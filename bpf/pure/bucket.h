@@ -57,17 +57,21 @@ static __always_inline void bucket_give(__u64 *tat, __u64 cost)
 	__sync_fetch_and_add(tat, -cost);
 }
 
-/* A source's two cells, which are never the same one. @seed: secret, per boot. */
+/*
+ * A source's two cells, which are never the same one, among the first 2^@bits lines. @seed: secret,
+ * per boot.
+ */
 struct gate_place {
 	__u32 line, a, b;
 };
 
-static __always_inline struct gate_place gate_place(const struct weir_bucket_key *key, __u64 seed)
+static __always_inline struct gate_place gate_place(const struct weir_bucket_key *key, __u64 seed,
+						    __u32 bits)
 {
 	__u64 hash = weir_mix((key->lo ^ key->hi * (seed | 1)) +
 			      (seed ^ key->serial * 0x9e3779b97f4a7c15ULL));
 	struct gate_place place = {
-		.line = hash & (WEIR_GATE_LINES - 1),
+		.line = hash & ((1U << (bits & 31)) - 1),
 		.a = hash >> 32 & (WEIR_GATE_CELLS - 1),
 	};
 

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "bpf/pure/bucket.h"
 #include "tests/unit/check.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
@@ -495,6 +496,90 @@ static void test_entries(struct check *check)
 	free(entries.at);
 }
 
+/* ---- the part of the gate ---- */
+
+#define LINK_PPS	(10e9 / (84 * 8))	/* the shortest packets, on 10 Gbit/s */
+
+/* Of random sources at the full rate of a link, how many need a bucket under @limit; a share. */
+static double need_buckets(const struct weir_limit *limit, double pps)
+{
+	static struct weir_gate_line gate[WEIR_GATE_LINES];
+	double now = WEIR_TICKS_PER_S, seconds = 4.0 * limit->half / WEIR_TICKS_PER_S;
+	uint64_t packets = pps * seconds, exact = 0;
+	unsigned long long random = 1;
+
+	packets = packets < 500000 ? 500000 : packets > 3000000 ? 3000000 : packets;
+	memset(gate, 0, sizeof(gate));
+	for (uint64_t i = 0; i < packets; i++, now += WEIR_TICKS_PER_S / pps) {
+		struct weir_bucket_key key = { .lo = check_random(&random), .serial = limit->serial };
+		struct gate_place place = gate_place(&key, 42, limit->gate_bits);
+		__u64 *tat = gate[place.line].tat;
+
+		exact += gate_charge(&tat[place.a], &tat[place.b], now, limit->cost, limit->cap,
+				     0) + limit->cost > limit->half;
+	}
+	return (double)exact / packets;
+}
+
+static void test_gate_part(struct check *check)
+{
+	static const struct {
+		uint64_t rate, burst;
+		double link, most;	/* the share that may need buckets; 1: more than the gate holds */
+		uint8_t bits;
+	} rows[] = {
+		{ 1000, 1000, 1, 0.001, 12 }, { 1000, 8, 1, 0.001, 12 }, { 1000, 2, 1, 0.03, 15 },
+		{ 5000, 5000, 1, 0.001, 11 }, { 1000000, 1000000, 1, 0.001, 11 },
+		{ 1000, 1000, 4, 0.001, 14 }, { 500, 500, 1, 0.001, 13 }, { 200, 200, 1, 0.001, 15 },
+		{ 10, 10, 1, 1, 15 }, { 10000, 4, 1, 0.003, 12 },
+	};
+	double worst = 0;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct weir_policy *policy = new_policy();
+		struct weir_limit_spec spec = spec_of(NULL, rows[i].rate);
+		double share;
+
+		spec.burst_packets = rows[i].burst;
+		policy_fit_gate(policy, rows[i].link * 10e9, NOW);
+		CHECK(check, set(policy, spec) == 1, "%zu: set", i);
+		CHECK(check, policy->limit[1].gate_bits == rows[i].bits, "%zu: 2^%u lines", i,
+		      policy->limit[1].gate_bits);
+		share = need_buckets(&policy->limit[1], rows[i].link * LINK_PPS);
+		CHECK(check, share <= rows[i].most, "%zu: %.4f of the sources need a bucket", i, share);
+		if (rows[i].most < 0.002 && share > worst)
+			worst = share;
+		free(policy);
+	}
+	check_done(check, "each limit has as much of the gate as a full link of new sources needs",
+		   "%zu limits; with bursts of 8 packets or more at most %.4f%% need a bucket",
+		   sizeof(rows) / sizeof(*rows), 100 * worst);
+}
+
+static void test_gate_refit(struct check *check)
+{
+	struct weir_policy *policy = new_policy();
+	struct weir_limit *limit = &policy->limit[1], was;
+
+	set(policy, spec_of(NULL, 1000));
+	was = *limit;
+	policy_fit_gate(policy, 1000000000, NOW);
+	CHECK(check, !memcmp(limit, &was, sizeof(was)), "a slower link changed the limit");
+	policy_fit_gate(policy, 40000000000, NOW);
+	CHECK(check, limit->gate_bits == was.gate_bits + 2 && limit->floor == NOW + limit->half,
+	      "2^%u lines, floor %lld", limit->gate_bits, (long long)(limit->floor - NOW));
+	limit->floor = 0;
+	set(policy, spec_of(NULL, 2000));
+	CHECK(check, limit->gate_bits == was.gate_bits + 1, "2^%u lines of twice the rate",
+	      limit->gate_bits);
+	CHECK(check, limit->floor >= NOW + was.half / 2 &&
+		     limit->floor <= NOW + was.half / 2 + was.half / 1000,
+	      "500 packets of 1000pps: floor %lld", (long long)(limit->floor - NOW));
+	check_done(check, "other cells begin with what a source may owe", "1000pps at 40 Gbit/s, then "
+		   "2000pps");
+	free(policy);
+}
+
 int main(void)
 {
 	struct check check = { 0 };
@@ -511,5 +596,7 @@ int main(void)
 	test_by_serial(&check);
 	test_source(&check);
 	test_entries(&check);
+	test_gate_part(&check);
+	test_gate_refit(&check);
 	return check_exit(&check);
 }

@@ -13,6 +13,7 @@
 #include "user/cli/ssh_guard.h"
 #include "user/host/addresses.h"
 #include "user/host/clock.h"
+#include "user/host/link_speed.h"
 #include "user/model/drop_rules.h"
 #include "user/model/drop_words.h"
 #include "user/model/error.h"
@@ -626,6 +627,7 @@ static enum outcome apply_script(const struct call *call, struct maps *maps, str
 		settings_free(&was);
 		return failed(call, "out of memory");
 	}
+	policy_fit_gate(is.policy, fastest_link(), script->now_ns << WEIR_TICK_SHIFT);
 	rc = plan(call, maps, script, &was, &is, cut, err);
 	if (!rc)
 		overrule(script, &was, &is, cut);

@@ -12,6 +12,7 @@
 #include "user/host/clock.h"
 #include "user/host/priority.h"
 #include "user/host/interfaces.h"
+#include "user/host/link_speed.h"
 #include "user/model/drop_rules.h"
 #include "user/model/error.h"
 #include "user/model/policy.h"
@@ -92,6 +93,7 @@ static enum outcome edit_maps(const struct command *command, struct words words,
 	}
 	entries_expire(&is.block, edit.now_ns);
 	rules_expire(is.policy, edit.now_ns);
+	policy_fit_gate(is.policy, fastest_link(), edit.now_ns << WEIR_TICK_SHIFT);
 	outcome = command->edit(&edit);
 	if (outcome == DONE && write_edit(maps, &was, &edit))
 		outcome = FAILED;

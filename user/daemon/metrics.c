@@ -208,8 +208,8 @@ static void print_tables(struct exposition *out, const struct snapshot *snapshot
 	for (size_t i = 0; i < SNAPSHOT_TABLES; i++)
 		sample(out, LABELS({ "table", tables[i].name }), tables[i].capacity);
 	single(out, GAUGE, "weir_gate_saturation_ratio", snapshot->gate_share,
-	       "Share of the gate's cells with a debt, estimated from 1/16 of them. Near 1 the gate "
-	       "no longer distinguishes sources, and every packet is decided by a bucket.");
+	       "Share of cells with a debt in the part of the gate that all limits use. Near 1 the "
+	       "gate no longer distinguishes sources, and every packet is decided by a bucket.");
 }
 
 static void print_blocks(struct exposition *out, const struct snapshot *snapshot)

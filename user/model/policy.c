@@ -114,8 +114,8 @@ static int fill_ticks(struct weir_limit *limit, const struct weir_limit_spec *sp
 /*
  * The floor of a limit that is changed. Sources without a bucket may owe up to half of the old
  * burst, which the gate holds in ticks of the old rate. Where the same packets cost more ticks
- * under the new rate, or half of the new burst is less, every source is assumed to owe that debt
- * until it has drained. Returns the time in ticks at which it has; 0: no debt is assumed.
+ * under the new rate, or half of the new burst is less, or its cells are others, every source is
+ * assumed to owe that debt until it has drained. Returns the time in ticks at which it has; 0: no debt is assumed.
  */
 static uint64_t floor_after(const struct weir_limit *was, const struct weir_limit *is, uint64_t now)
 {
@@ -126,10 +126,56 @@ static uint64_t floor_after(const struct weir_limit *was, const struct weir_limi
 	packets = was->cost && is->cost ? debt_rescale(owed, was->cost, is->cost) : 0;
 	bytes = was->byte_cost && is->byte_cost ?
 			debt_rescale(owed, was->byte_cost, is->byte_cost) : 0;
-	if (packets <= owed && bytes <= owed && owed <= is->half)
+	if (packets <= owed && bytes <= owed && owed <= is->half &&
+	    was->gate_bits == is->gate_bits)
 		return was->floor > now ? was->floor : 0;
 	owed = packets > bytes ? packets : bytes;
 	return now + (owed < is->cap ? owed : is->cap);
+}
+
+/* ---- the part of the gate ---- */
+
+#define LINK_BITS_LEAST	10000000000ULL
+#define PACKET_BITS	(84 * 8)	/* the shortest Ethernet packet, with preamble and gap */
+
+/*
+ * A packet keeps its source's cells busy for as long as it costs. When every packet has a new
+ * source, as many sources are busy as packets arrive in that time. With CELLS_EACH cells for each of
+ * them the gate keeps up: fewer than 1 of 1,000 packets find so much debt of others in both of their
+ * cells that a bucket is made for them. A limit lets the gate have half of its burst; where that is
+ * but a few packets, one collision is enough, and it needs more cells (tests/unit/test_policy.c has
+ * the figures).
+ */
+#define CELLS_EACH	2
+#define SHORT_BURST	8	/* packets */
+#define CELLS_SHORT	16
+
+static uint8_t gate_bits(const struct weir_limit *limit, uint64_t link_bits_per_s)
+{
+	double rate = larger(link_bits_per_s, LINK_BITS_LEAST);
+	double byte_cost = (double)limit->byte_cost / (1 << WEIR_BYTE_COST_SHIFT);
+	double ticks = limit->cost * (rate / PACKET_BITS) + byte_cost * (rate / 8);
+	bool is_short = limit->half < SHORT_BURST / 2 * (limit->cost + byte_cost * FRAME_BYTES);
+	double cells = ticks / WEIR_TICKS_PER_S * (is_short ? CELLS_SHORT : CELLS_EACH);
+	uint8_t bits = WEIR_GATE_BITS_LEAST;
+
+	while (bits < WEIR_GATE_BITS && cells > WEIR_GATE_CELLS << bits)
+		bits++;
+	return bits;
+}
+
+void policy_fit_gate(struct weir_policy *policy, uint64_t link_bits_per_s, uint64_t now)
+{
+	policy->link_mbit = link_bits_per_s / 1000000;
+	for (uint32_t i = 1; i < WEIR_LIMITS; i++) {
+		struct weir_limit is = policy->limit[i], *was = &policy->limit[i];
+
+		is.gate_bits = gate_bits(&is, link_bits_per_s);
+		if (!policy->spec[i].used || is.gate_bits == was->gate_bits)
+			continue;
+		is.floor = floor_after(was, &is, now);
+		*was = is;
+	}
 }
 
 static uint32_t free_slot(const struct weir_policy *policy)
@@ -156,6 +202,7 @@ int policy_set(struct weir_policy *policy, const struct weir_limit_spec *wanted,
 		rc = fill_ticks(&limit, &spec, err);
 	if (rc)
 		return rc;
+	limit.gate_bits = gate_bits(&limit, policy->link_mbit * 1000000ULL);
 
 	if (index) {
 		if (!memcmp(&policy->spec[index], &spec, sizeof(spec)) &&

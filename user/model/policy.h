@@ -21,6 +21,13 @@
 int policy_set(struct weir_policy *policy, const struct weir_limit_spec *spec, uint8_t v4_bits,
 	       uint8_t v6_bits, uint64_t now, char *err);
 
+/*
+ * Fits the part of the gate that each limit uses to the most packets that may arrive, those of a link
+ * of @link_bits_per_s, or of 10 Gbit/s if that is more. policy_set() does so from then on. @now: as
+ * there; sources of a limit whose part changes are taken to owe what they may at most.
+ */
+void policy_fit_gate(struct weir_policy *policy, uint64_t link_bits_per_s, uint64_t now);
+
 /* The index of the limit of the same source prefix and class, or 0. */
 uint32_t policy_find(const struct weir_policy *policy, const struct weir_limit_spec *spec);
 

@@ -18,7 +18,7 @@ int census_buckets(const struct maps *maps, struct census *census);
 /* Known sources in all and by tier, without those still on their way to it; estimated from 1/256 of
  * the table. */
 int census_known(const struct maps *maps, struct census *census, uint64_t of_tier[WEIR_TIERS]);
-/* The share of cells of the gate with any debt, estimated from 1/16 of them to 0.4 %. */
+/* The share of cells with any debt in the part of the gate that all limits use, 1/16 of it. */
 int census_gate(const struct maps *maps, double *share);
 
 #endif
