@@ -24,16 +24,14 @@ bool match_but_sport(const struct weir_limit_spec *spec, const struct packet_kin
 		return false;
 	if (!spec->any_proto && spec->proto != kind->proto)
 		return false;
-	if (spec->sport_first && kind->what == WEIR_FRAGMENT)
+	if ((spec->sport_first || spec->dport_first) && kind->what == WEIR_FRAGMENT)
 		return false;
-	if (!spec->dport_first)
-		return true;
-	return kind->what != WEIR_FRAGMENT && port_set_has(spec->dport, kind->dport);
+	return port_set_has(spec->dport, kind->dport);
 }
 
 bool match_sport(const struct weir_limit_spec *spec, uint16_t sport)
 {
-	return !spec->sport_first || port_set_has(spec->sport, sport);
+	return port_set_has(spec->sport, sport);
 }
 
 /*

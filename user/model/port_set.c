@@ -78,7 +78,7 @@ bool port_set_has(const struct weir_ports set[WEIR_PORT_RANGES], uint16_t port)
 	for (int i = 0; i < WEIR_PORT_RANGES && set[i].first; i++)
 		if (port >= set[i].first && port <= set[i].last)
 			return true;
-	return false;
+	return !set[0].first;
 }
 
 uint32_t port_set_count(const struct weir_ports set[WEIR_PORT_RANGES])

@@ -18,7 +18,7 @@
  */
 int port_set_parse(const char *word, const char *name, uint8_t proto,
 		   struct weir_ports set[WEIR_PORT_RANGES], char *err);
-/* Whether the port is in the set; an empty one has none. */
+/* Whether the port is in the set; an empty one, which stands for all, has each. */
 bool port_set_has(const struct weir_ports set[WEIR_PORT_RANGES], uint16_t port);
 /* How many ports it has; an empty set, which stands for all, has 65536. */
 uint32_t port_set_count(const struct weir_ports set[WEIR_PORT_RANGES]);
