@@ -187,6 +187,9 @@ static void test_coarse(struct check *check)
 		put(&samples, 0, 3 + i, TRAFFIC_ICMP, 0, 1);
 	traffic_add(&traffic, samples.at, samples.count);
 	CHECK(check, traffic_rate(&traffic, TRAFFIC_ICMP) == 20, "the rate of another class");
+	traffic_add(&traffic, NULL, 0);
+	CHECK(check, traffic.minutes == 3 && traffic_rate(&traffic, TRAFFIC_ICMP) == 20,
+	      "a minute without samples: %llu minutes", (unsigned long long)traffic.minutes);
 	check_done(check, "few samples of many packets", "syn %llu",
 		   (unsigned long long)traffic_rate(&traffic, TRAFFIC_SYN));
 	traffic_samples_free(&samples);

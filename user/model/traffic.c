@@ -231,6 +231,9 @@ void traffic_add(struct traffic *traffic, struct traffic_sample *samples, size_t
 {
 	size_t begin = 0;
 
+	traffic->minutes++;
+	if (!count)	/* @samples may be NULL, which qsort() must not be given */
+		return;
 	find_ports(traffic, samples, count);
 	set_classes(traffic, samples, count);
 	qsort(samples, count, sizeof(*samples), by_source);
@@ -240,7 +243,6 @@ void traffic_add(struct traffic *traffic, struct traffic_sample *samples, size_t
 		count_source(traffic, &samples[begin], i - begin);
 		begin = i;
 	}
-	traffic->minutes++;
 }
 
 static void merge_needs(struct traffic_needs *needs, const struct traffic_needs *more)

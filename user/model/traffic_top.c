@@ -71,6 +71,8 @@ size_t traffic_top(struct traffic_sample *samples, size_t count, struct traffic_
 {
 	size_t begin = 0, found = 0;
 
+	if (!count)	/* @samples may be NULL, which qsort() must not be given */
+		return 0;
 	qsort(samples, count, sizeof(*samples), by_port);
 	for (size_t i = 1; i <= count; i++) {
 		if (i < count && same_source(&samples[begin], &samples[i]))
