@@ -184,7 +184,7 @@ FUZZ := build/fuzz
 FUZZERS := $(patsubst tests/fuzz/%.c,$(FUZZ)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_OBJ := $(patsubst $(B)/%,$(FUZZ)/%,$(filter-out $(B)/user/cli/main.o,$(USER_OBJ)))
 FUZZ_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Werror \
-	-fno-omit-frame-pointer -fno-sanitize-recover=undefined -I. -Ibuild -D_GNU_SOURCE \
+	-fno-omit-frame-pointer -fno-sanitize-recover=undefined -I. -I$(B) -D_GNU_SOURCE \
 	-DWEIR_VERSION='"$(VERSION)"' -fsanitize=address,undefined
 
 fuzzers: $(FUZZERS)
@@ -197,7 +197,7 @@ $(FUZZ)/user/%.o: user/%.c
 $(FUZZ)/user/daemon/web.o: $(wildcard user/daemon/web/*) $(CHART_JS)
 $(FUZZ)/user/daemon/web.o: private FUZZ_CFLAGS += -DWEIR_CHART_JS='"$(CHART_JS)"'
 $(FUZZ)/user/state/dry_run.o: private FUZZ_CFLAGS += -fno-sanitize=alignment
-$(FUZZ)/user/state/datapath.o: build/bpf/weir.skel.h
+$(FUZZ)/user/state/datapath.o: $(B)/bpf/weir.skel.h
 
 $(FUZZ)/user.a: $(FUZZ_OBJ)
 	$(call say,AR,$@)
@@ -224,7 +224,7 @@ build/analyzed/%.ok: %.c
 		$(filter-out -fsanitize=% -fno-sanitize%,$(FUZZ_CFLAGS)) $(ANALYZE) \
 		-DWEIR_CHART_JS='"$(CHART_JS)"' -MMD -MP -MT $@ -MF $@.d -o /dev/null $< && touch $@
 
-build/analyzed/user/state/datapath.ok: build/bpf/weir.skel.h
+build/analyzed/user/state/datapath.ok: $(B)/bpf/weir.skel.h
 # The skeleton, which bpftool writes, loses its memory where there is no more of it.
 build/analyzed/user/state/datapath.ok: private ANALYZE := -Xclang -analyzer-disable-checker=unix.Malloc
 
@@ -236,11 +236,11 @@ COV_CFLAGS := $(filter-out -fsanitize=% -fno-sanitize%,$(FUZZ_CFLAGS)) -fprofile
 coverage: setup
 	$(Q)scripts/coverage
 
-$(COV)/dry_run.o: user/state/dry_run.c build/bpf/weir.skel.h
+$(COV)/dry_run.o: user/state/dry_run.c $(B)/bpf/weir.skel.h
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(COV_CFLAGS) $(DEPS) -c -o $@ $<
 
-$(COV)/test_check: tests/datapath/test_check.c $(COV)/dry_run.o $(LIB_OBJ) build/bpf/weir.skel.h
+$(COV)/test_check: tests/datapath/test_check.c $(COV)/dry_run.o $(LIB_OBJ) $(B)/bpf/weir.skel.h
 	$(Q)$(CLANG) $(COV_CFLAGS) $(DEPS) -MF $@.d -o $@ $< $(COV)/dry_run.o \
 		$(filter-out %/dry_run.o,$(LIB_OBJ)) $(LIBS) -lpthread -lm
 
