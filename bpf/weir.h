@@ -3,7 +3,7 @@
  * The ABI between the XDP program and the tool: the shapes of the maps that the program reads or
  * writes. tool.h has the shapes that only tools read. What is a member of a struct the program
  * uses stands here, even where the program does not look at it: the operator's words in
- * weir_policy (spec, budget_spec), weir_hints.tally and weir_hints.cookie_watch.
+ * weir_policy (spec, budget_spec), weir_hints.tally, weir_hints.cookie_watch and weir_hints.losses.
  *
  * Both are pinned under WEIR_PIN_ROOT. A change of a shape raises WEIR_ABI: a tool of another ABI
  * then refuses the maps by name and does not misread them.
@@ -20,7 +20,7 @@
 #error "weir runs on little-endian machines only (x86-64, arm64)"
 #endif
 
-#define WEIR_ABI	7
+#define WEIR_ABI	8
 
 /*
  * Why a packet passed or was dropped: each packet is counted under exactly one reason. Append
@@ -170,6 +170,34 @@ struct weir_cookie_watch {
 };
 
 /*
+ * And a third: packets that were lost on a device before the program saw them, by the kernel's own
+ * counters; see user/state/loss_watch.h.
+ */
+enum weir_loss {
+	WEIR_LOST_DROPPED,	/* rx_dropped: in the driver, or behind the program in the stack */
+	WEIR_LOST_MISSED,	/* rx_missed_errors: the card had no buffer */
+	WEIR_LOST_OVER,		/* rx_over_errors: they did not fit into the buffers */
+	WEIR_LOST_FIFO,		/* rx_fifo_errors: overflows of a queue, of events or packets */
+	WEIR_LOST_NOHANDLER,	/* rx_nohandler: the device is an idle port of a bond or team */
+	WEIR_LOST_QUEUES,	/* what the driver's own statistics tell of its queues */
+	WEIR_LOSSES,
+};
+struct weir_loss_count {
+	__u64 lost[WEIR_LOSSES];	/* packets; one packet may be in several of these */
+	__u64 seen;		/* packets that the program saw */
+};
+struct weir_loss_watch {
+	__u64 read_ns;		/* of the last look; 0: there was none */
+	__u64 attached_unix_s;	/* of the attachment that it belongs to, with @ifindex and @netns */
+	__u64 window_ns;	/* when window[0] began; window[1] is the one before */
+	__u64 raw[WEIR_LOSSES];	/* the counters at the last look */
+	__s64 level[WEIR_LOSSES];	/* the highest so far, without weir's own drops */
+	__u64 seen;
+	struct weir_loss_count all, window[2];	/* since the attachment, and lately */
+	__u32 ifindex, netns;
+};
+
+/*
  * ---- hints: ARRAY[1], mmapable ----
  * @side: which of the two sides of the settings is in force: the index into allow, block, hosts,
  * scopes, policy and blockset (WEIR_SIDE_MAPS). Small changes go to the side in force, one write
@@ -194,6 +222,7 @@ struct weir_hints {
 	__u8 v4[65536];
 	__u8 v6[65536];
 	struct weir_cookie_watch cookie_watch;
+	struct weir_loss_watch losses[WEIR_DEVICES];
 };
 
 /*
@@ -838,6 +867,7 @@ struct weir_line {
 _Static_assert(sizeof(struct weir_prefix) == 20, "ABI: weir_prefix");
 _Static_assert(sizeof(struct weir_tally) == 72, "ABI: weir_tally");
 _Static_assert(sizeof(struct weir_cookie_watch) == 120, "ABI: weir_cookie_watch");
+_Static_assert(sizeof(struct weir_loss_watch) == 304, "ABI: weir_loss_watch");
 _Static_assert(__builtin_offsetof(struct weir_hints, v4) == 80, "ABI: weir_hints");
 _Static_assert(sizeof(struct weir_entry) == 80, "ABI: weir_entry");
 _Static_assert(sizeof(struct weir_limit) == 64, "ABI: weir_limit");

@@ -363,7 +363,11 @@ SUGGESTION = {"seen_by": str, "from": int, "to": int, "parts": int, "lost_percen
                            "tighter": type(None)}]}
 STATUS = {"abi": int, "limits": int, "sources": int,
           "drop_rules": {"count": int, "monitor": int, "temporary": int},
-          "devices": [{"dev": str, "mode": str, "monitor": bool, "attached": bool}]}
+          "devices": [{"dev": str, "mode": str, "monitor": bool, "attached": bool,
+                       "lost": {"packets": {"dropped": int, "missed": int, "over": int, "fifo": int,
+                                            "nohandler": int, "queues": int},
+                                "recent_least": int, "recent_seen": int, "own_drops": str,
+                                "alarm": str}}]}
 LIMITS = {"limits": [{"from": str, "class": str, "rate_packets": int, "per_seconds": int,
                       "burst_packets": int, "rate_bits_per_s": int, "burst_bits": int,
                       "per_v4": int, "per_v6": int}]}
@@ -512,7 +516,7 @@ def show_all(lab):
                  "block show", "list show", "show status", "-q dns show", "drop show", "show stats", "show sources",
                  "show source 2001:db8:1234:5678:9abc:def0:1234:5678",
                  "allow test 2001:db8:1:2::/64", "block test 2001:db8:1:2::/64",
-                 "check 2001:db8:1:2::1"):
+                 "check 2001:db8:1:2::1", "show health"):
         done = lab.weir(*line.split(), expect=None)
         yield " ".join(line.split()[:2]), (done.out + done.err).splitlines()
 

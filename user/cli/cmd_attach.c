@@ -11,6 +11,7 @@
 #include "user/host/clock.h"
 #include "user/host/link.h"
 #include "user/host/priority.h"
+#include "user/model/drop_rules.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
@@ -20,6 +21,7 @@
 #include "user/state/cookie_watch.h"
 #include "user/state/datapath.h"
 #include "user/state/device.h"
+#include "user/state/loss_watch.h"
 #include "user/state/session.h"
 #include "user/state/side_settings.h"
 #include "user/state/stack.h"
@@ -126,7 +128,8 @@ static bool nothing_is_set(const struct maps *maps, const struct settings *setti
 	uint64_t generation = 0;
 
 	return !policy->active && !policy->budgets && !policy->syn_rules && !policy->dns_rules &&
-	       !settings->block.count && !block_set_generation(maps, &generation) && !generation;
+	       !rules_count(policy, now_ns()).rules && !settings->block.count &&
+	       !block_set_generation(maps, &generation) && !generation;
 }
 
 static void report_attached(const struct call *call, const struct maps *maps,
@@ -258,6 +261,8 @@ static enum outcome attach(const struct call *call, struct maps *maps, const str
 		datapath_detach(maps, &device, err);
 		return failed(call, "%s: cannot record the device; detached again", w->name);
 	}
+	if (fresh)
+		loss_watch_begin(maps, slot);
 	report_attached(call, maps, &device, &result);
 	if (kind == LINK_LOOPBACK)
 		remark(call, "%s: what it limits is this host's own traffic to itself; attach to the "

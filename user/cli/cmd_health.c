@@ -22,12 +22,13 @@ static json_t *devices_json(const struct snapshot *snapshot)
 		unsigned int percent;
 
 		is_mostly_unread(&snapshot->devices[i].counters, 0, &percent);
-		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:b, s:i, s:s}", "dev",
+		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:b, s:i, s:s, s:o}", "dev",
 						      device->name, "mode", device_mode(device),
 						      "monitor", device->monitor, "attached",
 						      snapshot->devices[i].attached,
 						      "not_ip_percent", percent, "proof",
-						      proof_name(proof_on(&snapshot->devices[i].counters))));
+						      proof_name(proof_on(&snapshot->devices[i].counters)),
+						      "lost", losses_json(&snapshot->devices[i].losses)));
 	}
 	return list;
 }
@@ -111,6 +112,17 @@ static void print_tables(const struct snapshot *snapshot)
 	}
 }
 
+static void print_lost(const struct snapshot_device *device)
+{
+	char list[256], text[512];
+
+	if (!*losses_list(&device->losses.watch.all, list, sizeof(list)))
+		return;
+	snprintf(text, sizeof(text), "%s: lost before weir saw them, since it was attached: %s",
+		 device->device.name, list);
+	print_wrapped(stdout, text, 0, 0);
+}
+
 static void print_devices(const struct snapshot *snapshot)
 {
 	for (size_t i = 0; i < snapshot->device_count; i++) {
@@ -120,6 +132,7 @@ static void print_devices(const struct snapshot *snapshot)
 
 		printf("%s: %s\n", each->device.name,
 		       each->attached ? "attached" : "NOT attached any more");
+		print_lost(each);
 		if (proof_remark(each->device.name, &each->counters, text, sizeof(text)))
 			print_wrapped(stdout, text, 0, 0);
 		if (!is_mostly_unread(&each->counters, UNREAD_LEAST, &percent))
@@ -146,7 +159,7 @@ static void print_known(const struct snapshot *snapshot)
 
 static void print_health(const struct snapshot *snapshot)
 {
-	char line[COOKIE_COMPLAINT + 32], complaint[COOKIE_COMPLAINT];
+	char line[COOKIE_COMPLAINT + LOSS_COMPLAINT], complaint[COOKIE_COMPLAINT];
 
 	if (*snapshot->alarm) {
 		snprintf(line, sizeof(line), "ALARM: %s", snapshot->alarm);
@@ -156,6 +169,12 @@ static void print_health(const struct snapshot *snapshot)
 		print_wrapped(stdout, "ALARM: " KNOWN_FULL_TEXT, 0, 4);
 	if (cookie_watch_complaint(&snapshot->cookies, complaint)) {
 		snprintf(line, sizeof(line), "ALARM: SYN cookies: %s", complaint);
+		print_wrapped(stdout, line, 0, 4);
+	}
+	for (size_t i = 0; i < snapshot->device_count; i++) {
+		if (!*snapshot->devices[i].losses.complaint)
+			continue;
+		snprintf(line, sizeof(line), "ALARM: %s", snapshot->devices[i].losses.complaint);
 		print_wrapped(stdout, line, 0, 4);
 	}
 	print_devices(snapshot);

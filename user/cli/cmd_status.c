@@ -19,6 +19,7 @@
 #include "user/state/device.h"
 #include "user/state/known.h"
 #include "user/state/lists.h"
+#include "user/state/loss_watch.h"
 #include "user/state/proof.h"
 #include "user/state/side_settings.h"
 #include "user/state/snapshot.h"
@@ -50,6 +51,8 @@ struct status {
 	double daemon_age_s;		/* since its last loop; negative: there was none */
 	const char *daemon_mode;
 	char remarks[WEIR_DEVICES][512];	/* "": none on that device */
+	char lost[WEIR_DEVICES][256];	/* the same: packets that weir never saw */
+	char alarms[WEIR_DEVICES][LOSS_COMPLAINT];
 };
 
 /* ---- reading ---- */
@@ -75,29 +78,45 @@ static json_t *try_status(const struct weir_device *device)
 }
 
 static json_t *device_status(const struct maps *maps, const struct weir_device *device,
-			     const struct weir_counters *counters)
+			     const struct weir_counters *counters, const struct losses *losses)
 {
-	return json_pack("{s:s, s:s, s:I, s:s, s:b, s:b, s:b, s:i, s:I, s:o, s:s}", "dev",
+	return json_pack("{s:s, s:s, s:I, s:s, s:b, s:b, s:b, s:i, s:I, s:o, s:s, s:o}", "dev",
 			 device->name, "frames", device->bare ? "ip" : "ethernet", "link_pps",
 			 (json_int_t)device->link_pps, "mode",
 			 device_mode(device), "monitor", device->monitor, "attached",
 			 device_is_attached(maps, device), "dispatcher", device->dispatcher,
 			 "prog_id", device->prog_id, "since",
 			 (json_int_t)device->attached_unix_s, "try", try_status(device),
-			 "proof", proof_name(proof_on(counters)));
+			 "proof", proof_name(proof_on(counters)), "lost", losses_json(losses));
+}
+
+static void read_lost(struct status *status, uint32_t slot, const struct weir_device *device,
+		      const struct losses *losses)
+{
+	char list[192];
+
+	memcpy(status->alarms[slot], losses->complaint, LOSS_COMPLAINT);
+	if (*losses_list(&losses->watch.all, list, sizeof(list)))
+		snprintf(status->lost[slot], sizeof(status->lost[slot]),
+			 "%s: lost before weir saw them: %s", device->name, list);
 }
 
 static void read_devices(const struct maps *maps, struct status *status)
 {
 	struct weir_counters counters;
 	struct weir_device device;
+	struct losses losses;
 
+	loss_watch_look(maps);
 	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++) {
 		if (maps_read_counters(maps, slot, &counters))
 			counters = (struct weir_counters){ 0 };
 		proof_remark(device.name, &counters, status->remarks[slot],
 			     sizeof(status->remarks[slot]));
-		json_array_append_new(status->devices, device_status(maps, &device, &counters));
+		loss_watch_read(maps, slot, &device, &losses);
+		read_lost(status, slot, &device, &losses);
+		json_array_append_new(status->devices, device_status(maps, &device, &counters,
+								     &losses));
 	}
 }
 
@@ -367,6 +386,22 @@ static void print_services(const char *label, uint32_t rules)
 		print_labelled(COLOUR_NONE, label, "off");
 }
 
+static void print_losses(const struct status *status)
+{
+	char line[LOSS_COMPLAINT + 16];
+
+	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++) {
+		if (*status->lost[slot])
+			print_wrapped(stdout, status->lost[slot], 0, 0);
+		if (!*status->alarms[slot])
+			continue;
+		snprintf(line, sizeof(line), "ALARM: %s", status->alarms[slot]);
+		colour_begin(stdout, COLOUR_RED);
+		print_wrapped(stdout, line, 0, 4);
+		colour_end(stdout, COLOUR_RED);
+	}
+}
+
 static void print_status(const struct call *call, const struct status *status)
 {
 	char sources[FORMAT_LEN];
@@ -381,6 +416,7 @@ static void print_status(const struct call *call, const struct status *status)
 	for (uint32_t slot = 0; slot < WEIR_DEVICES; slot++)
 		if (*status->remarks[slot])
 			print_wrapped(stdout, status->remarks[slot], 0, 0);
+	print_losses(status);
 	print_daemon(status);
 	print_labelled(COLOUR_NONE, "limits", "%u; sources near or over one: %s", status->limits,
 		       table_grouped(status->sources, sources));

@@ -5,6 +5,7 @@
 #include "user/cli/output.h"
 #include "user/state/cookie_watch.h"
 #include "user/state/judgements.h"
+#include "user/state/loss_watch.h"
 
 void put_json(FILE *to, const json_t *root, bool pretty)
 {
@@ -55,6 +56,20 @@ json_t *judgement_json(const struct weir_judgement *j, const char *prefix)
 const char *origin_name(uint8_t origin)
 {
 	return origin == WEIR_BY_DAEMON ? "daemon" : "operator";
+}
+
+json_t *losses_json(const struct losses *losses)
+{
+	struct weir_loss_count recent = losses_recent(&losses->watch);
+	json_t *counts = json_object();
+
+	for (int i = 0; i < WEIR_LOSSES; i++)
+		json_object_set_new(counts, loss_name(i),
+				    json_integer((json_int_t)losses->watch.all.lost[i]));
+	return json_pack("{s:o, s:I, s:I, s:s, s:s}", "packets", counts, "recent_least",
+			 (json_int_t)losses_least(&recent, losses->own), "recent_seen",
+			 (json_int_t)recent.seen, "own_drops", own_drops_name(losses->own),
+			 "alarm", losses->complaint);
 }
 
 json_t *cookies_json(const struct weir_cookie_watch *watch)

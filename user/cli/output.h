@@ -21,6 +21,13 @@ json_t *judgement_json(const struct weir_judgement *judgement, const char *prefi
 /* The figures of cookies that came back, of `syn show` and `show health`. */
 json_t *cookies_json(const struct weir_cookie_watch *watch);
 
+/*
+ * Packets of a device that were lost before weir saw them, of `show status` and `show health`: by
+ * counter since the attachment, how many at least were lost lately, and the alarm in words.
+ */
+struct losses;
+json_t *losses_json(const struct losses *losses);
+
 /* The origin of a block entry, WEIR_BY_...: "daemon" or "operator". */
 const char *origin_name(uint8_t origin);
 

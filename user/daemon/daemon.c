@@ -21,6 +21,7 @@
 #include "user/daemon/cookie_log.h"
 #include "user/daemon/daemon.h"
 #include "user/daemon/list_watcher.h"
+#include "user/daemon/loss_log.h"
 #include "user/daemon/state_saver.h"
 #include "user/daemon/traffic_log.h"
 #include "user/host/clock.h"
@@ -48,6 +49,7 @@ struct daemon {
 	struct state_saver *saver;
 	struct traffic_log *traffic;	/* NULL: it could not be started */
 	struct cookie_log cookies;
+	struct loss_log losses[WEIR_DEVICES];
 	uint64_t seed;		/* of the maps at the last look; 0: there was none */
 	bool waiting_logged;	/* that weir is not in use here */
 	struct config served;	/* of which the keys of http hold now; none before the first */
@@ -284,6 +286,7 @@ static void look(struct daemon *daemon, uint64_t began)
 	list_watcher_look(daemon->watcher, &daemon->config);
 	state_saver_look(daemon->saver, &daemon->config);
 	cookie_log_look(&daemon->cookies, &maps);
+	loss_log_look(daemon->losses, &maps);
 	tally_loop(maps.hints, began);
 	maps_close(&maps);
 }

@@ -163,11 +163,34 @@ static void print_counts(struct exposition *out, const struct snapshot *snapshot
 	}
 }
 
+/* Not to be added up: a driver may count a packet in several of them. */
+static void print_losses(struct exposition *out, const struct snapshot *snapshot)
+{
+	char text[64];
+
+	family(out, COUNTER, "weir_device_lost_packets",
+	       "Packets that were lost before weir saw them, since it was attached, by the kernel's "
+	       "counter; one packet may be in several. Without what weir dropped, where the driver "
+	       "is known to count that as well.");
+	for (size_t i = 0; i < snapshot->device_count; i++)
+		for (int loss = 0; loss < WEIR_LOSSES; loss++)
+			sample(out, LABELS({ "device", device_label(&snapshot->devices[i].device, text) },
+					   { "where", loss_name(loss) }),
+			       snapshot->devices[i].losses.watch.all.lost[loss]);
+	family(out, GAUGE, "weir_device_losing",
+	       "1: of the last 10 to 20 seconds' packets one in a hundred, and 100 at least, were lost "
+	       "before weir saw them.");
+	for (size_t i = 0; i < snapshot->device_count; i++)
+		sample(out, LABELS({ "device", device_label(&snapshot->devices[i].device, text) }),
+		       *snapshot->devices[i].losses.complaint != '\0');
+}
+
 static void print_devices(struct exposition *out, const struct snapshot *snapshot)
 {
 	char text[64];
 
 	print_attach_state(out, snapshot);
+	print_losses(out, snapshot);
 	print_counts(out, snapshot, PACKETS, "weir_packets",
 		     "Packets received; each counts under exactly one reason. Of those with action "
 		     "drop, weir_monitored_packets_total passed because of monitor mode.");

@@ -26,6 +26,7 @@ static int read_devices(const struct maps *maps, struct snapshot *snapshot)
 	snapshot->devices = calloc(WEIR_DEVICES, sizeof(*snapshot->devices));
 	if (!snapshot->devices)
 		return -ENOMEM;
+	loss_watch_look(maps);
 	for (uint32_t slot = 0;; slot++) {
 		each = &snapshot->devices[snapshot->device_count];
 		if (!device_next(maps, &slot, &each->device))
@@ -33,6 +34,7 @@ static int read_devices(const struct maps *maps, struct snapshot *snapshot)
 		if (maps_read_counters(maps, slot, &each->counters))
 			continue;
 		each->attached = device_is_attached(maps, &each->device);
+		loss_watch_read(maps, slot, &each->device, &each->losses);
 		snapshot->device_count++;
 	}
 	return 0;

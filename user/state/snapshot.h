@@ -6,11 +6,13 @@
 #include "user/model/error.h"
 #include "user/state/census.h"
 #include "user/state/lists.h"
+#include "user/state/loss_watch.h"
 
 struct snapshot_device {
 	struct weir_device device;
 	bool attached;
 	struct weir_counters counters;
+	struct losses losses;		/* packets that the program never saw */
 };
 
 struct snapshot_budget {

@@ -10,6 +10,7 @@
 #include "user/model/units.h"
 #include "user/state/budgets.h"
 #include "user/state/device.h"
+#include "user/state/loss_watch.h"
 #include "user/state/tables.h"
 
 
@@ -68,6 +69,22 @@ static void read_reasons(struct top_rates *rates, const struct maps *maps, doubl
 	}
 	push_history(all);
 	*was = sum;
+}
+
+/* Of a device that has been attached meanwhile, the counts begin at 0 again. */
+static void read_losses(struct top_rates *rates, const struct maps *maps, double seconds)
+{
+	struct weir_device device;
+	struct losses losses;
+
+	rates->lost_pps = 0;
+	loss_watch_look(maps);
+	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++) {
+		loss_watch_read(maps, slot, &device, &losses);
+		rates->lost_pps += rate_of(losses_least(&losses.watch.all, losses.own),
+					   losses_least(&rates->lost[slot], losses.own), seconds);
+		rates->lost[slot] = losses.watch.all;
+	}
 }
 
 static void read_budgets(struct top_rates *rates, const struct maps *maps,
@@ -138,6 +155,7 @@ void top_read_rates(struct top_rates *rates, const struct maps *maps,
 	double seconds = rates->read_ns ? (now - rates->read_ns) / (double)NS_PER_S : 0;
 
 	read_reasons(rates, maps, seconds);
+	read_losses(rates, maps, seconds);
 	read_budgets(rates, maps, policy, seconds);
 	read_rules(rates, maps, policy, seconds, now);
 	rates->read_ns = now;

@@ -107,7 +107,8 @@ static bool is_drop(enum weir_reason reason)
 static void put_head(const struct top_screen *screen)
 {
 	const struct top_rates *rates = screen->rates;
-	char in[FORMAT_LEN], dropped[FORMAT_LEN], clock[16];
+	char in[FORMAT_LEN], dropped[FORMAT_LEN], rate[FORMAT_LEN], clock[16];
+	char lost[FORMAT_LEN + 16] = "";
 	time_t now = time(NULL);
 	struct tm day;
 
@@ -120,10 +121,13 @@ static void put_head(const struct top_screen *screen)
 	}
 	attrset(A_NORMAL);
 	mvaddstr(0, COLS - 8, clock);
-	put_line(1, A_NORMAL, "%s pps in, %.1f Mbit/s; %s pps dropped (%.1f%%)",
+	if (rates->lost_pps > 0)
+		snprintf(lost, sizeof(lost), "; lost %s/s", rate_text(rates->lost_pps, rate));
+	put_line(1, *lost ? pair_of(RED) : (int)A_NORMAL,
+		 "%s pps in, %.1f Mbit/s; %s pps dropped (%.1f%%)%s",
 		 rate_text(rates->all.pps, in), rates->all.bits_per_s / 1e6,
 		 rate_text(rates->dropped_pps, dropped),
-		 rates->all.pps > 0 ? 100 * rates->dropped_pps / rates->all.pps : 0);
+		 rates->all.pps > 0 ? 100 * rates->dropped_pps / rates->all.pps : 0, lost);
 }
 
 /* ---- reasons ---- */

@@ -40,6 +40,7 @@ struct top_rule {
 struct top_rates {
 	struct top_reason reason[WEIR_REASON_MAX];
 	struct top_reason all;
+	double lost_pps;		/* packets that weir never saw, at least */
 	double dropped_pps;		/* without packets that passed in monitor mode */
 	struct top_budget budget[WEIR_BUDGETS];
 	uint32_t budgets;
@@ -49,6 +50,7 @@ struct top_rates {
 	/* The counters of the last reading. */
 	uint64_t read_ns;
 	struct weir_counters sum;
+	struct weir_loss_count lost[WEIR_DEVICES];
 	struct weir_spending spending[WEIR_BUDGETS];
 	struct weir_rule_count rule_count[WEIR_RULES];
 };

@@ -391,10 +391,12 @@ function daemonText(daemon) {
 		"has not finished a loop yet";
 }
 
-// The last boot ended in less than what was saved. A restore that succeeds ends the alarm.
-function showAlarm(alarm) {
-	const text = alarm && `Since the last boot less is in force than was saved. ${alarm}. ` +
-		"A successful weir restore ends this alarm.";
+// The last boot ended in less than what was saved: a restore that succeeds ends that alarm. Packets
+// that are lost before weir are in none of the page's other figures.
+function showAlarm({ alarm, devices }) {
+	const text = [alarm && `Since the last boot less is in force than was saved. ${alarm}. ` +
+		"A successful weir restore ends this alarm.",
+	...devices.map(each => each.lost.alarm)].filter(Boolean).join(" ");
 	const banner = byId("alarm");
 	if (banner.textContent !== text)
 		banner.textContent = text;
@@ -411,14 +413,22 @@ function knownText({ devices, known }) {
 	].filter(Boolean).join("; ");
 }
 
+function lostText(devices) {
+	return devices.map(({ dev, lost }) => [dev, Object.entries(lost.packets).filter(([, packets]) => packets)])
+		.filter(([, counts]) => counts.length)
+		.map(([dev, counts]) => `${dev}: ${counts.map(([name, packets]) =>
+			`${name} ${whole.format(packets)}`).join(", ")}`).join("; ") || "none since weir was attached";
+}
+
 function showHealth(health) {
-	showAlarm(health.alarm);
+	showAlarm(health);
 	byId("devices").replaceChildren(...(health.devices.length ? health.devices.map(devicePill) :
 		[pill("–", "off", "attached to no interface")]),
 	health.daemon.up ? pill("✓", "good", "daemon") : pill("✕", "bad", `daemon ${daemonText(health.daemon)}`));
 	const facts = [["Daemon", daemonText(health.daemon)],
 		       ["Gate", `${(health.gate_saturation * 100).toFixed(1)} % of its cells have a debt`],
 		       ["Known sources", knownText(health)],
+		       ["Lost before weir", lostText(health.devices)],
 		       ["Block set", health.blockset_generation ? `generation ${health.blockset_generation}` : "none"]];
 	byId("health").replaceChildren(...facts.flatMap(([name, text]) =>
 		[element("dt", {}, name), element("dd", {}, text)]));
