@@ -27,6 +27,9 @@ WRONG = {
         ("attach dev near0 link 0pps", "0pps"), ("attach dev near0 link 101mpps", "101mpps"),
         ("attach dev near0 link off link off", "link"),
     ],
+    "doctor": [
+        ("doctor dev", "dev"), ("doctor near0 lo", "lo"), ("doctor dev near0 now", "now"),
+    ],
     "detach": [
         ("detach", "dev"), ("detach dev", "dev"), ("detach near0 lo", "lo"),
         ("detach dev near0 dev lo", "dev"), ("detach all all", "all"),
@@ -368,6 +371,8 @@ STATUS = {"abi": int, "limits": int, "sources": int,
                                             "nohandler": int, "queues": int},
                                 "recent_least": int, "recent_seen": int, "own_drops": str,
                                 "alarm": str}}]}
+DOCTOR = {"worst": str, "findings": [{"level": str, "subject": str, "check": str, "text": str,
+                                      "remedy": str}]}
 LIMITS = {"limits": [{"from": str, "class": str, "rate_packets": int, "per_seconds": int,
                       "burst_packets": int, "rate_bits_per_s": int, "burst_bits": int,
                       "per_v4": int, "per_v6": int}]}
@@ -384,7 +389,7 @@ def test_json(lab):
     lab.attach()
     flood_sources(lab)
     for words, wanted in (("show stats", STATS), ("show sources", SOURCES), ("show status", STATUS),
-                          ("limit show", LIMITS), ("show source 198.51.100.9", SOURCES)):
+                          ("limit show", LIMITS), ("doctor", DOCTOR), ("show source 198.51.100.9", SOURCES)):
         value = lab.read(*words.split())
         gaps = lacks(value, wanted)
         check(not gaps, f"{words} has the documented shape",
@@ -516,7 +521,7 @@ def show_all(lab):
                  "block show", "list show", "show status", "-q dns show", "drop show", "show stats", "show sources",
                  "show source 2001:db8:1234:5678:9abc:def0:1234:5678",
                  "allow test 2001:db8:1:2::/64", "block test 2001:db8:1:2::/64",
-                 "check 2001:db8:1:2::1", "show health"):
+                 "check 2001:db8:1:2::1", "show health", "doctor"):
         done = lab.weir(*line.split(), expect=None)
         yield " ".join(line.split()[:2]), (done.out + done.err).splitlines()
 

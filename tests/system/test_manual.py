@@ -85,7 +85,7 @@ def test_json(lab):
                   "block show", "block test 198.51.100.1", "dns show", "drop show", "list show",
                   "list diff drop",
                   f"check {FAR4}", "show status", "show stats rates", "show reasons", "show sources",
-                  "show sources all seconds 1", "suggest seconds 5", "explain seconds 1"):
+                  "show sources all seconds 1", "suggest seconds 5", "explain seconds 1", "doctor"):
         name = " ".join(words.split()[:2])
         text = page.get(name) or next(value for key, value in page.items()
                                       if key.split()[0] == words.split()[0])
@@ -94,7 +94,7 @@ def test_json(lab):
         lacking += [f"{name}: {key}" for key in sorted(keys) if f'"{key}"' not in text]
     ping.terminate()
     check(not lacking and checked > 60, "every key of the JSON is documented",
-          "; ".join(lacking) or f"{checked} keys of 19 commands")
+          "; ".join(lacking) or f"{checked} keys of 20 commands")
     text = (MAN / "weir.8.scd").read_text()
     lacking = [reason for reason in reasons_of_the_abi(lab) if f"*{reason}*" not in text]
     check(not lacking, "every reason of the ABI is named", "; ".join(lacking) or "all")

@@ -121,8 +121,7 @@ static int parse_attach(struct words words, struct attach_words *w, char *err)
 		     "rename it first: ip link set dev OLD name NEW", w->name);
 }
 
-/* No limit, no budget, no rule and no entry or list that blocks: weir only counts. */
-static bool nothing_is_set(const struct maps *maps, const struct settings *settings)
+bool nothing_is_set(const struct maps *maps, const struct settings *settings)
 {
 	const struct weir_policy *policy = settings->policy;
 	uint64_t generation = 0;

@@ -74,6 +74,8 @@ struct alias {
 enum outcome cmd_attach(const struct call *call);
 enum outcome cmd_confirm(const struct call *call);
 enum outcome cmd_detach(const struct call *call);
+/* No limit, no budget, no rule and no entry or list that blocks: weir only counts. */
+bool nothing_is_set(const struct maps *maps, const struct settings *settings);
 /* cmd_limit.c */
 enum outcome edit_limit_set(struct edit *edit);
 enum outcome edit_limit_del(struct edit *edit);
@@ -148,6 +150,8 @@ enum outcome cmd_show_source(const struct call *call);
 /* cmd_events.c, cmd_capture.c */
 enum outcome cmd_events(const struct call *call);
 enum outcome cmd_capture(const struct call *call);
+/* cmd_doctor.c */
+enum outcome cmd_doctor(const struct call *call);
 /* cmd_explain.c */
 enum outcome cmd_explain(const struct call *call);
 /* top/cmd_top.c */

@@ -250,6 +250,10 @@ const struct command commands[] = {
 	  "what the packets that are turned away have in common, and drop rules that match them and "
 	  "no calm traffic", .run = cmd_explain,
 	  .examples = { "weir explain seconds 1", "weir explain seconds 2 proto udp" } },
+	{ "doctor", NULL, "[dev IF]",
+	  "looks at drivers, queues, sysctls, memory and weir itself for what costs packets, and says "
+	  "what mends it; exit status 1: something is bad", .run = cmd_doctor,
+	  .examples = { "weir doctor", "weir doctor dev eth0" } },
 	{ "top", NULL, "", "rates by reason, budgets, and the sources dropped most, on a terminal",
 	  .run = cmd_top,
 	  .examples = { "weir top" } },

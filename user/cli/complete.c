@@ -381,7 +381,8 @@ static void offer_value(const struct command *command, const struct typed *typed
 
 	if (!strcmp(token->literal, "reason") || begins(kind, "REASON"))
 		offer_reasons();
-	else if (!strcmp(kind, "IF") && !strcmp(command->object, "attach"))
+	else if (!strcmp(kind, "IF") && (!strcmp(command->object, "attach") ||
+				       !strcmp(command->object, "doctor")))
 		offer_interfaces();
 	else if (!strcmp(kind, "IF"))
 		offer_attached();

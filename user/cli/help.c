@@ -35,6 +35,7 @@ static const struct {
 	{ "", "events", "dropped packets, judgements and bans as they happen" },
 	{ "", "capture" }, { "", "ban-log" },
 	{ "", "explain", "what a flood has in common, and drop rules that match it" },
+	{ "", "doctor", "what on this machine costs packets, and what mends it" },
 	{ "", "metrics", "the metrics for Prometheus, as text" },
 	{ "Settings", "save" }, { "", "restore" },
 	{ "", "daemon", "judge sources, ban them if told to, keep lists up to date" },

@@ -91,6 +91,11 @@ static uint32_t bucket_entries(void)
 	return entries;
 }
 
+uint64_t datapath_sources_bytes(void)
+{
+	return (uint64_t)bucket_entries() * BUCKET_BYTES;
+}
+
 int datapath_create_maps(struct maps *maps, char *err)
 {
 	struct weir_bpf *skel = weir_bpf__open();

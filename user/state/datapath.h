@@ -30,6 +30,9 @@ int datapath_detach(const struct maps *maps, const struct weir_device *device, c
 /* Whether our program is on the interface: 1, 0, or -errno. */
 int datapath_is_attached(const struct maps *maps, const struct weir_device *device);
 
+/* Kernel memory that the table of sources would take on this machine, in bytes, when it is full. */
+uint64_t datapath_sources_bytes(void);
+
 /* Whether messages of libbpf and libxdp go to stderr; without a call, they do. */
 void datapath_verbose(bool verbose);
 

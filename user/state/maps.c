@@ -31,6 +31,25 @@ int map_info(int fd, struct bpf_map_info *info)
 	return bpf_obj_get_info_by_fd(fd, info, &size) ? -errno : 0;
 }
 
+uint64_t maps_bytes(const struct maps *maps)
+{
+	unsigned long long bytes, sum = 0;
+	char path[48], line[128];
+
+	for (int i = 0; i < MAP_COUNT; i++) {
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", maps->fd[i]);
+		file = fopen(path, "re");
+		while (file && fgets(line, sizeof(line), file))
+			if (sscanf(line, "memlock: %llu", &bytes) == 1)
+				sum += bytes;
+		if (file)
+			fclose(file);
+	}
+	return sum;
+}
+
 uint32_t map_id_of(int fd)
 {
 	struct bpf_map_info info;

@@ -52,6 +52,8 @@ int maps_unpin(char *err);
 /* What the kernel says of a map. 0 or -errno. */
 struct bpf_map_info;
 int map_info(int fd, struct bpf_map_info *info);
+/* Kernel memory of all maps, as the kernel tells it, in bytes. */
+uint64_t maps_bytes(const struct maps *maps);
 /* Its id, 0 where that cannot be read. */
 uint32_t map_id_of(int fd);
 

@@ -51,9 +51,9 @@ static int read_program(uint32_t prog_id, uint32_t ids[MAPS_MOST], struct bpf_pr
 static int is_ours(const struct maps *maps, uint32_t prog_id, char *name, size_t size)
 {
 	uint32_t ids[MAPS_MOST];
-	struct bpf_map_info counters;
+	struct bpf_map_info counters = { .id = 0 };
 	struct bpf_prog_info info;
-	int rc = map_info(maps->fd[MAP_counters], &counters);
+	int rc = maps ? map_info(maps->fd[MAP_counters], &counters) : 0;
 
 	if (!rc)
 		rc = read_program(prog_id, ids, &info);

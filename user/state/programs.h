@@ -17,7 +17,7 @@ struct programs {
 
 /*
  * A program is ours when it uses our map of counters: any program may have our name or tag.
- * 0; -EPERM where programs may not be opened; -errno.
+ * @maps NULL: none is ours. 0; -EPERM where programs may not be opened; -errno.
  */
 int programs_read(const struct maps *maps, uint32_t ifindex, struct programs *programs);
 
