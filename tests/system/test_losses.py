@@ -9,10 +9,14 @@ import struct
 import time
 
 import daemon
-from stage import NEAR4, STRANGE_MAC, WEIR, check, demand, run, run_tests, wait_for
-from terminal import Terminal
+from stage import NEAR4, STRANGE_MAC, WEIR, check, demand, run, run_tests, skip, wait_for
 
-TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454ca, 0x1, 0x1000
+try:
+    from terminal import Terminal
+except ImportError:     # pyte is not installed
+    Terminal = None
+
+TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454ca, 0x2, 0x1000
 ALARM = "were lost lately that weir never saw"
 
 
@@ -93,6 +97,7 @@ def test_since_attach(lab):
 def own_drops(lab, mode):
     lab.weir("limit", "set", "rate", "100pps")
     lab.attach("mode", mode)
+    lab.near.run("ethtool", "-K", lab.near_dev, "gro", "on")    # without it, skb mode takes no frames
     lab.flood("to", NEAR4, "mac", STRANGE_MAC, "count", 50000, "pps", 50000)
     time.sleep(0.6)
     packets, stats, counted = lost(lab)["packets"], lab.stats(), lab.lost()
@@ -110,10 +115,11 @@ def test_own_skb(lab):
 
 
 @contextlib.contextmanager
-def tun(lab, name):
+def tap(lab, name):
+    """The driver runs a program natively for frames that are written without blocking."""
     with lab.near:
-        fd = os.open("/dev/net/tun", os.O_RDWR)
-        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH", name.encode(), IFF_TUN | IFF_NO_PI))
+        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH", name.encode(), IFF_TAP | IFF_NO_PI))
     lab.near.run("ip", "address", "add", "198.18.0.1/24", "dev", name)
     try:
         yield fd
@@ -121,21 +127,21 @@ def tun(lab, name):
         os.close(fd)
 
 
-def test_own_tun(lab):
+def test_own_tap(lab):
     """The driver tun counts as rx_dropped what a program drops: it is taken off."""
-    packet = (bytes.fromhex("450000200000400040110000") + bytes([198, 18, 0, 2, 198, 18, 0, 1]) +
+    packet = (bytes.fromhex("020000000098" "020000000097" "0800") + bytes.fromhex("450000200000400040110000") + bytes([198, 18, 0, 2, 198, 18, 0, 1]) +
               bytes.fromhex("04d20009000c0000") + b"abcd")
-    with tun(lab, "tun0") as fd:
+    with tap(lab, "tap0") as fd:
         lab.weir("limit", "set", "rate", "100pps")
-        lab.weir("attach", "dev", "tun0", "mode", "native")
-        lab.near.run("ip", "link", "set", "tun0", "up")
+        lab.weir("attach", "dev", "tap0", "mode", "native")
+        lab.near.run("ip", "link", "set", "tap0", "up")
         for _ in range(3000):
             os.write(fd, packet)
         time.sleep(0.6)
-        figures, stats = lost(lab), lab.stats("tun0")
-        counted = lab.near.link("tun0")["stats64"]["rx"]["dropped"]
-    check(stats.dropped() > 1000 and figures["packets"]["dropped"] <= counted - stats.dropped() and
-          not figures["alarm"], "what weir drops on a tun is no loss",
+        figures, stats = lost(lab), lab.stats("tap0")
+        counted = lab.near.link("tap0")["stats64"]["rx"]["dropped"]
+    check(counted >= stats.dropped() > 1000 and figures["packets"]["dropped"] <= counted - stats.dropped() and
+          not figures["alarm"], "what weir drops on a tap is no loss",
           f"{stats.dropped()} dropped, rx_dropped {counted}, lost {figures['packets']['dropped']}")
     check(figures["own_drops"] == "program", "and is known to be in rx_dropped", figures["own_drops"])
 
@@ -152,6 +158,9 @@ def test_daemon(lab):
 
 
 def test_top(lab):
+    if not Terminal:
+        skip("weir top with losses", "pyte is not installed")
+        return
     lab.attach("monitor")
     slow_ring(lab)
     terminal = Terminal(lab.near.command(WEIR, "top"))
@@ -168,7 +177,7 @@ def test_bond(lab):
     made = lab.near.run("ip", "link", "add", "bond7", "type", "bond", "mode", "active-backup",
                         expect=None)
     if made.status:
-        print(f"skip - the idle port of a bond: {made}", flush=True)
+        skip("the idle port of a bond", made)
         return
     lab.near.run("ip", "link", "add", "spare0", "type", "veth", "peer", "name", "spare1")
     for port in "spare0", lab.near_dev:

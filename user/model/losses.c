@@ -31,7 +31,8 @@ static const struct driver {
 	 * latter is rx_dropped. The names are those of Linux before and since 6.9. */
 	{ "virtio_net", OWN_STATISTIC, { "rx_queue_#_drops", "rx#_drops" },
 	  { "rx_queue_#_xdp_drops", "rx#_xdp_drops" } },
-	/* tun_xdp_act() counts what the program drops as rx_dropped, and nothing else of it. */
+	/* tun_xdp_act() counts what the program drops as rx_dropped, and nothing else of it; it is
+	 * native for taps only. */
 	{ "tun", OWN_PROGRAM, { NULL }, { NULL } },
 	{ "igb", OWN_UNKNOWN, { "rx_queue_#_drops" }, { NULL } },
 	{ "igc", OWN_UNKNOWN, { "rx_queue_#_drops" }, { NULL } },
