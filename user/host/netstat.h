@@ -13,5 +13,10 @@ struct tcp_counts {
 
 /* 0, or -ENOENT where the kernel does not say. */
 int tcp_counts_read(struct tcp_counts *counts);
+/*
+ * Connections that others made to this host: PassiveOpens, which counts handshakes that were
+ * completed. 0, or -ENOENT.
+ */
+int tcp_connections_read(uint64_t *connections);
 
 #endif
