@@ -12,7 +12,8 @@ from stage import NEAR4, STRANGE_MAC, WEIR, demand, wait_for
 
 FLOODER = "198.51.100.7"
 QUICK = {"mode": "enforce", "sources": {"windows": 2, "ban": "60s", "longest": "60s"},
-         "state": {"known": '""', "settings": '""', "traffic": '""', "calm": '""'}, "http": {"port": 0}}
+         "state": {"known": '""', "settings": '""', "traffic": '""', "calm": '""'}, "http": {"port": 0},
+         "incidents": {"keep": 0}}
 SHORT = {"ban": "2s", "longest": "8s"}
 IN_TIME = 10    # seconds from the first packet to the ban: 2 windows, the first look, a busy machine
 

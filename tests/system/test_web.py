@@ -31,7 +31,8 @@ http:
 COMMANDS = {"status": "show status", "stats": "show stats", "reasons": "show reasons",
             "sources": "show sources top 20", "networks": "show networks top 20",
             "limits": "limit show", "budgets": "budget show", "rules": "drop show", "lists": "list show",
-            "bans": "show bans", "judgements": "ban-log last 50"}
+            "bans": "show bans", "judgements": "ban-log last 50",
+            "incidents": "incidents"}
 RULES = ("query proto udp dport 81 length 20-100", "try proto udp dport 81 length 20-1400 monitor",
          "hour proto udp sport 53,123,389,1900,11211 length 400-1500 spare proven rate 500pps ttl 1h")
 SHOTS = {"light": (1600, "light"), "dark": (1280, "dark"), "narrow": (360, "light"),

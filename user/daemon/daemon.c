@@ -20,6 +20,7 @@
 #include "user/daemon/calm_keeper.h"
 #include "user/daemon/cookie_log.h"
 #include "user/daemon/daemon.h"
+#include "user/daemon/incident_log.h"
 #include "user/daemon/list_watcher.h"
 #include "user/daemon/loss_log.h"
 #include "user/daemon/state_saver.h"
@@ -48,6 +49,7 @@ struct daemon {
 	struct list_watcher *watcher;
 	struct state_saver *saver;
 	struct traffic_log *traffic;	/* NULL: it could not be started */
+	struct incident_log *incidents;	/* NULL: it could not be started */
 	struct cookie_log cookies;
 	struct loss_log losses[WEIR_DEVICES];
 	uint64_t seed;		/* of the maps at the last look; 0: there was none */
@@ -229,6 +231,7 @@ static void reload(struct daemon *daemon)
 		if (write_lock(daemon, err))
 			log_line(LOG_ERR, "%s", err);
 		traffic_log_configure(daemon->traffic, &config);
+		incident_log_configure(daemon->incidents, &config);
 		log_line(LOG_INFO, "the settings file was read again");
 		log_mode(daemon);
 		serve(daemon);
@@ -360,6 +363,9 @@ static int start(struct daemon *daemon, char *err)
 	daemon->traffic = traffic_log_start(&daemon->config, err);
 	if (!daemon->traffic)	/* only `weir suggest` misses it */
 		log_line(LOG_ERR, "%s", err);
+	daemon->incidents = incident_log_start(&daemon->config, err);
+	if (!daemon->incidents)
+		log_line(LOG_ERR, "%s; no incidents are recorded", err);
 	daemon->watchdog_ns = notify_watchdog_ns();
 	return 0;
 }
@@ -382,6 +388,7 @@ int daemon_run(const struct daemon_options *options, char *err)
 		calm_keeper_stop();
 		state_saver_finish(daemon.saver, &daemon.config);
 		traffic_log_stop(daemon.traffic);
+		incident_log_stop(daemon.incidents);
 		log_line(LOG_INFO, "stopped; limits and bans stay in force");
 	}
 	ban_engine_free(daemon.engine);

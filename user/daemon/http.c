@@ -125,6 +125,7 @@ static struct answer answers[] = {
 	{ "/api/lists", "list show", .type = JSON_TYPE },
 	{ "/api/bans", .make = make_bans, .type = JSON_TYPE },
 	{ "/api/judgements", "ban-log last 50", .type = JSON_TYPE },
+	{ "/api/incidents", "incidents", .type = JSON_TYPE },
 };
 
 static bool is_kept(const struct answer *answer, uint64_t now)

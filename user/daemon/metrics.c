@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "user/daemon/metrics.h"
+#include "user/host/incident_store.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/reasons.h"
@@ -466,6 +467,21 @@ static void print_daemon(struct exposition *out, const struct snapshot *snapshot
 	       tally->daemon_longest_us / 1e6, "Time that the daemon's longest loop took.");
 }
 
+/* Where no daemon has recorded a flood, both are 0. */
+static void print_incidents(struct exposition *out, const struct snapshot *snapshot)
+{
+	struct incident_summary summary;
+	char ignored[ERR_LEN];
+
+	incident_store_read_summary(&summary, ignored);
+	single(out, GAUGE, "weir_incident_active",
+	       summary.active && snapshot_daemon_is_up(snapshot),
+	       "1: a flood lasts, of which the daemon writes a record.");
+	family(out, COUNTER, "weir_incidents", "Floods that have ended and were recorded, by kind.");
+	for (int i = 0; i < INCIDENT_KINDS; i++)
+		sample(out, LABELS({ "kind", incident_kind_name(i) }), summary.ended[i]);
+}
+
 static void print_metrics(struct exposition *out, const struct snapshot *snapshot)
 {
 	char abi[16];
@@ -490,6 +506,7 @@ static void print_metrics(struct exposition *out, const struct snapshot *snapsho
 	print_budget_tiers(out, snapshot);
 	print_known(out, snapshot);
 	print_cookies(out, snapshot);
+	print_incidents(out, snapshot);
 	print_daemon(out, snapshot);
 	single(out, GAUGE, "weir_scrape_duration_seconds", snapshot->took_s,
 	       "Time that reading these metrics took.");

@@ -107,6 +107,15 @@ const struct config_key config_keys[] = {
 	{ "log", "drops", CONFIG_DURATION, IN(log_drops_ns), 0, 86400, "10s",
 	  "how often a line says what was dropped since, if anything was; `off`: never" },
 
+	{ "incidents", "keep", CONFIG_NUMBER, IN(incident_keep), 0, 10000, "100",
+	  "how many records of floods are kept in /var/lib/weir/incidents; 0: none are written" },
+	{ "incidents", "age", CONFIG_DURATION, IN(incident_age_ns), 1, YEAR_S, "90d",
+	  "for how long: records name sources, by address" },
+	{ "incidents", "least", CONFIG_NUMBER, IN(incident_least_pps), 1, NUMBER_MOST, "1000",
+	  "a flood is at least this many packets per second that are turned away" },
+	{ "incidents", "times", CONFIG_NUMBER, IN(incident_times), 2, 1000, "3",
+	  "and at least this many times what is turned away in calm times" },
+
 	{ "http", "address", CONFIG_ADDRESS, IN(http_address), 0, 0, "127.0.0.1",
 	  "the address at which the page and the metrics are served" },
 	{ "http", "port", CONFIG_NUMBER, IN(http_port), 0, 65535, "9108",

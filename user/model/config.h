@@ -33,6 +33,8 @@ struct config {
 	char calm_file[CONFIG_TEXT];	/* "": off */
 	uint64_t calm_every_ns;
 	uint64_t log_drops_ns;		/* 0: off */
+	uint64_t incident_least_pps, incident_times, incident_keep;	/* keep 0: off */
+	uint64_t incident_age_ns;
 	char http_address[CONFIG_TEXT];
 	uint64_t http_port;		/* 0: off */
 	char http_socket[CONFIG_TEXT], http_socket_group[CONFIG_TEXT];	/* "": off, none */

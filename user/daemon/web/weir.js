@@ -362,6 +362,16 @@ function showLists({ lists }) {
 		cell(moment(each.loaded))]), "no lists are loaded");
 }
 
+function showIncidents({ incidents }) {
+	const bans = each => each.sources_banned + each.networks_banned;
+	fill("incidents", incidents.slice(0, 20).map(each => [
+		heading(each.number), cell(moment(each.begin), "when"),
+		cell(each.state === "ended" ? moment(each.end) : each.state, "when"), cell(each.kind),
+		count(each.peak_packets_per_s), count(each.turned_away_packets),
+		cell(bans(each) ? `${whole.format(bans(each))} bans` : "dropped")]),
+	"no flood has been recorded");
+}
+
 function showJudgements({ judgements }) {
 	fill("judgements", judgements.sort((a, b) => b.number - a.number).map(each => [
 		cell(moment(each.time), "when"), cell(each.verdict, "when"), address(each.prefix),
@@ -473,7 +483,7 @@ const rounds = [
 	[SLOW_MS, [["/api/health", showHealth], ["/api/sources", showSources], ["/api/networks", showNetworks],
 		   ["/api/bans", showBans], ["/api/budgets", showBudgets],
 		   ["/api/rules", showRules], ["/api/lists", showLists],
-		   ["/api/judgements", showJudgements]]],
+		   ["/api/judgements", showJudgements], ["/api/incidents", showIncidents]]],
 ];
 
 async function round(asked) {
