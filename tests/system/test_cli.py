@@ -195,6 +195,10 @@ WRONG = {
         ("explain to host.example", "host.example"), ("explain proto frob", "frob"),
         ("explain dev a dev b", "dev"), ("explain calm", "calm"), ("explain passed", "passed"),
     ],
+    "incidents": [
+        ("incidents x", "x"), ("incidents 0", "0"), ("incidents 1 2", "2"), ("incidents -1", "-1"),
+        ("incidents report", "number"), ("incidents report 1 2", "2"), ("incidents show", "show"),
+    ],
     "show": [
         ("show", "show"), ("show frob", "frob"), ("show stat", "stat"), ("show status all", "all"),
         ("show stats near0 lo", "lo"), ("show stats dev", "dev"),

@@ -4,7 +4,7 @@ import re
 import shutil
 import tempfile
 
-from stage import FAR4, NEAR4, ROOT, WEIR, check, run, run_tests, skip
+from stage import FAR4, NEAR4, ROOT, STATE, WEIR, check, run, run_tests, skip
 
 MAN = ROOT / "packaging/man"
 
@@ -80,12 +80,16 @@ def test_json(lab):
         fill(lab, folder)
     page = {" ".join(command.split()[1:3]): text for command, text in commands_of_the_page().items()}
     lacking, checked = [], 0
+    (STATE / "incidents").mkdir(mode=0o700)
+    seed = ROOT / "tests/fuzz/seeds/incident/ended.json"
+    (STATE / "incidents/12.json").write_bytes(seed.read_bytes())
     ping = lab.spawn(lab.far, ["ping", "-q", "-i", "0.05", NEAR4])
     for words in ("limit show", "budget show", "known show", "allow show", "allow test 192.0.2.77",
                   "block show", "block test 198.51.100.1", "dns show", "drop show", "list show",
                   "list diff drop",
                   f"check {FAR4}", "show status", "show stats rates", "show reasons", "show sources",
-                  "show sources all seconds 1", "suggest seconds 5", "explain seconds 1", "doctor"):
+                  "show sources all seconds 1", "suggest seconds 5", "explain seconds 1",
+                  "doctor", "incidents", "incidents 12"):
         name = " ".join(words.split()[:2])
         text = page.get(name) or next(value for key, value in page.items()
                                       if key.split()[0] == words.split()[0])
@@ -94,7 +98,7 @@ def test_json(lab):
         lacking += [f"{name}: {key}" for key in sorted(keys) if f'"{key}"' not in text]
     ping.terminate()
     check(not lacking and checked > 60, "every key of the JSON is documented",
-          "; ".join(lacking) or f"{checked} keys of 20 commands")
+          "; ".join(lacking) or f"{checked} keys of 22 commands")
     text = (MAN / "weir.8.scd").read_text()
     lacking = [reason for reason in reasons_of_the_abi(lab) if f"*{reason}*" not in text]
     check(not lacking, "every reason of the ABI is named", "; ".join(lacking) or "all")

@@ -10,6 +10,7 @@
 #include "user/cli/output.h"
 #include "user/cli/watch.h"
 #include "user/host/clock.h"
+#include "user/host/incident_store.h"
 #include "user/model/parse.h"
 #include "user/model/reasons.h"
 #include "user/model/table.h"
@@ -27,6 +28,7 @@ struct events {
 	struct bans bans;
 	uint64_t judged;	/* number of the last judgement that was shown */
 	uint64_t shown;		/* events */
+	uint64_t incident, next_incident_ns;	/* that lasts; 0: none */
 };
 
 /* ---- one event, in text or JSON ---- */
@@ -266,6 +268,55 @@ static void tell_ban(const struct entry *entry, enum ban_change change, void *ar
 	end_if_enough(events);
 }
 
+/* ---- incidents ---- */
+
+static void tell_incident(struct events *events, uint64_t number, const char *change)
+{
+	struct incident *incident = calloc(1, sizeof(*incident));
+	uint64_t unix_ns = now_ns() + events->watch.unix_offset_ns;
+	char line[LINE_LEN], ignored[ERR_LEN];
+	const char *kind = NULL;
+
+	if (!is_wanted(events)) {
+		free(incident);
+		return;
+	}
+	if (incident && !incident_store_read(number, incident, ignored))
+		kind = incident_kind_name(incident->kind);
+	if (events->call->json) {
+		put_event(events, json_pack("{s:s, s:I, s:s, s:I, s:s?}", "event", "incident",
+					    "time_ns", (json_int_t)unix_ns, "change", change,
+					    "number", (json_int_t)number, "kind", kind));
+	} else {
+		snprintf(line, sizeof(line), "incident %" PRIu64 " %s%s%s", number, change,
+			 kind ? ": " : "", kind ? incident_kind_text(incident->kind) : "");
+		put_text(unix_ns, line);
+	}
+	free(incident);
+	end_if_enough(events);
+}
+
+/* One that lasted at the start is told when it ends. */
+static void look_for_incidents(struct events *events)
+{
+	struct incident_summary summary;
+	char ignored[ERR_LEN];
+	bool first = !events->next_incident_ns;
+
+	if (now_ns() < events->next_incident_ns)
+		return;
+	events->next_incident_ns = now_ns() + NS_PER_S;
+	if (incident_store_read_summary(&summary, ignored))
+		return;
+	if (!first && summary.active != events->incident) {
+		if (events->incident)
+			tell_incident(events, events->incident, "ended");
+		if (summary.active)
+			tell_incident(events, summary.active, "began");
+	}
+	events->incident = summary.active;
+}
+
 /* ---- the command ---- */
 
 /* With `reason` only packets are shown. */
@@ -276,6 +327,8 @@ static void tick(void *arg)
 	if (events->words.wanted.reasons)
 		return;
 	look_for_judgements(events);
+	if (!events->words.wanted.from_given)
+		look_for_incidents(events);
 	bans_look(&events->bans, &events->watch.maps, tell_ban, events);
 }
 

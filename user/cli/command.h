@@ -154,6 +154,9 @@ enum outcome cmd_capture(const struct call *call);
 enum outcome cmd_doctor(const struct call *call);
 /* cmd_explain.c */
 enum outcome cmd_explain(const struct call *call);
+/* cmd_incidents.c */
+enum outcome cmd_incidents(const struct call *call);
+enum outcome cmd_incidents_report(const struct call *call);
 /* top/cmd_top.c */
 enum outcome cmd_top(const struct call *call);
 /* help.c, cmd_summary.c */

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "user/cli/complete.h"
+#include "user/host/incident_store.h"
 #include "user/model/drop_rules.h"
 #include "user/model/format.h"
 #include "user/model/reasons.h"
@@ -24,6 +25,7 @@
 #define TOKENS		64	/* of a grammar */
 #define TOKEN_LEN	64
 #define TYPED_MOST	256
+#define INCIDENTS_OFFERED	20
 #define FILES		":files"
 
 /* ---- the grammar of a command ---- */
@@ -219,6 +221,22 @@ static void offer_lists(void)
 	free(lists);
 }
 
+/* The newest first, as many as a person looks through. */
+static void offer_incidents(void)
+{
+	char ignored[ERR_LEN], text[FORMAT_LEN];
+	uint64_t *numbers;
+	size_t count;
+
+	if (incident_store_list(&numbers, &count, ignored))
+		return;
+	for (size_t i = count; i-- > 0 && count - i <= INCIDENTS_OFFERED;) {
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)numbers[i]);
+		offer(text, "incident");
+	}
+	free(numbers);
+}
+
 static void offer_budgets(const struct settings *settings)
 {
 	for (uint32_t i = 1; i < WEIR_BUDGETS; i++)
@@ -390,6 +408,8 @@ static void offer_value(const struct command *command, const struct typed *typed
 		puts(FILES);
 	else if (!strcmp(kind, "NAME") && !strcmp(command->object, "list"))
 		offer_lists();
+	else if (!strcmp(kind, "N") && !strcmp(command->object, "incidents"))
+		offer_incidents();
 	else if (!strcmp(kind, "P"))
 		offer_alternatives("tcp|udp|icmp|sctp|gre|esp|ah|ipip|igmp");
 	else if (!strcmp(kind, "NAME") || begins(kind, "PREFIX") || is(command, "limit", "del"))

@@ -36,6 +36,7 @@ static const struct {
 	{ "", "capture" }, { "", "ban-log" },
 	{ "", "explain", "what a flood has in common, and drop rules that match it" },
 	{ "", "doctor", "what on this machine costs packets, and what mends it" },
+	{ "", "incidents", "floods that were recorded, and reports on them" },
 	{ "", "metrics", "the metrics for Prometheus, as text" },
 	{ "Settings", "save" }, { "", "restore" },
 	{ "", "daemon", "judge sources, ban them if told to, keep lists up to date" },
