@@ -14,7 +14,7 @@
 #include "user/host/calm_store.h"
 #include "user/model/explain_fields.h"
 #include "user/model/explain_packet.h"
-#include "user/model/explain_text.h"
+#include "user/model/explain_propose.h"
 #include "user/model/parse.h"
 #include "user/model/reasons.h"
 #include "user/model/table.h"
@@ -23,7 +23,6 @@
 #define SECONDS_DEFAULT	5
 #define SECONDS_MOST	3600
 #define WORDS_INDENT	6
-#define NAME_HASH	0xffffff
 
 struct explain_words {
 	struct watch_words watch;	/* what watch_open() takes */
@@ -35,11 +34,8 @@ struct explain_words {
 
 /* A rule as it is proposed. */
 struct proposal {
-	const struct explain_verdict *verdict;
+	struct explain_proposal is;
 	char match[EXPLAIN_TEXT + PREFIX_STRLEN + 4], name[WEIR_NAME_LEN];
-	uint32_t stranger_hits;
-	bool sure;
-	char doubt[ERR_LEN];	/* why it is not sure; "": it is */
 };
 
 struct explaining {
@@ -55,9 +51,7 @@ struct explaining {
 	uint64_t represented;		/* packets of that interface */
 	struct calm *calm;		/* NULL: there is none */
 	char no_calm[ERR_LEN];		/* why there are no rules for want of calm packets */
-	struct explain_packet against[EXPLAIN_PACKETS];	/* what the flood is compared with */
-	size_t against_count;
-	bool of_strangers;		/* known sources alone were too few */
+	struct explain_against against;
 	struct explain_share share[EXPLAIN_SHARES];
 	uint32_t shares;
 	struct explain_result result;
@@ -169,33 +163,6 @@ static const char *device_name(const struct explaining *e)
 	return e->watch.device[e->device];
 }
 
-/* Known sources first; strangers only where those are too few. */
-static void take_against(struct explaining *e)
-{
-	const struct calm_sample *known = &e->calm->sample[CALM_KNOWN];
-	const struct calm_sample *strangers = &e->calm->sample[CALM_STRANGERS];
-
-	memcpy(e->against, known->packet, known->count * sizeof(*e->against));
-	e->against_count = known->count;
-	if (known->count >= EXPLAIN_CALM_LEAST)
-		return;
-	e->of_strangers = strangers->count > 0;
-	for (uint32_t i = 0; i < strangers->count && e->against_count < EXPLAIN_PACKETS; i++)
-		e->against[e->against_count++] = strangers->packet[i];
-}
-
-static void say_too_few(struct explaining *e)
-{
-	struct calm_extent extent[CALM_KINDS];
-
-	for (int kind = 0; kind < CALM_KINDS; kind++)
-		calm_measure(&e->calm->sample[kind], &extent[kind]);
-	fail(e->no_calm, ENODATA, "the calm sample has %zu packets, and %u are needed; the daemon "
-	     "keeps at most %u of one /24 or /48, and those that it has are of %u networks",
-	     e->against_count, EXPLAIN_CALM_LEAST, CALM_OF_NETWORK,
-	     extent[CALM_KNOWN].networks + extent[CALM_STRANGERS].networks);
-}
-
 static int read_calm(struct explaining *e, char *err)
 {
 	struct config *config = calloc(1, sizeof(*config));
@@ -213,98 +180,32 @@ static int read_calm(struct explaining *e, char *err)
 		     fail(e->no_calm, ENOENT, "the daemon is set to keep no calm sample "
 			  "(state.calm)");
 	if (!rc)
-		take_against(e);
+		explain_take_against(e->calm, &e->against);
 	else if (rc == -ENOENT && *file)
 		fail(e->no_calm, ENOENT, "there is no calm sample of %.16s (%.100s.%.16s): the "
 		     "daemon takes one while nothing is flooded, in some minutes or hours (`systemctl "
 		     "enable --now weir`)", device_name(e), file, device_name(e));
-	if (!rc && e->against_count < EXPLAIN_CALM_LEAST)
-		say_too_few(e);
+	if (!rc && e->against.count < EXPLAIN_CALM_LEAST)
+		explain_say_too_few(e->calm, &e->against, e->no_calm);
 	free(config);
 	return 0;	/* without it, the shares are shown all the same */
 }
 
 /* ---- rules ---- */
 
-static void doubt_text(const struct explain_verdict *verdict, char text[ERR_LEN])
-{
-	const char *proto = proto_name(verdict->doubt_proto);
-
-	switch (verdict->doubt) {
-	case EXPLAIN_SERVICE:
-		snprintf(text, ERR_LEN, "it takes %u calm packets of one service, %s %u",
-			 verdict->doubt_packets, proto ? proto : "protocol",
-			 proto ? verdict->doubt_port : verdict->doubt_proto);
-		break;
-	case EXPLAIN_ONE_SOURCE:
-		snprintf(text, ERR_LEN, "it takes %u packets, most that a calm source sent",
-			 verdict->doubt_packets);
-		break;
-	case EXPLAIN_FEW_SOURCES:
-		snprintf(text, ERR_LEN, "it goes by what hosts have, and the calm sample has too "
-			 "few sources to be sure");
-		break;
-	case EXPLAIN_FEW_PACKETS:
-		snprintf(text, ERR_LEN, "the calm sample has too few packets to be sure");
-		break;
-	case EXPLAIN_BY_SOURCE:
-		snprintf(text, ERR_LEN, "it goes by the source alone, which can be spoofed");
-		break;
-	case EXPLAIN_BARE:
-		snprintf(text, ERR_LEN, "it names a protocol and nothing else");
-		break;
-	default:
-		*text = '\0';
-	}
-}
-
-/* The same rule has the same name, another one another: `drop add` would replace it. */
-static void name_rule(const struct explain_rule *rule, const char *match, char *name)
-{
-	const char *proto = "any";
-	uint32_t hash = 2166136261U, port = 0;	/* FNV-1a */
-	size_t used;
-
-	for (const char *at = match; *at; at++)
-		hash = (hash ^ (uint8_t)*at) * 16777619U;
-	for (uint32_t i = 0; i < rule->count; i++) {
-		const struct explain_condition *c = &rule->condition[i];
-
-		if (c->field == EXPLAIN_PROTO)
-			proto = proto_name(c->low) ? proto_name(c->low) : "proto";
-		if ((c->field == EXPLAIN_SPORT || c->field == EXPLAIN_DPORT) && c->low == c->high)
-			port = port && c->field == EXPLAIN_DPORT ? port : c->low;
-	}
-	used = snprintf(name, WEIR_NAME_LEN, "%s", proto);
-	if (port)
-		used += snprintf(name + used, WEIR_NAME_LEN - used, "-%u", port);
-	snprintf(name + used, WEIR_NAME_LEN - used, "-%06x", (hash ^ hash >> 24) & NAME_HASH);
-}
-
 static void propose(struct explaining *e, uint32_t i)
 {
-	const struct calm_sample *strangers = &e->calm->sample[CALM_STRANGERS];
 	struct proposal *p = &e->proposal[i];
 	char to[PREFIX_STRLEN];
+	size_t used;
 
-	p->verdict = &e->result.verdict[i];
-	explain_rule_text(&p->verdict->rule, p->match);
+	explain_propose(&e->result.verdict[i], e->calm, &e->against, &p->is);
+	used = strlen(strcpy(p->match, p->is.match));
 	if (e->words.to_given) {
 		prefix_format(&e->words.to, to);
-		snprintf(p->match + strlen(p->match), sizeof(p->match) - strlen(p->match), " to %s",
-			 to);
+		snprintf(p->match + used, sizeof(p->match) - used, " to %s", to);
 	}
-	name_rule(&p->verdict->rule, p->match, p->name);
-	explain_share_of(&p->verdict->rule, strangers->packet, strangers->count,
-			 &p->stranger_hits);
-	doubt_text(p->verdict, p->doubt);
-	if (!*p->doubt && e->of_strangers)
-		snprintf(p->doubt, ERR_LEN, "the calm sample has only %u packets of known sources; "
-			 "the others may be an attacker's", e->calm->sample[CALM_KNOWN].count);
-	else if (!*p->doubt && p->stranger_hits)
-		snprintf(p->doubt, ERR_LEN, "in calm times it matched %u of %u packets of sources "
-			 "that are not known", p->stranger_hits, strangers->count);
-	p->sure = !*p->doubt;
+	explain_name(&p->is.verdict->rule, p->match, p->name);
 }
 
 static int find_rules(struct explaining *e, char *err)
@@ -318,7 +219,7 @@ static int find_rules(struct explaining *e, char *err)
 	/* Which half a source is in must not be known to senders. */
 	if (getrandom(&seed, sizeof(seed), 0) == sizeof(seed))
 		options.seed = &seed;
-	explain_find(explain, e->against, e->against_count, e->flood, e->count, &options,
+	explain_find(explain, e->against.packet, e->against.count, e->flood, e->count, &options,
 		     &e->result);
 	explain_free(explain);
 	for (uint32_t i = 0; i < e->result.count; i++)
@@ -362,7 +263,7 @@ static json_t *shares_json(const struct explaining *e)
 		explain_rule_text(&rule, text);
 		json_array_append_new(list, json_pack("{s:s, s:f, s:o}", "match", text, "share",
 						      e->share[i].flood, "calm_share",
-						      e->against_count ?
+						      e->against.count ?
 						      json_real(e->share[i].calm) : json_null()));
 	}
 	return list;
@@ -374,14 +275,14 @@ static json_t *rules_json(const struct explaining *e)
 
 	for (uint32_t i = 0; i < e->result.count; i++) {
 		const struct proposal *p = &e->proposal[i];
-		const struct explain_verdict *v = p->verdict;
+		const struct explain_verdict *v = p->is.verdict;
 
 		json_array_append_new(list, json_pack(
 			"{s:s, s:s, s:f, s:f, s:f, s:f, s:I, s:I, s:b, s:s?}", "name", p->name,
 			"match", p->match, "share", v->flood, "added_share", v->gain, "calm_share",
 			v->calm, "calm_bound", v->bound, "calm_hits", (json_int_t)v->calm_hits,
-			"stranger_hits", (json_int_t)p->stranger_hits, "sure", p->sure, "doubt",
-			p->sure ? NULL : p->doubt));
+			"stranger_hits", (json_int_t)p->is.stranger_hits, "sure", p->is.sure, "doubt",
+			p->is.sure ? NULL : p->is.doubt));
 	}
 	return list;
 }
@@ -390,7 +291,7 @@ static json_t *calm_json(const struct explaining *e)
 {
 	struct calm_extent known, strangers;
 
-	if (!e->against_count)
+	if (!e->against.count)
 		return json_null();
 	calm_measure(&e->calm->sample[CALM_KNOWN], &known);
 	calm_measure(&e->calm->sample[CALM_STRANGERS], &strangers);
@@ -442,13 +343,13 @@ static void print_shares(const struct explaining *e)
 
 		explain_rule_text(&rule, text);
 		table_row(columns, text, percent(e->share[i].flood, share),
-			  e->against_count ? percent(e->share[i].calm, calm) : "");
+			  e->against.count ? percent(e->share[i].calm, calm) : "");
 	}
 }
 
 static void print_rule(const struct explaining *e, const struct proposal *p)
 {
-	const struct explain_verdict *v = p->verdict;
+	const struct explain_verdict *v = p->is.verdict;
 	char line[2 * ERR_LEN], share[16], bound[16], calm[FORMAT_LEN];
 
 	printf("\nweir drop add %s %s\n%*s", p->name, p->match, WORDS_INDENT, "");
@@ -456,10 +357,10 @@ static void print_rule(const struct explaining *e, const struct proposal *p)
 		 "with 95 %% confidence less than %s of calm traffic", percent(v->flood, share),
 		 v->calm_hits, table_count(e->result.calm_packets, calm), percent(v->bound, bound));
 	print_wrapped(stdout, line, WORDS_INDENT, WORDS_INDENT);
-	if (p->sure)
+	if (p->is.sure)
 		return;
 	printf("%*s", WORDS_INDENT, "");
-	snprintf(line, sizeof(line), "not sure: %s", p->doubt);
+	snprintf(line, sizeof(line), "not sure: %s", p->is.doubt);
 	print_wrapped(stdout, line, WORDS_INDENT, WORDS_INDENT);
 }
 
@@ -508,8 +409,9 @@ static enum outcome run_explain(struct explaining *e)
 	choose_device(e);
 	if (e->count && read_calm(e, err))
 		return failed(e->call, "%s", err);
-	e->shares = explain_shares(e->flood, e->count, e->against, e->against_count, e->share);
-	if (e->count && e->against_count >= EXPLAIN_CALM_LEAST && find_rules(e, err))
+	e->shares = explain_shares(e->flood, e->count, e->against.packet, e->against.count,
+				   e->share);
+	if (e->count && e->against.count >= EXPLAIN_CALM_LEAST && find_rules(e, err))
 		return failed(e->call, "%s", err);
 	if (!e->call->json)
 		print_text(e, &totals);
