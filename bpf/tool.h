@@ -33,7 +33,7 @@ enum weir_mode { WEIR_MODE_NATIVE, WEIR_MODE_SKB };
 /* What a trial that the operator does not confirm goes back to. */
 enum weir_fallback { WEIR_BACK_TO_NOTHING, WEIR_BACK_TO_MONITOR, WEIR_BACK_TO_ENFORCING };
 
-/* Where an entry of allow, block or hosts comes from: weir_entry.origin. */
+/* Where an entry of allow, block or hosts, or a drop rule comes from: its field origin. */
 enum weir_origin { WEIR_BY_OPERATOR, WEIR_BY_DAEMON };
 
 /*
@@ -48,6 +48,14 @@ enum weir_judgement_kind {
 	WEIR_SPARED,		/* not banned, for the reason in @text */
 	WEIR_GAVE_WAY,		/* a ban that ended early: `most_bans` was reached, and others were
 				 * worse. @seen_pps: what it dropped lately */
+	/* Of drop rules; then @text is the rule's name and its conditions, as `drop add` has them. */
+	WEIR_RULE,		/* put in force. @seen_pps: packets turned away before */
+	WEIR_WOULD_RULE,	/* said, and not put in force */
+	WEIR_RULE_ENDED,	/* its time was over. @packets: what it dropped, here and below */
+	WEIR_RULE_WITHDRAWN,	/* it hit @prefix, a known source */
+	WEIR_RULE_GAVE_WAY,	/* it dropped nothing any more, and another one needed its place */
+	WEIR_RULE_OFF,		/* the settings say no longer that rules are put in force */
+	WEIR_RULE_UNDONE,	/* removed by the operator */
 };
 struct weir_judgement {
 	__u64 number;		/* 0: free */
@@ -62,7 +70,10 @@ struct weir_judgement {
 	__u64 seen_pps;		/* what came, a second */
 	__u32 sources;		/* of a network: how many of its sources misbehaved */
 	__u32 share_permille;	/* of all drops in the last window */
-	char  text[80];		/* in words; NUL-terminated */
+	__u32 flood_millionths;	/* of a rule: its share of the flood */
+	__u32 calm_millionths;	/* and the upper 95 % confidence bound of that of calm traffic */
+	char  text[136];	/* in words; NUL-terminated */
+	char  why[96];		/* of WEIR_WOULD_RULE: why it is not sure; NUL-terminated */
 };
 
 /*
@@ -94,7 +105,7 @@ struct weir_list {
 };
 
 _Static_assert(sizeof(struct weir_device) == 56, "ABI: weir_device");
-_Static_assert(sizeof(struct weir_judgement) == 160, "ABI: weir_judgement");
+_Static_assert(sizeof(struct weir_judgement) == 320, "ABI: weir_judgement");
 _Static_assert(sizeof(struct weir_list) == 304, "ABI: weir_list");
 
 #endif

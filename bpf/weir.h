@@ -392,7 +392,8 @@ struct weir_rule_spec {
 	__u64 rate_packets;	/* in per_s seconds, of all sources together; 0: no packet rate */
 	__u64 rate_bits_per_s;	/* 0: no bit rate; without any rate all is dropped */
 	__u32 per_s;		/* 1, 60 or 3600 */
-	__u32 pad;
+	__u8  origin;		/* enum weir_origin */
+	__u8  pad[3];
 	__u64 until_ns;		/* 0: for good */
 	__u64 added_unix_s;
 };

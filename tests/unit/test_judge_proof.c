@@ -82,7 +82,7 @@ static void open_for(struct bench *bench, bool proven)
 struct outcome {
 	uint32_t banned;		/* the second; 0: never */
 	uint32_t spared;		/* how often it was said */
-	char text[80];			/* of the last judgement */
+	char text[136];			/* of the last judgement */
 };
 
 static struct outcome play(struct bench *bench, const struct traffic *t)

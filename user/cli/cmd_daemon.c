@@ -224,26 +224,27 @@ enum outcome cmd_show_bans(const struct call *call)
 
 /* ---- ban-log ---- */
 
-static void print_judgement(const struct weir_judgement *j, const char *prefix)
+static void print_judgement(const struct weir_judgement *j)
 {
-	char why[JUDGEMENT_TEXT], when[32];
+	char why[JUDGEMENT_TEXT], when[32], subject[JUDGEMENT_SUBJECT], command[JUDGEMENT_COMMAND];
 	time_t seconds = j->unix_s;
 	struct tm tm;
 
 	localtime_r(&seconds, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
 	judgement_explain(j, why, sizeof(why));
-	printf("%s %s %s\n%*s", when, judgement_name(j->kind), prefix, WORDS_INDENT, "");
+	printf("%s %s %s\n%*s", when, judgement_name(j->kind), judgement_subject(j, subject),
+	       WORDS_INDENT, "");
 	print_wrapped(stdout, why, WORDS_INDENT, WORDS_INDENT);
-	if (j->kind == WEIR_BAN_SOURCE || j->kind == WEIR_BAN_NETWORK)
-		printf("%*sundo: weir block del %s\n", WORDS_INDENT, "", prefix);
+	if (judgement_command(j, command))
+		printf("%*s%s\n", WORDS_INDENT, "", command);
 }
 
 enum outcome cmd_ban_log(const struct call *call)
 {
 	struct words words = call->words;
-	char err[ERR_LEN], text[PREFIX_STRLEN];
 	uint64_t wanted = LAST_DEFAULT;
+	char err[ERR_LEN];
 	struct weir_judgement *judgements;
 	json_t *list = json_array();
 	struct maps maps;
@@ -259,16 +260,11 @@ enum outcome cmd_ban_log(const struct call *call)
 	maps_close(&maps);
 	if (rc)
 		return failed(call, "%s", err);
-	for (size_t i = 0; i < count; i++) {
-		struct prefix prefix;
-
-		prefix_from_key(&judgements[i].prefix, &prefix);
-		prefix_format(&prefix, text);
+	for (size_t i = 0; i < count; i++)
 		if (call->json)
-			json_array_append_new(list, judgement_json(&judgements[i], text));
+			json_array_append_new(list, judgement_json(&judgements[i]));
 		else
-			print_judgement(&judgements[i], text);
-	}
+			print_judgement(&judgements[i]);
 	if (!call->json && !count)
 		remark(call, "no judgement has been made");
 	free(judgements);

@@ -103,9 +103,9 @@ static json_t *rule_json(const struct weir_rule_spec *spec, const struct weir_ru
 	json_t *json;
 
 	format_rule_match(spec, match);
-	json = json_pack("{s:s, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	json = json_pack("{s:s, s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 			 "name", spec->name, "match", match, "monitor", spec->monitor,
-			 "spare", spares[spec->spare % 3],
+			 "spare", spares[spec->spare % 3], "origin", origin_name(spec->origin),
 			 "rate_packets", (json_int_t)spec->rate_packets,
 			 "per_seconds", (json_int_t)spec->per_s,
 			 "rate_bits_per_s", (json_int_t)spec->rate_bits_per_s,
@@ -164,6 +164,8 @@ static void print_rule(const struct weir_rule_spec *spec, const struct weir_rule
 	}
 	if (spec->monitor)
 		printf("  monitor: \"dropped\" is what would be\n");
+	if (spec->origin == WEIR_BY_DAEMON)
+		printf("  by the daemon; `weir ban-log` says why\n");
 }
 
 enum outcome cmd_drop_show(const struct call *call)

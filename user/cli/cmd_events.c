@@ -169,38 +169,36 @@ static bool concerns(const struct events *events, const struct prefix *prefix)
 	       prefix_covers(prefix, from);
 }
 
-static json_t *judgement_event(const struct weir_judgement *judgement, const char *prefix)
+static json_t *judgement_event(const struct weir_judgement *judgement)
 {
-	json_t *json = judgement_json(judgement, prefix);
+	json_t *json = judgement_json(judgement);
 
 	json_object_set_new(json, "event", json_string("judgement"));
 	json_object_set_new(json, "time_ns", json_integer(judgement->unix_s * NS_PER_S));
 	return json;
 }
 
-static void print_judgement(const struct weir_judgement *judgement, const char *prefix)
+static void print_judgement(const struct weir_judgement *judgement)
 {
-	char line[LINE_LEN], why[JUDGEMENT_TEXT];
+	char line[LINE_LEN + JUDGEMENT_TEXT], why[JUDGEMENT_TEXT], subject[JUDGEMENT_SUBJECT];
 
 	judgement_explain(judgement, why, sizeof(why));
-	snprintf(line, sizeof(line), "judgement: %s %s: %s", judgement_name(judgement->kind), prefix,
-		 why);
+	snprintf(line, sizeof(line), "judgement: %s %s: %s", judgement_name(judgement->kind),
+		 judgement_subject(judgement, subject), why);
 	put_text(judgement->unix_s * NS_PER_S, line);
 }
 
 static void tell_judgement(struct events *events, const struct weir_judgement *judgement)
 {
-	char text[PREFIX_STRLEN];
 	struct prefix prefix;
 
 	prefix_from_key(&judgement->prefix, &prefix);
 	if (!concerns(events, &prefix) || !is_wanted(events))
 		return;
-	prefix_format(&prefix, text);
 	if (events->call->json)
-		put_event(events, judgement_event(judgement, text));
+		put_event(events, judgement_event(judgement));
 	else
-		print_judgement(judgement, text);
+		print_judgement(judgement);
 	end_if_enough(events);
 }
 

@@ -120,7 +120,7 @@ static void save_rule(const struct weir_rule_spec *spec, uint64_t now)
 {
 	char match[RULE_TEXT], action[RULE_TEXT], ttl[FORMAT_LEN];
 
-	if (!rule_is_used(spec))
+	if (!rule_is_used(spec) || spec->origin != WEIR_BY_OPERATOR)
 		return;
 	format_rule_match(spec, match);
 	format_rule_action(spec, action);

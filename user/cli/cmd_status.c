@@ -335,10 +335,12 @@ static void print_budgets(const struct status *status)
 static void print_drop_rules(const struct rule_tally *tally)
 {
 	if (tally->rules)
-		print_labelled(COLOUR_NONE, "drop rules", "%u; %u only count%s, %u end%s by %s",
-			       tally->rules, tally->monitor, tally->monitor == 1 ? "s" : "",
-			       tally->temporary, tally->temporary == 1 ? "s" : "",
-			       tally->temporary == 1 ? "itself" : "themselves");
+		print_labelled(COLOUR_NONE, "drop rules", "%u; %u only count%s, %u end%s by %s, %u %s the "
+			       "daemon's", tally->rules, tally->monitor,
+			       tally->monitor == 1 ? "s" : "", tally->temporary,
+			       tally->temporary == 1 ? "s" : "",
+			       tally->temporary == 1 ? "itself" : "themselves", tally->daemons,
+			       tally->daemons == 1 ? "is" : "are");
 	else
 		print_labelled(COLOUR_NONE, "drop rules", "none");
 }
@@ -481,8 +483,8 @@ static json_t *known_json(const struct status *status)
 
 static json_t *drop_rules_json(const struct rule_tally *tally)
 {
-	return json_pack("{s:i, s:i, s:i}", "count", tally->rules, "monitor", tally->monitor,
-			 "temporary", tally->temporary);
+	return json_pack("{s:i, s:i, s:i, s:i}", "count", tally->rules, "monitor", tally->monitor,
+			 "temporary", tally->temporary, "daemon", tally->daemons);
 }
 
 static json_t *status_json(const struct status *status)

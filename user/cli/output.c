@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "user/cli/output.h"
+#include "user/model/rule_judge.h"
 #include "user/state/cookie_watch.h"
 #include "user/state/judgements.h"
 #include "user/state/loss_watch.h"
@@ -39,18 +41,42 @@ enum outcome print_json(const struct call *call, json_t *root)
 	return DONE;
 }
 
-json_t *judgement_json(const struct weir_judgement *j, const char *prefix)
+/* What only judgements of drop rules have. */
+static void add_rule(json_t *json, const struct weir_judgement *j)
 {
-	char why[JUDGEMENT_TEXT];
+	char name[JUDGEMENT_SUBJECT];
+	const char *match = j->text + strcspn(j->text, " ");
+
+	if (!judgement_is_of_rule(j->kind))
+		return;
+	json_object_set_new(json, "rule", json_string(judgement_subject(j, name)));
+	json_object_set_new(json, "match", json_string(match + strspn(match, " ")));
+	json_object_set_new(json, "flood_share", json_real(j->flood_millionths / 1e6));
+	json_object_set_new(json, "calm_bound", json_real(j->calm_millionths / 1e6));
+	json_object_set_new(json, "doubt", *j->why ? json_string(j->why) : json_null());
+}
+
+json_t *judgement_json(const struct weir_judgement *j)
+{
+	char why[JUDGEMENT_TEXT], prefix[PREFIX_STRLEN] = "", command[JUDGEMENT_COMMAND] = "";
+	struct prefix source;
+	json_t *json;
 
 	judgement_explain(j, why, sizeof(why));
-	return json_pack("{s:I, s:I, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:s}",
-			 "number", (json_int_t)j->number, "time", (json_int_t)j->unix_s, "verdict",
+	judgement_command(j, command);
+	prefix_from_key(&j->prefix, &source);
+	if (source.length || !judgement_is_of_rule(j->kind))
+		prefix_format(&source, prefix);
+	json = json_pack("{s:I, s:I, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:s, "
+			 "s:s}", "number", (json_int_t)j->number, "time", (json_int_t)j->unix_s, "verdict",
 			 judgement_name(j->kind), "prefix", prefix, "strikes", j->strikes, "windows",
 			 j->windows, "ttl_seconds", (json_int_t)j->ttl_s, "packets",
 			 (json_int_t)j->packets, "limit_pps", (json_int_t)j->limit_pps, "seen_pps",
 			 (json_int_t)j->seen_pps, "sources", (int)j->sources, "share_permille",
-			 (int)j->share_permille, "text", j->text, "evidence", why);
+			 (int)j->share_permille, "text", j->text, "evidence", why, "command",
+			 command);
+	add_rule(json, j);
+	return json;
 }
 
 const char *origin_name(uint8_t origin)

@@ -16,7 +16,7 @@ void put_json(FILE *to, const json_t *root, bool pretty);
 enum outcome print_json(const struct call *call, json_t *root);
 
 /* The values of a judgement and its evidence in words, of `ban-log` and `events`. */
-json_t *judgement_json(const struct weir_judgement *judgement, const char *prefix);
+json_t *judgement_json(const struct weir_judgement *judgement);
 
 /* The figures of cookies that came back, of `syn show` and `show health`. */
 json_t *cookies_json(const struct weir_cookie_watch *watch);

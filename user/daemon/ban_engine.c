@@ -15,6 +15,7 @@
 #include "user/model/format.h"
 #include "user/model/policy.h"
 #include "user/model/reasons.h"
+#include "user/model/rule_judge.h"
 #include "user/model/units.h"
 #include "user/state/device.h"
 #include "user/state/judgements.h"
@@ -115,7 +116,7 @@ static int learn(struct ban_engine *engine, const struct maps *maps, bool all, c
 			continue;
 		if (judge_remember(engine->judge, &list[i], time(NULL), now))
 			rc = fail(err, ENOMEM, "out of memory");
-		if (!all)
+		if (!all && !judgement_is_of_rule(list[i].kind))	/* rule_finder.c logs these */
 			log_judgement(&list[i]);
 		engine->judgement = list[i].number;
 	}

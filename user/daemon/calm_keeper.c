@@ -43,8 +43,9 @@ static struct {
 	bool running;
 	char file[CONFIG_TEXT];
 	uint64_t every_ns, save_every_ns, next_save_ns;
-	/* Of the thread alone: */
+	pthread_mutex_t lock;	/* of kept[], which another thread copies */
 	struct kept kept[DEVICES];
+	/* Of the thread alone: */
 	struct heard heard[HEARD];
 	uint32_t count;
 	uint64_t heard_unix_s;
@@ -53,7 +54,7 @@ static struct {
 	struct known known;
 	struct pressure before;	/* at the end of the last look */
 	uint64_t maps_seed;	/* of that look; 0: there was none */
-} keeper;
+} keeper = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- samples of interfaces ---- */
 
@@ -99,6 +100,7 @@ static void save_all(void)
 {
 	char err[ERR_LEN];
 
+	pthread_mutex_lock(&keeper.lock);
 	for (int i = 0; i < DEVICES; i++) {
 		struct kept *kept = &keeper.kept[i];
 
@@ -106,13 +108,32 @@ static void save_all(void)
 		    calm_store_write(keeper.file, kept->name, kept->calm, err))
 			log_line(LOG_ERR, "%s", err);
 	}
+	pthread_mutex_unlock(&keeper.lock);
 }
 
 static void free_all(void)
 {
+	pthread_mutex_lock(&keeper.lock);
 	for (int i = 0; i < DEVICES; i++)
 		calm_free(keeper.kept[i].calm);
 	memset(keeper.kept, 0, sizeof(keeper.kept));
+	pthread_mutex_unlock(&keeper.lock);
+}
+
+int calm_keeper_copy(const char *interface, struct calm *into)
+{
+	char name[sizeof(keeper.kept[0].name)] = "";
+	const struct calm *calm;
+
+	snprintf(name, sizeof(name), "%s", interface);
+	if (!keeper.running)
+		return -ENOENT;
+	pthread_mutex_lock(&keeper.lock);
+	calm = calm_of(name);
+	if (calm)
+		*into = *calm;
+	pthread_mutex_unlock(&keeper.lock);
+	return calm ? 0 : -ENOENT;
 }
 
 /* ---- listening ---- */
@@ -168,6 +189,7 @@ static void listen(struct maps *maps)
 
 static void take_heard(void)
 {
+	pthread_mutex_lock(&keeper.lock);
 	for (uint32_t i = 0; i < keeper.count; i++) {
 		const struct heard *heard = &keeper.heard[i];
 		struct calm *calm = calm_of(keeper.device[heard->slot]);
@@ -176,6 +198,7 @@ static void take_heard(void)
 			calm_offer(calm, heard->known ? CALM_KNOWN : CALM_STRANGERS,
 				   &heard->packet, keeper.heard_unix_s);
 	}
+	pthread_mutex_unlock(&keeper.lock);
 	keeper.count = 0;
 }
 

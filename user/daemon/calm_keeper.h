@@ -7,10 +7,16 @@
 #ifndef WEIR_DAEMON_CALM_KEEPER_H
 #define WEIR_DAEMON_CALM_KEEPER_H
 
+#include "user/model/calm.h"
 #include "user/model/config.h"
 
 /* Starts, ends or restarts it, as the settings say. A failure is logged, and is not fatal. */
 void calm_keeper_set(const struct config *config);
+/*
+ * The sample of an interface as it is now, from its file where nothing was heard yet. For other
+ * threads. 0, or -ENOENT: there is none.
+ */
+int calm_keeper_copy(const char *interface, struct calm *into);
 /* Writes the files and ends. */
 void calm_keeper_stop(void);
 

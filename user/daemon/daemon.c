@@ -23,6 +23,7 @@
 #include "user/daemon/incident_log.h"
 #include "user/daemon/list_watcher.h"
 #include "user/daemon/loss_log.h"
+#include "user/daemon/rule_finder.h"
 #include "user/daemon/state_saver.h"
 #include "user/daemon/traffic_log.h"
 #include "user/host/clock.h"
@@ -236,6 +237,7 @@ static void reload(struct daemon *daemon)
 		log_mode(daemon);
 		serve(daemon);
 		calm_keeper_set(&daemon->config);
+		rule_finder_set(&daemon->config);
 	}
 	notify("READY=1");
 }
@@ -380,11 +382,13 @@ int daemon_run(const struct daemon_options *options, char *err)
 		log_mode(&daemon);
 		serve(&daemon);
 		calm_keeper_set(&daemon.config);
+		rule_finder_set(&daemon.config);
 		notify("READY=1");
 		while (!daemon.stopping)
 			wait_and_handle(&daemon);
 		notify("STOPPING=1");
 		http_stop();
+		rule_finder_stop();
 		calm_keeper_stop();
 		state_saver_finish(daemon.saver, &daemon.config);
 		traffic_log_stop(daemon.traffic);

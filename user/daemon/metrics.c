@@ -295,7 +295,14 @@ static void print_rules(struct exposition *out, const struct snapshot *snapshot)
 {
 	const struct snapshot_rule *end = snapshot->rules + snapshot->rule_count;
 	const struct snapshot_rule *each;
+	uint64_t daemons = 0;
 
+	for (each = snapshot->rules; each < end; each++)
+		daemons += each->daemons;
+	family(out, GAUGE, "weir_rules",
+	       "Drop rules by origin; ended ones count until the daemon removes them.");
+	sample(out, LABELS({ "origin", "operator" }), snapshot->rule_count - daemons);
+	sample(out, LABELS({ "origin", "daemon" }), daemons);
 	family(out, COUNTER, "weir_rule_dropped_packets",
 	       "Packets that the drop rule dropped; in monitor mode: would have dropped.");
 	for (each = snapshot->rules; each < end; each++)

@@ -29,6 +29,9 @@
 const struct config_key config_keys[] = {
 	{ "", "mode", CONFIG_MODE, IN(judge.enforce), 0, 0, "judge",
 	  "`judge`: log and record what would be banned, without banning it. `enforce`: ban" },
+	{ "", "rules", CONFIG_RULES, IN(rules.mode), 0, 0, "off",
+	  "whether drop rules are looked for in a flood. `suggest`: they are told. `auto`: with "
+	  "`mode: enforce` sure ones are put in force for a while; with `mode: judge` it is `suggest`" },
 	{ "", "window", CONFIG_DURATION, IN(window_ns), 1, 60, "1s",
 	  "how often the counters are read: the length of the window of every judgement" },
 	{ "", "undo", CONFIG_DURATION, IN(judge.undo_ns), 1, YEAR_S, "1h",
@@ -69,6 +72,18 @@ const struct config_key config_keys[] = {
 	  "how long the first ban of a network lasts; proven sources in it still pass" },
 	{ "networks", "longest", CONFIG_DURATION, IN(judge.network.longest_ban_ns), 1, YEAR_S,
 	  "10m", "the longest ban of a network" },
+
+	{ "auto_rules", "every", CONFIG_DURATION, IN(rules.every_ns), 1, 60, "2s",
+	  "how often the daemon looks whether there is a flood, and then for rules" },
+	{ "auto_rules", "least", CONFIG_NUMBER, IN(rules.least_pps), 1, NUMBER_MOST, "500",
+	  "it is one when a budget is under pressure, or packets find no room in an interface's "
+	  "receive ring, and this many packets per second are turned away, or lost" },
+	{ "auto_rules", "most", CONFIG_NUMBER, IN(rules.most), 1, 16, "8",
+	  "how many rules of the daemon there may be at a time" },
+	{ "auto_rules", "ttl", CONFIG_DURATION, IN(rules.first_ns), 1, 3600, "1m",
+	  "how long a rule is in force the first time; each time after that twice as long" },
+	{ "auto_rules", "longest", CONFIG_DURATION, IN(rules.longest_ns), 1, 86400, "1h",
+	  "the longest time that a rule is in force" },
 
 	{ "lists", "watch", CONFIG_FLAG, IN(watch), 0, 0, "yes",
 	  "whether a list is loaded again when its file changes, even a list loaded by hand" },
@@ -128,7 +143,7 @@ const struct config_key config_keys[] = {
 };
 
 #define KEYS		((sizeof(config_keys) / sizeof(*config_keys)) - 1)
-#define SECTIONS_MOST	8
+#define SECTIONS_MOST	16
 #define GUARDS_MOST	16	/* words of a `force` */
 
 /* ---- values ---- */
@@ -170,6 +185,22 @@ static int set_mode(const char *text, struct config *config, char *err)
 	if (config->mode_was_monitor)
 		text = "judge";
 	return set_choice(text, "judge", "enforce", &config->judge.enforce, err);
+}
+
+static const char *const rules_modes[] = { "off", "suggest", "auto" };
+
+static int set_rules(const char *text, uint8_t *mode, char *err)
+{
+	char quoted[PREFIX_QUOTE];
+
+	for (uint8_t i = RULES_OFF; i <= RULES_AUTO; i++) {
+		if (strcmp(text, rules_modes[i]))
+			continue;
+		*mode = i;
+		return 0;
+	}
+	prefix_quote(text, strlen(text), quoted);
+	return fail(err, EINVAL, "%s: off, suggest or auto", quoted);
 }
 
 static int set_string(const char *text, char *value, size_t size, char *err)
@@ -241,6 +272,8 @@ static int set_value(const struct config_key *key, const char *text, void *base,
 		return set_choice(text, "no", "yes", at, err);
 	case CONFIG_MODE:
 		return set_mode(text, base, err);
+	case CONFIG_RULES:
+		return set_rules(text, at, err);
 	case CONFIG_STRING:
 		return set_string(text, at, CONFIG_TEXT, err);
 	case CONFIG_ADDRESS:
@@ -277,6 +310,9 @@ void config_format(const struct config_key *key, const void *base, char *text, s
 		break;
 	case CONFIG_MODE:
 		snprintf(text, size, "%s", *(const bool *)at ? "enforce" : "judge");
+		break;
+	case CONFIG_RULES:
+		snprintf(text, size, "%s", rules_modes[*(const uint8_t *)at]);
 		break;
 	case CONFIG_GUARDS:
 		guard_format(*(const uint8_t *)at, guards);
@@ -637,6 +673,11 @@ static int check_together(const char *name, const struct config *config, char *e
 		return fail(err, EINVAL, "%.150s: sources: ban is longer than longest", name);
 	if (config->judge.network.first_ban_ns > config->judge.network.longest_ban_ns)
 		return fail(err, EINVAL, "%.150s: networks: ban is longer than longest", name);
+	if (config->rules.first_ns > config->rules.longest_ns)
+		return fail(err, EINVAL, "%.150s: auto_rules: ttl is longer than longest", name);
+	if (config->rules.mode != RULES_OFF && !*config->calm_file)
+		return fail(err, EINVAL, "%.150s: rules: needs a calm sample to compare floods with; "
+			    "state: calm names no file", name);
 	return 0;
 }
 

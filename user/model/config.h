@@ -4,6 +4,7 @@
 #define WEIR_MODEL_CONFIG_H
 
 #include "user/model/judge.h"
+#include "user/model/rule_judge.h"
 
 #define CONFIG_FILE	"/etc/weir/weir.yaml"
 #define CONFIG_TEXT	256		/* of a path, NUL included */
@@ -21,6 +22,7 @@ struct config_list {
 
 struct config {
 	struct judge_rules judge;
+	struct rule_judge_rules rules;	/* but for undo and remember, which are those of bans */
 	bool mode_was_monitor;		/* the file gives the mode by its older name */
 	uint64_t window_ns;
 	bool watch;
@@ -45,6 +47,7 @@ enum config_kind {
 	CONFIG_DURATION,		/* `30s 10m 2h 7d`, uint64_t in ns; `off` where it may be 0 */
 	CONFIG_FLAG,			/* `yes no`, bool */
 	CONFIG_MODE,			/* `enforce judge`, bool */
+	CONFIG_RULES,			/* `off suggest auto`, uint8_t of enum rules_mode */
 	CONFIG_STRING,			/* char[CONFIG_TEXT] */
 	CONFIG_ADDRESS,			/* char[CONFIG_TEXT], IPv4 or IPv6 */
 	CONFIG_SOCKET,			/* char[CONFIG_TEXT], the path of a Unix socket, or "" */

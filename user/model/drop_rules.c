@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bpf/pure/packet.h"
+#include "bpf/tool.h"
 #include "user/model/drop_rules.h"
 #include "user/model/error.h"
 #include "user/model/units.h"
@@ -75,6 +76,7 @@ struct rule_tally rules_count(const struct weir_policy *policy, uint64_t now_ns)
 			continue;
 		tally.rules++;
 		tally.monitor += !!spec->monitor;
+		tally.daemons += spec->origin == WEIR_BY_DAEMON;
 		tally.temporary += spec->until_ns != 0;
 	}
 	return tally;
@@ -103,12 +105,35 @@ static uint64_t end_of(uint64_t was, uint64_t is)
 	return was && is && apart <= SAME_END_NS ? was : is;
 }
 
+static uint32_t count_rules(const struct weir_policy *policy)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < WEIR_RULES; i++)
+		count += rule_is_used(&policy->rule_spec[i]);
+	return count;
+}
+
+/* Those of the daemon stay where there is room for them. */
+static void remove_unwanted(struct weir_policy *policy, const struct weir_policy *wanted)
+{
+	uint32_t places = WEIR_RULES - count_rules(wanted);
+
+	for (uint32_t i = 0; i < WEIR_RULES; i++) {
+		const struct weir_rule_spec *spec = &policy->rule_spec[i];
+
+		if (!rule_is_used(spec) || rule_find(wanted, spec->name) != NO_RULE)
+			continue;
+		if (spec->origin == WEIR_BY_DAEMON && places)
+			places--;
+		else
+			rule_remove(policy, i);
+	}
+}
+
 void rules_replace(struct weir_policy *policy, const struct weir_policy *wanted)
 {
-	for (uint32_t i = 0; i < WEIR_RULES; i++)
-		if (rule_is_used(&policy->rule_spec[i]) &&
-		    rule_find(wanted, policy->rule_spec[i].name) == NO_RULE)
-			rule_remove(policy, i);
+	remove_unwanted(policy, wanted);
 	for (uint32_t i = 0; i < WEIR_RULES; i++) {
 		struct weir_rule_spec spec = wanted->rule_spec[i];
 		uint32_t slot;

@@ -29,7 +29,8 @@ static inline bool rule_is_used(const struct weir_rule_spec *spec)
 }
 
 struct rule_tally {
-	uint32_t rules, monitor, temporary;	/* in force; of those: only count, end by themselves */
+	uint32_t rules;		/* in force; of those: */
+	uint32_t monitor, temporary, daemons;	/* only count, end by themselves, are the daemon's */
 };
 struct rule_tally rules_count(const struct weir_policy *policy, uint64_t now_ns);
 /* Whether the slot has a rule whose time is not over. @now_ns: CLOCK_MONOTONIC. */
@@ -41,7 +42,7 @@ static inline bool rule_is_in_force(const struct weir_rule_spec *spec, uint64_t 
 /* Removes the rules whose time is over; returns how many. @now_ns: CLOCK_MONOTONIC. */
 uint32_t rules_expire(struct weir_policy *policy, uint64_t now_ns);
 /*
- * Replaces the rules by those of @wanted. One that both have by name keeps its slot, its date, and
+ * Replaces the operator's rules by those of @wanted. One that both have by name keeps its slot, its date, and
  * its end where the new one is within two seconds of that.
  */
 void rules_replace(struct weir_policy *policy, const struct weir_policy *wanted);

@@ -22,14 +22,24 @@ int judgements_append(const struct maps *maps, struct weir_judgement *list, size
 /* Whether there is one with this number or a later one. */
 bool judgements_reached(const struct maps *maps, uint64_t number);
 
-/* Records each ban of the daemon that is in @was but not in @is, as the operator removed it. */
+/*
+ * Records each ban and each drop rule of the daemon that is in @was but not in @is, as the operator
+ * removed it.
+ */
 int judgements_note_undone(const struct maps *maps, const struct settings *was,
 			   const struct settings *is, char *err);
 
 const char *judgement_name(uint8_t kind);	/* "ban-source", "spared", ... */
-#define JUDGEMENT_TEXT	384	/* room for every text of judgement_explain() */
-/* The evidence in words, without the prefix: "5210 pps where 1000 are allowed, ..." */
+#define JUDGEMENT_TEXT	512	/* room for every text of judgement_explain() */
+/* The evidence in words, without the subject: "5210 pps where 1000 are allowed, ..." */
 void judgement_explain(const struct weir_judgement *judgement, char *text, size_t size);
+#define JUDGEMENT_SUBJECT	64
+/* What it is about: a prefix, or the name of a drop rule. Returns @text. */
+const char *judgement_subject(const struct weir_judgement *judgement,
+			      char text[JUDGEMENT_SUBJECT]);
+#define JUDGEMENT_COMMAND	192
+/* "undo: " or "do: " and a command. False: there is none for such a judgement. */
+bool judgement_command(const struct weir_judgement *judgement, char text[JUDGEMENT_COMMAND]);
 /* The same, shorter, as the comment of a ban. */
 void judgement_comment(const struct weir_judgement *judgement, char text[WEIR_COMMENT]);
 

@@ -60,7 +60,8 @@ static int read_budget(const struct maps *maps, const struct weir_policy *policy
 static void read_rule(const struct maps *maps, const struct weir_rule_spec *spec, uint32_t slot,
 		      struct snapshot *snapshot)
 {
-	struct snapshot_rule rule = { .monitor = spec->monitor };
+	struct snapshot_rule rule = { .monitor = spec->monitor,
+				      .daemons = spec->origin == WEIR_BY_DAEMON };
 
 	if (maps_read_rule(maps, slot, &rule.count))
 		return;

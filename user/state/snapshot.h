@@ -24,7 +24,7 @@ struct snapshot_budget {
 
 struct snapshot_rule {
 	char name[WEIR_NAME_LEN];
-	bool monitor;
+	bool monitor, daemons;		/* it only counts; the daemon has put it in force */
 	struct weir_rule_count count;	/* summed over the CPUs */
 };
 

@@ -341,7 +341,7 @@ const rate = value => cell(value === null ? "…" : short(value), "n");
 function ruleAction(each) {
 	const spares = { proven: "spares only proven sources", none: "spares no source" };
 	return [budgetRate(each) && `above ${budgetRate(each)}`, spares[each.spare],
-		each.monitor && "only counts"].filter(Boolean).map(text => `; ${text}`).join("");
+		each.monitor && "only counts", each.origin === "daemon" && "by the daemon"].filter(Boolean).map(text => `; ${text}`).join("");
 }
 
 function showRules({ rules }) {
