@@ -12,6 +12,7 @@
 #define NAME_START	"auto-"
 #define MEMORIES	128
 #define SOURCES		16	/* known sources whose packets are counted, of each rule */
+#define IDLE_LOOKS	5	/* in which a rule drops nothing before it gives way */
 #define COMPARED	2048	/* packets of a flood by which two rules are compared */
 #define HALF		0.5
 #define STRIKES_MOST	32
@@ -464,13 +465,13 @@ static uint32_t in_force(const struct rule_judge *judge)
 	return count;
 }
 
-/* The one that has dropped nothing for the longest time, for two looks at least. */
+/* The one that has dropped nothing for the longest time. */
 static struct memory *find_idle(struct rule_judge *judge)
 {
 	struct memory *idlest = NULL;
 
 	for (struct memory *m = judge->memory; m < judge->memory + MEMORIES; m++)
-		if (m->state == IN_FORCE && m->idle >= 2 && (!idlest || m->idle > idlest->idle))
+		if (m->state == IN_FORCE && m->idle >= IDLE_LOOKS && (!idlest || m->idle > idlest->idle))
 			idlest = m;
 	return idlest;
 }
