@@ -194,4 +194,5 @@ def test_hostile_files(lab):
     sender.close()
 
 
-run_tests(__name__)
+if __name__ == "__main__":
+    run_tests(__name__)

@@ -12,6 +12,8 @@
 #include <bpf/bpf_helpers.h>
 
 #define HEADER_MAX 104 /* Ethernet, one VLAN tag, IPv6, UDP, a DNS query */
+#define VALUES	   256 /* as in values.h */
+#define PATTERN_MAX 64
 
 /*
  * Set before loading: the verifier takes them as constants and removes the
@@ -22,8 +24,20 @@ const volatile __u32 header_len;
 const volatile __u32 source_at, sport_at;
 const volatile __u32 label_at; /* eight letters of a DNS name, all random; 0: none */
 const volatile __u32 ip_check_at, ip_sum; /* IPv4 only */
+const volatile __u32 ttl_at;
+const volatile __u8 ttls[VALUES], random_ttl; /* else it is in the header */
+/* Of the frame. If they vary, all lengths in the header, and in its sums, are 0. */
+const volatile __u16 sizes[VALUES];
+const volatile __u8 random_size;
+const volatile __u32 size_most;
+const volatile __u32 ip_at, l4_at;
+const volatile __u32 udp_len_at; /* 0: it is not UDP */
+/* The payload's first words: what is fixed, which is in the sum, and which bits are random. */
+const volatile __u64 fixed_words[PATTERN_MAX / 8], random_words[PATTERN_MAX / 8];
+const volatile __u32 pattern_words; /* 0: nothing in it is random */
 const volatile __u32 check_at, sum;	  /* of the payload's protocol */
-const volatile __u8 ipv6, random_source, random_sport;
+const volatile __u8 ipv6, random_source;
+const volatile __u32 sport_least, sport_count; /* 0: the port in the header */
 const volatile __u8 sum_has_source; /* all but ICMP over IPv4 have a pseudo header */
 const volatile __u8 zero_means_none; /* UDP */
 const volatile __u32 flags_at;	     /* the 16-bit word with TCP's flags */
@@ -117,6 +131,39 @@ static __always_inline __u32 write_label(void *data)
 	return sum_of(letters << 8) + (letters >> 56);
 }
 
+/* Returns the sum of what is random in them. */
+static __always_inline __u32 write_pattern(void *data)
+{
+	__u32 total = 0;
+
+	for (__u32 i = 0; i < PATTERN_MAX / 8; i++) {
+		__u64 random;
+
+		if (i >= pattern_words)
+			break;
+		random = next_random() & random_words[i];
+		*(__u64 *)(data + header_len + i * 8) = fixed_words[i] | random;
+		total += sum_of(random);
+	}
+	return total;
+}
+
+/* Lengths of all headers, for a frame of @size bytes. @ip_total: what the IPv4 header adds to. */
+static __always_inline __u32 write_lengths(void *data, __u32 size, __u32 *ip_total)
+{
+	__u16 ip_len = __builtin_bswap16(size - (ipv6 ? l4_at : ip_at));
+	__u16 l4_len = __builtin_bswap16(size - l4_at);
+	__u32 total = sum_has_source ? l4_len : 0; /* of the pseudo header */
+
+	*(__u16 *)(data + ip_at + (ipv6 ? 4 : 2)) = ip_len;
+	*ip_total += ip_len;
+	if (udp_len_at) {
+		*(__u16 *)(data + udp_len_at) = l4_len;
+		total += l4_len;
+	}
+	return total;
+}
+
 /* A clock that stands still in pauses, of time since the first packet. */
 static __always_inline __u64 without_pauses(__u64 ns)
 {
@@ -159,32 +206,57 @@ static __always_inline int is_due(void)
 	return 1;
 }
 
+/* Before any pointer is taken: each call begins with the longest frame. */
+static __always_inline __u32 choose_size(struct xdp_md *ctx)
+{
+	__u32 size = sizes[next_random() & (VALUES - 1)];
+
+	return bpf_xdp_adjust_tail(ctx, (int)(size - size_most)) ? 0 : size;
+}
+
 SEC("xdp")
 int flood(struct xdp_md *ctx)
 {
-	void *data = (void *)(long)ctx->data;
-	__u32 source_sum, total = sum;
+	__u32 source_sum, ip_total = ip_sum, total = sum, size = 0;
+	void *data;
 	__u16 check;
 
-	if (data + header_len > (void *)(long)ctx->data_end)
-		return XDP_ABORTED;
 	if (!is_due())
 		return XDP_DROP;
+	if (random_size) {
+		size = choose_size(ctx);
+		if (!size)
+			return XDP_ABORTED;
+	}
+	data = (void *)(long)ctx->data;
+	if (data + header_len + pattern_words * 8 > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
 
 	write_header(data);
 	source_sum = write_source(data);
+	if (random_size)
+		total += write_lengths(data, size, &ip_total);
+	if (random_ttl) {
+		__u8 ttl = ttls[next_random() & (VALUES - 1)];
+
+		*(__u8 *)(data + ttl_at) = ttl;
+		ip_total += ttl; /* the first byte of its word */
+	}
 	if (!ipv6)
-		*(__u16 *)(data + ip_check_at) = checksum(ip_sum + source_sum);
+		*(__u16 *)(data + ip_check_at) = checksum(ip_total + source_sum);
 	if (sum_has_source)
 		total += source_sum;
-	if (random_sport) {
-		__u16 port = __builtin_bswap16(1024 + ((next_random() >> 48) * 64512 >> 16));
+	if (sport_count) {
+		__u32 drawn = (next_random() >> 48) * sport_count >> 16;
+		__u16 port = __builtin_bswap16(sport_least + drawn);
 
 		*(__u16 *)(data + sport_at) = port;
 		total += port;
 	}
 	if (label_at)
 		total += write_label(data);
+	if (pattern_words)
+		total += write_pattern(data);
 	if (second_flags && sent & 1) {
 		*(__u16 *)(data + flags_at) |= second_flags;
 		total += second_flags;

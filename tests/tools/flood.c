@@ -34,6 +34,7 @@
 
 #include "tests/tools/flood.skel.h"
 #include "tests/tools/tool.h"
+#include "tests/tools/values.h"
 #include "user/model/error.h"
 #include "user/model/parse.h"
 
@@ -52,10 +53,12 @@ static const char *const kind_names[KINDS] = { "udp", "tcp", "syn", "resets", "i
 struct options {
 	const char *dev;
 	struct prefix to, from;
-	bool ipv6, from_given, random_source, random_sport, json, mac_given;
+	bool ipv6, from_given, random_source, json, mac_given;
 	enum kind kind;
 	uint8_t mac[ETH_ALEN];
-	uint64_t sources, dport, sport, size, pps, count, seconds, cpu, threads, vlan, seed,
+	struct values sizes, ttls;
+	struct pattern payload;
+	uint64_t sources, dport, sport, sport_most, size, pps, count, seconds, cpu, threads, vlan, seed,
 		stride, on, off;
 };
 
@@ -94,10 +97,13 @@ static atomic_bool stopped;
 
 static const char usage_text[] =
 	"usage: flood dev VETH to DST-IP [from PREFIX] [sources N|random] [stride N]\n"
-	"             [proto udp|tcp|syn|resets|icmp|dns] [dport N] [sport N|random] [size BYTES]\n"
+	"             [proto udp|tcp|syn|resets|icmp|dns] [dport N] [sport N|N-M|random]\n"
+	"             [size BYTES] [ttl N] [payload HEX]\n"
 	"             [pps N] [count N] [seconds S] [cpu N] [threads N] [mac DST-MAC]\n"
 	"             [vlan ID] [seed N] [on MS off MS] [json]\n"
 	"  on, off: sends for so long at the pace, then pauses, again and again\n"
+	"  size, ttl: a number, or several as in 64,468-1400, of which each packet has one\n"
+	"  payload: its first bytes, 8, 16 or so, up to 64; a \".\" is a random digit\n"
 	"  count or seconds must be given; seconds is at most 120\n"
 	"  dns: queries for the A record of LETTERS.example.com, of random letters\n";
 
@@ -136,8 +142,6 @@ static int parse_numbers(const char *word, const char *value, struct options *op
 	} numbers[] = {
 		{ "sources", &options->sources, 1, UINT32_MAX },
 		{ "dport", &options->dport, 0, 65535 },
-		{ "sport", &options->sport, 0, 65535 },
-		{ "size", &options->size, 0, FRAME_MAX },
 		{ "pps", &options->pps, 1, 100000000 },
 		{ "count", &options->count, 1, 1000000000 },
 		{ "seconds", &options->seconds, 1, SECONDS_MAX },
@@ -157,6 +161,26 @@ static int parse_numbers(const char *word, const char *value, struct options *op
 	return fail(err, EINVAL, "unknown word \"%s\"", word);
 }
 
+/* One port, N-M, or "random": all but the privileged ones. */
+static int parse_sport(const char *value, struct options *options, char *err)
+{
+	char least[8] = "";
+	const char *dash;
+
+	if (!strcmp(value, "random"))
+		value = "1024-65535";
+	dash = strchr(value, '-');
+	if (!dash)
+		dash = value + strlen(value);
+	if ((size_t)(dash - value) < sizeof(least))
+		memcpy(least, value, dash - value);
+	if (parse_number(least, "sport", 0, 65535, &options->sport, err))
+		return -EINVAL;
+	options->sport_most = options->sport;
+	return *dash ? parse_number(dash + 1, "sport", options->sport, 65535, &options->sport_most,
+				    err) : 0;
+}
+
 static int parse_pair(const char *word, const char *value, struct options *options, char *err)
 {
 	if (!strcmp(word, "dev")) {
@@ -168,10 +192,16 @@ static int parse_pair(const char *word, const char *value, struct options *optio
 		return parse_prefix(value, &options->from, err);
 	} else if (!strcmp(word, "sources") && !strcmp(value, "random")) {
 		options->random_source = true;
-	} else if (!strcmp(word, "sport") && !strcmp(value, "random")) {
-		options->random_sport = true;
+	} else if (!strcmp(word, "sport")) {
+		return parse_sport(value, options, err);
 	} else if (!strcmp(word, "proto")) {
 		return parse_kind(value, &options->kind, err);
+	} else if (!strcmp(word, "size")) {
+		return values_parse(value, word, 1, FRAME_MAX, &options->sizes, err);
+	} else if (!strcmp(word, "ttl")) {
+		return values_parse(value, word, 1, 255, &options->ttls, err);
+	} else if (!strcmp(word, "payload")) {
+		return pattern_parse(value, &options->payload, err);
 	} else if (!strcmp(word, "mac")) {
 		options->mac_given = true;
 		return parse_mac(value, options->mac, err);
@@ -201,8 +231,10 @@ static const char *contradiction(const struct options *options)
 	    (options->sources - 1) * options->stride >= 1ULL << host_bits)
 		return "sources: more than there are in the prefix";
 	if (options->kind == KIND_ICMP &&
-	    (options->dport != UNSET || options->sport != UNSET || options->random_sport))
+	    (options->dport != UNSET || options->sport != UNSET))
 		return "dport and sport: ICMP has no ports";
+	if (options->kind == KIND_DNS && options->payload.len)
+		return "payload: a DNS query has its own";
 	if (options->cpu != UNSET && options->cpu >= (uint64_t)sysconf(_SC_NPROCESSORS_ONLN))
 		return "cpu: more than this machine has";
 	return NULL;
@@ -215,8 +247,10 @@ static void fill_defaults(struct options *options)
 	if (options->dport == UNSET)
 		options->dport = options->kind == KIND_DNS ? 53 : 9;
 	if (options->sport == UNSET)
-		options->sport = 40000;
-	if (options->size == UNSET && options->kind != KIND_DNS)
+		options->sport = options->sport_most = 40000;
+	if (options->sizes.most)
+		options->size = options->sizes.most;
+	else if (options->kind != KIND_DNS)
 		options->size = 64;
 	if (options->seconds == UNSET)
 		options->seconds = SECONDS_MAX;
@@ -410,21 +444,28 @@ static void put_ethernet(const struct options *options, const struct link *link,
 	frame->ip_at += sizeof(tag);
 }
 
+/* Whether the BPF program writes the lengths. */
+static bool has_sizes(const struct options *options)
+{
+	return options->sizes.least != options->sizes.most;
+}
+
 static void put_ip(const struct options *options, struct frame *frame)
 {
-	uint32_t len = frame->len - frame->ip_at;
+	uint32_t len = has_sizes(options) ? 0 : frame->len - frame->ip_at;
+	uint8_t ttl = options->ttls.most ? options->ttls.most : 64;
 	struct weir_prefix to;
 
 	prefix_to_key(&options->to, &to);
 	if (options->ipv6) {
-		struct ip6_hdr ip = { .ip6_flow = htonl(6U << 28), .ip6_hlim = 64,
-				      .ip6_plen = htons(len - sizeof(ip)),
+		struct ip6_hdr ip = { .ip6_flow = htonl(6U << 28), .ip6_hlim = ttl,
+				      .ip6_plen = len ? htons(len - sizeof(ip)) : 0,
 				      .ip6_nxt = frame->proto };
 
 		memcpy(&ip.ip6_dst, to.addr, 16);
 		memcpy(frame->bytes + frame->ip_at, &ip, sizeof(ip));
 	} else {
-		struct iphdr ip = { .version = 4, .ihl = 5, .ttl = 64, .tot_len = htons(len),
+		struct iphdr ip = { .version = 4, .ihl = 5, .ttl = ttl, .tot_len = htons(len),
 				    .frag_off = htons(IP_DF), .protocol = frame->proto };
 
 		memcpy(&ip.daddr, to.addr + 12, 4);
@@ -434,9 +475,9 @@ static void put_ip(const struct options *options, struct frame *frame)
 
 static void put_l4(const struct options *options, struct frame *frame)
 {
-	uint16_t sport = options->random_sport ? 0 : htons(options->sport);
+	uint16_t sport = options->sport_most > options->sport ? 0 : htons(options->sport);
 	struct udphdr udp = { .source = sport, .dest = htons(options->dport),
-			      .len = htons(frame->len - frame->l4_at) };
+			      .len = has_sizes(options) ? 0 : htons(frame->len - frame->l4_at) };
 	struct tcphdr tcp = { .source = sport, .dest = htons(options->dport), .doff = 5,
 			      .seq = htonl(1), .window = htons(65535),
 			      .syn = options->kind == KIND_SYN, .ack = options->kind == KIND_TCP,
@@ -456,6 +497,7 @@ static void put_l4(const struct options *options, struct frame *frame)
 		memcpy(at, &tcp, sizeof(tcp));
 	if (options->kind == KIND_DNS)
 		memcpy(at + sizeof(udp), &dns, sizeof(dns));
+	memcpy(frame->bytes + frame->header_len, options->payload.fixed, options->payload.len);
 }
 
 static enum outcome build_frame(const struct options *options, const struct link *link,
@@ -471,7 +513,7 @@ static enum outcome build_frame(const struct options *options, const struct link
 		[KIND_ICMP] = { IPPROTO_ICMP, sizeof(struct icmphdr), 2 },
 		[KIND_DNS] = { IPPROTO_UDP, sizeof(struct udphdr) + sizeof(struct dns_query), 6 },
 	};
-	uint32_t most;
+	uint32_t least, most, shortest;
 
 	*frame = (struct frame){ .len = options->size, .proto = kinds[options->kind].proto };
 	if (options->ipv6 && options->kind == KIND_ICMP)
@@ -483,16 +525,18 @@ static enum outcome build_frame(const struct options *options, const struct link
 	frame->header_len = frame->l4_at + kinds[options->kind].len;
 	if (options->size == UNSET)
 		frame->len = frame->header_len;
+	least = frame->header_len + options->payload.len;
 	most = link->mtu + frame->ip_at;
-	if (frame->len < frame->header_len || frame->len > most)
+	shortest = options->sizes.most ? options->sizes.least : frame->len;
+	if (shortest < least || frame->len > most)
 		return failed("size %u: at least %u for these headers, at most %u into %s",
-			      frame->len, frame->header_len, most, options->dev);
+			      shortest < least ? shortest : frame->len, least, most, options->dev);
 	put_ip(options, frame);
 	put_l4(options, frame);
 	return DONE;
 }
 
-/* The constant part of the checksum: all but the source address and a random port. */
+/* The constant part of the checksum: all but what the BPF program draws. */
 static uint32_t l4_sum(const struct options *options, const struct frame *frame)
 {
 	uint32_t len = frame->len - frame->l4_at;
@@ -503,7 +547,7 @@ static uint32_t l4_sum(const struct options *options, const struct frame *frame)
 		return sum;
 	prefix_to_key(&options->to, &to);
 	sum += options->ipv6 ? sum_words(to.addr, 16) : sum_words(to.addr + 12, 4);
-	return sum + htons(frame->proto) + htons(len);
+	return sum + htons(frame->proto) + (has_sizes(options) ? 0 : htons(len));
 }
 
 /* ---- threads ---- */
@@ -517,7 +561,8 @@ static void describe_frame(const struct options *options, const struct frame *fr
 	skel->rodata->header_len = frame->header_len;
 	skel->rodata->ipv6 = options->ipv6;
 	skel->rodata->ip_check_at = ip_at + offsetof(struct iphdr, check);
-	skel->rodata->ip_sum = sum_words(frame->bytes + ip_at, sizeof(struct iphdr));
+	skel->rodata->ip_at = ip_at;
+	skel->rodata->l4_at = frame->l4_at;
 	skel->rodata->source_at = ip_at + (options->ipv6 ? offsetof(struct ip6_hdr, ip6_src) :
 							   offsetof(struct iphdr, saddr));
 	skel->rodata->sport_at = frame->l4_at;
@@ -532,12 +577,41 @@ static void describe_frame(const struct options *options, const struct frame *fr
 		skel->rodata->second_flags = htons(2);
 }
 
+/* What of a packet is drawn, but its source and port. */
+static void describe_values(const struct options *options, const struct frame *frame,
+			    struct flood_bpf *skel)
+{
+	struct iphdr *ip = (void *)(skel->rodata->header + frame->ip_at);
+
+	skel->rodata->random_ttl = options->ttls.least != options->ttls.most;
+	skel->rodata->ttl_at = frame->ip_at + (options->ipv6 ? offsetof(struct ip6_hdr, ip6_hlim) :
+							       offsetof(struct iphdr, ttl));
+	for (int i = 0; i < VALUES; i++)
+		skel->rodata->ttls[i] = options->ttls.at[i];
+	if (skel->rodata->random_ttl && !options->ipv6)
+		ip->ttl = 0;
+	skel->rodata->ip_sum = sum_words((void *)ip, sizeof(*ip));
+	skel->rodata->random_size = has_sizes(options);
+	skel->rodata->size_most = frame->len;
+	memcpy((void *)skel->rodata->sizes, options->sizes.at, sizeof(options->sizes.at));
+	skel->rodata->udp_len_at = frame->proto == IPPROTO_UDP ?
+				   frame->l4_at + offsetof(struct udphdr, len) : 0;
+	if (!options->payload.varies)
+		return;
+	skel->rodata->pattern_words = options->payload.len / 8;
+	memcpy((void *)skel->rodata->fixed_words, options->payload.fixed, PATTERN_MOST);
+	memcpy((void *)skel->rodata->random_words, options->payload.random, PATTERN_MOST);
+}
+
 static void describe_sources(const struct options *options, struct flood_bpf *skel)
 {
 	unsigned int host_bits = 128 - options->from.length;
 
 	skel->rodata->random_source = options->random_source;
-	skel->rodata->random_sport = options->random_sport;
+	if (options->sport_most > options->sport) {
+		skel->rodata->sport_least = options->sport;
+		skel->rodata->sport_count = options->sport_most - options->sport + 1;
+	}
 	skel->rodata->sources = options->sources;
 	skel->rodata->step = options->threads % options->sources;
 	skel->rodata->stride = options->stride;
@@ -581,6 +655,7 @@ static enum outcome load_worker(struct worker *worker)
 	if (!skel)
 		return failed("cannot open the BPF program: %s", strerror(errno));
 	describe_frame(worker->options, worker->frame, skel);
+	describe_values(worker->options, worker->frame, skel);
 	describe_sources(worker->options, skel);
 	describe_share(worker);
 	skel->rodata->ifindex = if_nametoindex(worker->options->dev);
