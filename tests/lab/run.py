@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
 """The laboratory: what floods do to a server's users, without weir, with limits, and
-with all of it. usage: run.py [seconds N] [SCENARIO...] | document
+with all of it. usage: run.py [seconds N] [mode MODE]... [SCENARIO...] | document
 
 Each run has a fresh world: one second to settle, two of calm, then the flood. The
 figures go to build/lab.json, where those of other scenarios stay, and the table of
@@ -24,6 +24,7 @@ from world import (BUILD, DAEMON, KNOWN, NEWCOMERS, PORT, SENDER_CPU, SERVER_CPU
                    Attack, Users, World)
 from history import tiers_of
 import dns
+import game
 import thin
 from cores import become
 from stage import ROOT, WEIR, Failed, demand, enter_private_mounts, wait_for
@@ -33,15 +34,17 @@ IN_TIME_S = 5           # after so long it must be well again
 WELL = 0.95             # of calm
 SEED = 20240917
 MODES = {"none": "no weir", "limits": "limits only", "complete": "complete", "cookies": "and cookies",
-         "always": "cookies always", "dns": "dns protect"}
-WHOLE = ("complete", "cookies", "always", "dns")     # all of weir: these have goals
+         "always": "cookies always", "dns": "dns protect", "preset": "preset", "explain": "explain",
+         "auto": "rules: auto"}
+# All of weir, or what is set for this flood: these have goals.
+WHOLE = ("complete", "cookies", "always", "dns", "preset", "explain", "auto")
 COOKIES = {"cookies": "when-over-budget", "always": "always"}
 DAEMON_SETTINGS = """mode: enforce
+http:
+  port: 0
 state:
   known: ""
   settings: ""
-http:
-  port: 0
 """
 
 
@@ -72,6 +75,8 @@ def groups_of(scenario):
 
 
 def make_users(world, scenario):
+    if scenario.game:
+        return game.users(world, scenario.game)
     groups = groups_of(scenario)
     if scenario.dns:
         return dns.resolvers(world, groups)
@@ -82,21 +87,25 @@ def make_users(world, scenario):
 # ---- weir ----
 
 def set_up_weir(world, scenario, mode, users):
-    for line in LIMIT + (scenario.budgets if mode != "limits" else ()):
-        world.weir(*line.format(server=world.server).split())
+    if mode == "preset":
+        world.weir("preset", "reflection", "apply")
+    elif not (scenario.from_nothing and mode == "auto"):
+        for line in LIMIT + (scenario.budgets if mode != "limits" else ()):
+            world.weir(*line.format(server=world.server).split())
     if mode in COOKIES:
         world.weir("syn", "protect", "dport", PORT, COOKIES[mode], "set-sysctl")
     if mode == "dns":
         world.weir("dns", "protect", "to", world.server, "always")
     world.attach_weir()
-    if mode == "limits":
+    if mode in ("limits", "preset"):
         return None
     if not scenario.history and mode != "dns":      # there they prove themselves
         known = world.folder / "customers"
         known.write_text("".join(f"{address}\n" for name, group in users.items()
                                  if name.startswith("known") for address in group.addresses))
         world.weir("known", "import", known)
-    return start_daemon(world, scenario.daemon)
+    return start_daemon(world, (game.QUICK if scenario.game else "") + scenario.daemon +
+                        ("rules: auto\n" if mode == "auto" else ""))
 
 
 def start_daemon(world, more):
@@ -192,20 +201,24 @@ def start_attacks(world, attacks, seed):
     return [Attack(world, f"{attack} seed {seed} seconds 110".split()) for attack in attacks]
 
 
-def flood(world, scenario, users, seconds):
-    """Returns how many packets were sent. Pulses: the same, several times."""
+def flood(world, scenario, users, seconds, look=None):
+    """Returns how many packets were sent. Pulses: the same, several times, each of other random
+    numbers. @look(world, until): what is done during each of them; returns what it found."""
     on, off, times = scenario.pulses or (seconds, 0, 1)
-    sent = 0
+    sent, found = 0, []
     for turn in range(times):
         attacks = start_attacks(world, scenario.attacks, SEED + turn)
         for group in users.values():
             if group.late and not turn:
                 group.start()
-        time.sleep(on)
+        if look:
+            found.append(look(world, time.monotonic() + on))
+        else:
+            time.sleep(on)
         sent += sum(attack.stop() for attack in attacks)
         if turn < times - 1:
             time.sleep(off)
-    return sent
+    return sent, found
 
 
 def evaders_out(scenario, bans):
@@ -216,7 +229,7 @@ def evaders_out(scenario, bans):
 
 def run(scenario, mode, seconds):
     history = scenario.history
-    place = dns.DnsWorld if scenario.dns else World
+    place = dns.DnsWorld if scenario.dns else game.GameWorld if scenario.game else World
     with contextlib.closing(place(scenario.family, history.minute_shift if history else 0)) as world:
         world.place()
         world.start_server()
@@ -229,16 +242,21 @@ def run(scenario, mode, seconds):
             if not group.late:
                 group.start()
         time.sleep(SETTLE_S)
+        look = game.LOOKS.get(mode)
+        kept = game.learn(world, scenario.game) if look else ()
         calm_from = time.monotonic()
         time.sleep(CALM_S)
         if mode in WHOLE and (history or mode == "dns"):
             tiers = {name: tiers_of(world, group) for name, group in (*users.items(), *others.items())}
         before = Count(world, mode != "none")
-        sent = flood(world, scenario, users, seconds)
+        sent, found = flood(world, scenario, users, seconds, look)
         after = Count(world, mode != "none")
         time.sleep(2 * WINDOW_MS / 1000)
-        result = judge(users, calm_from, before, after)
-        result.update(sent=sent, daemon=daemon is not None, tiers=tiers)
+        result = judge(users, calm_from, before, after, scenario.in_time)
+        for each in found:
+            if each["rules"]:
+                each["players"] = game.fate_of_players(users, each)
+        result.update(sent=sent, daemon=daemon is not None, tiers=tiers, found=found, calm_sample=kept)
         if daemon:
             bans = bans_of(world)
             result.update(bans=len(bans), false_bans=false_bans(bans, users),
@@ -250,15 +268,17 @@ def run(scenario, mode, seconds):
         return result
 
 
-def judge(users, calm_from, before, after):
-    """What is left of calm: from IN_TIME_S on, and how soon it is back."""
-    late = before.at + IN_TIME_S
+def judge(users, calm_from, before, after, in_time=0):
+    """What is left of calm: from IN_TIME_S on, or @in_time, and how soon it is back."""
+    late = before.at + (in_time or IN_TIME_S)
     groups = {}
     for name, group in users.items():
         calm = group.pace if group.late else group.rate(calm_from, before.at)
         groups[name] = {"calm": calm, "flood": group.rate(late, after.at),
                         "first": group.rate(before.at, late),
                         "back_after": group.back_after(before.at, after.at, calm * WELL)}
+        if hasattr(group, "unanswered"):
+            groups[name]["sent"], groups[name]["unanswered"] = group.unanswered(late, after.at)
     admitted = after.passed() - before.passed() - (after.users - before.users)
     return {"users": groups, "seconds": after.at - before.at,
             "arrived": after.arrived - before.arrived, "no_room": after.no_room - before.no_room,
@@ -325,10 +345,37 @@ def percent(group):
     return f"{min(1, group['flood'] / group['calm']):.0%}" if group and group["calm"] else "-"
 
 
+# Of 17 to 19.
+FOUND_IN_S = 10
+PLAYERS_LOST = 0.005    # of the players' datagrams, since then: at most
+FLOOD_DROPPED = 0.9     # of the flood, since a rule is in force: at least
+
+
+def missed_by_rules(scenario, result):
+    """What the goals of 17 to 19 say, beside those of all."""
+    users = result["users"]
+    if scenario.goal == "found" and not result["found"]:
+        return      # no rule was looked for
+    if scenario.goal in ("all well", "found"):
+        yield from (f"{name} back" for name, group in users.items()
+                    if group["back_after"] is None or group["back_after"] > FOUND_IN_S)
+    if scenario.goal == "found":
+        for fate in (each["players"] for each in result["found"] if each["rules"]):
+            if fate["unanswered"] - fate["no_room"] > PLAYERS_LOST * fate["sent"]:
+                yield "players lost"
+        if not any(each["share"] and each["share"] >= FLOOD_DROPPED for each in result["found"]):
+            yield "found"
+    if scenario.goal == "none found" and any(each["rules"] for each in result["found"]):
+        yield "none found"
+    if scenario.game and scenario.goal != "all well":
+        yield from (name for name, group in users.items() if name not in ("known", "newcomers") and
+                    name.startswith("known") and group["flood"] < WELL * group["calm"])
+
+
 def verdict(scenario, result):
     """Of the complete mode: what its goals say."""
     known, newcomers = (result["users"].get(name) for name in ("known", "newcomers"))
-    missed = []
+    missed = list(missed_by_rules(scenario, result))
     if not result["sums"]["good"]:
         missed.append("sums")
     if any(count for name, count in result.get("false_bans", {}).items()
@@ -338,7 +385,7 @@ def verdict(scenario, result):
         missed.append("budgets")
     if scenario.goal == "nobody banned" and result.get("bans"):
         missed.append("bans")
-    if known and scenario.goal != "bounded" and known["flood"] < WELL * known["calm"]:
+    if known and scenario.goal not in ("bounded", "all well") and known["flood"] < WELL * known["calm"]:
         missed.append("known")
     if newcomers and scenario.goal == "known and newcomers" and \
             newcomers["flood"] < 0.5 * newcomers["calm"]:
@@ -377,6 +424,27 @@ def remarks(result):
         yield f"{name} before: " + ", ".join(f"{count} {tier}" for tier, count in tiers.items())
     for kind, each in result.get("evaders", {}).items():
         yield f"{kind}: {each['out']} of {each['all']} banned"
+    if result.get("found"):
+        yield from remarks_on_rules(result)
+    players = [group for group in result["users"].values() if group.get("sent")]
+    if players and not any(each["rules"] for each in result["found"]):
+        sent, lost = (sum(group[what] for group in players) for what in ("sent", "unanswered"))
+        yield f"players' datagrams without an answer: {lost} of {sent}, {lost / sent:.2%}"
+
+
+def remarks_on_rules(result):
+    """When the first rule was in force, and what it did; or why there is none."""
+    found = [each for each in result["found"] if each["rules"]]
+    many = len(result["found"]) > 1
+    if many or not found:
+        yield f"rules found in {len(found)} of {len(result['found'])} floods"
+    for each in found[:1]:
+        yield (f"in force after {each['seconds']:.1f} s: " + "; ".join(each["rules"]) +
+               f": dropped {each['share']:.2%} of the flood since; of {each['players']['sent']} "
+               f"players' datagrams {each['players']['unanswered']} had no answer, and the ring had no "
+               f"room for {each['players']['no_room']}")
+    said = {each["said"] for each in result["found"] if each["said"]}
+    yield from sorted(said)[:3]
 
 
 def table(report):
@@ -395,11 +463,12 @@ def table(report):
         played = report.get("played", {}).get(scenario.number)
         if played and played != played_by(where):
             lines.append(f"  played on {played}")
-        for mode, result in runs.items():
+        for mode, result in sorted(runs.items(), key=lambda each: list(MODES).index(each[0])):
             lines.append(row(cells(mode, result)))
             others = [f"{name} {percent(group)}" for name, group in result["users"].items()
                       if name not in ("known", "newcomers")]
-            lines += [f"    {line}" for line in ("; ".join(others), *remarks(result)) if line]
+            lines += [textwrap.fill(line, 100, initial_indent="    ", subsequent_indent="      ")
+                      for line in ("; ".join(others), *remarks(result)) if line]
         for mode in WHOLE:
             if mode in runs:
                 lines.append(f"  {MODES[mode]}: goals {verdict(scenario, runs[mode])}")
@@ -411,15 +480,17 @@ def played_by(where):
 
 
 def length(scenario, mode):
-    return scenario.seconds if scenario.seconds and mode in WHOLE else FLOOD_S
+    return scenario.seconds if scenario.seconds and (scenario.game or mode in WHOLE) else FLOOD_S
 
 
-def play(scenario, seconds, report, path):
-    """Returns whether all modes could be played."""
-    report["scenarios"][scenario.number] = runs = {}
+def play(scenario, seconds, only, report, path):
+    """Returns whether all modes, or those of @only, could be played."""
+    runs = report["scenarios"].setdefault(scenario.number, {})
+    if not only:
+        runs.clear()
     report.setdefault("played", {})[scenario.number] = played_by(report["machine"])
     complete = True
-    for mode in scenario.modes:
+    for mode in [each for each in scenario.modes if not only or each in only]:
         print(f"{scenario.number}. {scenario.name}: {MODES[mode]}", end="", flush=True)
         try:
             runs[mode] = PLAYS[scenario.play](scenario, mode, seconds or length(scenario, mode))
@@ -443,7 +514,7 @@ PAGE = """# The laboratory
 limits for each source only, and with all of weir: limits, budgets, known sources imported by `weir
 known import`, and the daemon in mode `enforce` with its default settings. SYN floods are also
 played with `weir syn protect ... when-over-budget`, or with `always`; DNS with `weir dns protect
-... always`.
+... always`. What 17 to 19 have is said below.
 `tests/lab/scenarios.py` describes the floods, `tests/lab/world.py` the network. `make lab LAB="3
 7"` plays only these, and `build/lab.json` keeps the figures of the others. `make test` has a short
 form that checks what does not depend on the machine (`tests/system/test_lab.py`).
@@ -472,6 +543,19 @@ Some floods are not like that:
   flood are proven by their own connections, and newcomers come with the flood.
 - *15* and *15s* run for 20 and 40 s with all of weir. `sources.span` of the daemon is 15 s there
   instead of ten minutes.
+- *17* to *19c* (`tests/lab/game.py`) have a service over UDP, which answers each datagram, and 300
+  players: *known* are the 200 whom weir knows, *newc.* the others. Their lengths, TTLs, ports and
+  payload vary. Beside them are users over TCP, as above but fewer, and look-ups of the server's own,
+  50 a second, at a real resolver in the other namespace (unbound). The columns are from the tenth
+  second of the flood on. With `preset` nothing is set but what `weir preset reflection apply` sets.
+  With `explain` the rules are set of which `weir explain` is sure, asked half a second after the
+  flood began. With `rules: auto` the daemon finds rules; in 17 it has neither limits nor budgets beside
+  it. Before the flood the daemon has kept 7,500 calm packets of known sources, in half a minute
+  instead of weeks. Goals of 17 are that all are back at 95 % within 10 s; of 18 that known players
+  and newcomers are, that 90 % of the flood is dropped since a rule is in force, and that fewer
+  than 0.5 % of the players' datagrams have no answer, without those for which the ring had no room;
+  of 19 that no rule is found in 20 floods; of 19a to 19c that all known
+  ones are served.
 
 | column | meaning |
 |---|---|
@@ -495,9 +579,13 @@ def main():
     if sys.argv[1:] == ["document"]:
         document()
         return
-    words, seconds = sys.argv[1:], None
-    if words[:1] == ["seconds"]:
-        seconds, words = int(words[1]), words[2:]
+    words, seconds, only = sys.argv[1:], None, []
+    while words[:1] in (["seconds"], ["mode"]):
+        if words[0] == "seconds":
+            seconds = int(words[1])
+        else:
+            only.append(words[1])
+        words = words[2:]
     path = BUILD / "lab.json"
     report = json.loads(path.read_text()) if path.exists() and words else {"scenarios": {}}
     report["machine"] = machine()
@@ -505,7 +593,7 @@ def main():
     enter_private_mounts()
     chosen = [scenario for scenario in SCENARIOS if not words or scenario.number in words]
     with privileged():
-        played = [play(scenario, seconds, report, path) for scenario in chosen]
+        played = [play(scenario, seconds, only, report, path) for scenario in chosen]
     (BUILD / "lab.txt").write_text(table(report))
     print(table(report))
     sys.exit(not all(played))

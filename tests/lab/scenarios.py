@@ -2,6 +2,7 @@
 """The floods, and what an operator would have set against each."""
 from dataclasses import dataclass, field
 
+from game import GAME_PORT, LIKE_PLAYERS, PAYLOAD, QUERY, Game
 from history import Days, Poison
 from world import PORT, addresses
 
@@ -38,6 +39,9 @@ class Scenario:
     history: object = None      # of history.py: what came before; else customers are imported
     customers: tuple = ()       # where known users are, as in world.KNOWN
     seconds: int = 0            # how long the flood is with all of weir; 0: as the others
+    game: object = None         # of game.py: the users are players, and packets are compared
+    in_time: int = 0            # seconds until it must be well again; 0: as the others
+    from_nothing: bool = False  # `rules: auto` has neither limits nor budgets beside it
     play: str = "flood"         # which part of the laboratory plays it
     unit: str = "/s"            # of what users get in calm times
     modes: tuple = ("none", "limits", "complete")
@@ -52,7 +56,16 @@ POISONED = "from 10.0.0.0/8 sources 20000 stride 256"
 BOTS, BOTS_EACH, BOTS_PORT = 2000, 27, 5000
 # 15: sources that behave one second in three, and sources just under twice their limit.
 PAUSING, LOUD = 400, 400
+# 17 to 19: what the game may get, and its floods.
+GAME_BUDGET = (f"budget set game to {{server}} proto udp dport {GAME_PORT} rate 20000pps",)
+FROM_ALL = "from 0.0.0.0/0 sources random"
+QUERIES = f"{FROM_ALL} {LIKE_PLAYERS} payload {QUERY}{'.' * 112} pps 400000"
 SHORT_SPAN = "sources:\n  span: 15s\n"    # instead of ten minutes
+
+def prepares(pps):
+    """The same packets in calm times."""
+    return QUERIES.replace("pps 400000", f"pps {pps}")
+
 
 SCENARIOS = (
     Scenario("1", "one loud source", (f"from 198.51.100.7 proto syn {TO_SERVER} pps {20 * STACK_PPS}",),
@@ -129,4 +142,33 @@ SCENARIOS = (
     Scenario("16", "resets", (f"from 0.0.0.0/0 sources random proto resets {TO_SERVER} pps 1000000",),
              modes=("none", "cookies", "always"),
              about="spoofed RST and SYN+RST, a million a second, against a port with cookies"),
+    Scenario("17", "reflection",
+             (f"from 10.64.0.0/10 sources 10000 stride 256 proto udp sport 53 dport {GAME_PORT} "
+              f"size 482-1414 payload ....83800001000c00000001{'.' * 104} pps 400000",
+              f"from 10.128.0.0/9 sources 10000 stride 512 proto udp sport 123 dport {PORT} "
+              f"size 482 payload d7..032a00060048{'.' * 112} pps 400000"),
+             game=Game(), budgets=(), from_nothing=True, modes=("none", "limits", "preset", "auto"),
+             seconds=20, in_time=10, goal="all well",
+             about="20,000 reflectors, answers of DNS of 468 to 1,400 bytes to the game's port, and of "
+                   "NTP of 468, as many packets as the generator gives, up to 800,000 a second"),
+    Scenario("18", "eight bytes in common", (QUERIES,), game=Game(), budgets=GAME_BUDGET,
+             modes=("none", "complete", "explain", "auto"), seconds=20, in_time=10, goal="found",
+             about="random sources, and lengths, TTLs and ports as the players' packets have them; the "
+                   "first eight bytes of payload are the same, 400,000 a second"),
+    Scenario("19", "as calm traffic", (f"{FROM_ALL} {LIKE_PLAYERS} payload {PAYLOAD} pps 400000",),
+             game=Game(), budgets=GAME_BUDGET, pulses=(3, 0, 20), modes=("explain", "auto"),
+             in_time=10, goal="none found",
+             about="20 floods of 3 s, of random sources, whose lengths, TTLs, ports and payload are "
+                   "drawn as the players' are"),
+    Scenario("19a", "a calm sample with 0.02 % of the flood", (QUERIES,),
+             game=Game(poison=prepares(1)), budgets=GAME_BUDGET, modes=("explain", "auto"), seconds=20,
+             in_time=10, goal="known", about="as 18, but the attacker sent one packet a second of them "
+                                             "in calm times"),
+    Scenario("19b", "a calm sample with 1 % of the flood", (QUERIES,), game=Game(poison=prepares(50)),
+             budgets=GAME_BUDGET, modes=("explain", "auto"), seconds=20, in_time=10, goal="known",
+             about="as 19a, 50 a second"),
+    Scenario("19c", "a rule against customers", (QUERIES,), game=Game(queries=4),
+             budgets=GAME_BUDGET, modes=("explain", "auto"), seconds=20, in_time=10, goal="known",
+             about="as 18, and 40 known players send what the flood consists of, 4 a second in all, "
+                   "which is 0.08 % of calm traffic"),
 )

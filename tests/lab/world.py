@@ -36,6 +36,7 @@ SERVER_CPU, SENDER_CPU = 0, 1
 PORT = 80
 WINDOW_MS = 250         # in which answers are counted
 AT_LEAST = 2            # seconds that it must be well again, to count as well
+LONGEST_S = 300         # that users live if they are not stopped
 
 # Users, each an address of its own, or in IPv6 a /64 of its own: where the first one
 # is, and how long the prefix is that each has to itself.
@@ -65,8 +66,8 @@ class Users:
         self.sport = sport
         self.world, self.pace, self.late = world, pace, late
         self.windows = []       # (when it began, when it ended, answered in it)
-        self.words = become(SENDER_CPU, USER, TRANSACT, "run", world.server, PORT, "seconds", 110,
-                            "clients", clients, "pace", pace, "interval", WINDOW_MS,
+        self.words = become(SENDER_CPU, USER, TRANSACT, "run", world.server, PORT, "seconds",
+                            LONGEST_S, "clients", clients, "pace", pace, "interval", WINDOW_MS,
                             *(("connect",) if connect else ()), "json", "from", first, "each", each,
                             *(("sport", sport) if sport else ()))
 
@@ -85,8 +86,11 @@ class Users:
         for line in self.process.stdout:
             window = json.loads(line)
             if "t" in window:
-                self.windows.append((begun, window["monotonic"], window["transactions"]))
+                self.take(begun, window)
                 begun = window["monotonic"]
+
+    def take(self, begun, window):
+        self.windows.append((begun, window["monotonic"], window["transactions"]))
 
     def stop(self):
         self.process.terminate()

@@ -200,20 +200,27 @@ static void wait_until(struct game *game, int64_t until)
 		take_answers(game, events[i].data.ptr);
 }
 
-/* Players take turns. What could not be sent in time is not sent in a burst later. */
+/*
+ * Players take turns. After a delay the pauses are halved until it is made good: a burst would not
+ * find room in the receiver's ring. More than a second is not made good.
+ */
 static void play(struct game *game)
 {
 	const struct options *options = &game->options;
 	int64_t start = now_ns(), now = start, due = start, each = NS_PER_S / options->pace;
 	int64_t interval = options->interval_ms * NS_PER_MS, next = start + interval;
+	int64_t soonest = start;
 	uint64_t sent = 0, answered = 0, turn = 0;
 
 	while (!stopped && now < start + (int64_t)options->seconds * NS_PER_S) {
-		wait_until(game, due < next ? due : next);
+		int64_t turn_at = due > soonest ? due : soonest;
+
+		wait_until(game, turn_at < next ? turn_at : next);
 		now = now_ns();
-		if (now >= due) {
+		if (now >= turn_at) {
 			send_one(game, &game->players[turn++ % options->clients]);
-			due = due + 10 * each < now ? now + each : due + each;
+			due = due + NS_PER_S < now ? now + each : due + each;
+			soonest = now + each / 2;
 		}
 		if (now < next)
 			continue;
