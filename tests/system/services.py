@@ -91,7 +91,8 @@ NGINX = """daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/
 events {{ worker_connections 1024; }}
 http {{ access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
 fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-server {{ listen {address}:80; root {folder}/www; }} }}
+server {{ listen {address}:80; root {folder}/www;
+location /paced/ {{ alias {folder}/www/; limit_rate 300k; }} }} }}
 """
 
 
@@ -114,6 +115,11 @@ class Web:
                                f"http://{NEAR4}/0").out
         demand("Requests/sec:" in out, out)
         return float(out.split("Requests/sec:")[1].split()[0])
+
+    def paced(self, seconds, connections=16):
+        """wrk, to which nginx sends 300 kB a second on each connection: the same on any machine."""
+        return self.lab.far.command(program("wrk"), "-t", "1", "-c", str(connections), "-d",
+                                    f"{seconds}s", f"http://{NEAR4}/paced/0")
 
     def browser(self, source=FAR4, pages=1, kbytes_per_s=None):
         """A browser: six connections, each page anew."""
