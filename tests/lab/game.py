@@ -3,6 +3,7 @@
 and what weir learns of its calm traffic, to which the packets of a flood are compared."""
 import json
 import pathlib
+import re
 import select
 import socket
 import struct
@@ -156,7 +157,7 @@ class Game:
     """Users, in packets a second of all of a kind, and what comes before the flood."""
     known: int = 4000       # players whom weir knows
     new: int = 1000         # players whom it does not
-    queries: int = 0        # players whom it knows, and who send QUERY
+    queries: int = 0        # players whom it knows, and who send QUERY from the flood's begin on
     questions: int = 50     # of the server, to its resolver
     poison: str = ""        # what an attacker sends in calm times, in the generator's words
 
@@ -170,7 +171,7 @@ def users(world, game):
             "look-ups": LookUps(world, game.questions)}
     if game.queries:
         made["known, queries"] = Players(world, "203.0.113.1", 32, 40, game.queries, seed=3,
-                                         payload=QUERY + "." * 112)
+                                         payload=QUERY + "." * 112, late=True)
     return made
 
 
@@ -250,7 +251,14 @@ def from_daemon(world, until):
         if rules:
             found.set([rule["match"] for rule in rules])
         time.sleep(max(0, min(0.5, until - time.monotonic())))
+    found.said = "; ".join(journal(world, "^rules: |would-rule|rule-"))
     return found.report()
+
+
+def journal(world, pattern):
+    """What the daemon said of rules that it did not put in force, or took back; once each."""
+    lines = [line[3:] for line in (world.folder / "daemon.log").read_text().splitlines()]
+    return list(dict.fromkeys(line for line in lines if re.search(pattern, line)))[-4:]
 
 
 def fate_of_players(groups, found):

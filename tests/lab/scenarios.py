@@ -58,6 +58,11 @@ BOTS, BOTS_EACH, BOTS_PORT = 2000, 27, 5000
 PAUSING, LOUD = 400, 400
 # 17 to 19: what the game may get, and its floods.
 GAME_BUDGET = (f"budget set game to {{server}} proto udp dport {GAME_PORT} rate 20000pps",)
+REFLECTION = (
+    f"from 10.64.0.0/10 sources 10000 stride 256 proto udp sport 53 dport {GAME_PORT} "
+    f"size 482-1414 payload ....83800001000c00000001{'.' * 104} pps 400000",
+    f"from 10.128.0.0/9 sources 10000 stride 512 proto udp sport 123 dport {PORT} "
+    f"size 482 payload d7..032a00060048{'.' * 112} pps 400000")
 FROM_ALL = "from 0.0.0.0/0 sources random"
 QUERIES = f"{FROM_ALL} {LIKE_PLAYERS} payload {QUERY}{'.' * 112} pps 400000"
 SHORT_SPAN = "sources:\n  span: 15s\n"    # instead of ten minutes
@@ -142,15 +147,15 @@ SCENARIOS = (
     Scenario("16", "resets", (f"from 0.0.0.0/0 sources random proto resets {TO_SERVER} pps 1000000",),
              modes=("none", "cookies", "always"),
              about="spoofed RST and SYN+RST, a million a second, against a port with cookies"),
-    Scenario("17", "reflection",
-             (f"from 10.64.0.0/10 sources 10000 stride 256 proto udp sport 53 dport {GAME_PORT} "
-              f"size 482-1414 payload ....83800001000c00000001{'.' * 104} pps 400000",
-              f"from 10.128.0.0/9 sources 10000 stride 512 proto udp sport 123 dport {PORT} "
-              f"size 482 payload d7..032a00060048{'.' * 112} pps 400000"),
-             game=Game(), budgets=(), from_nothing=True, modes=("none", "limits", "preset", "auto"),
+    Scenario("17", "reflection", REFLECTION, game=Game(), budgets=(), from_nothing=True, modes=("none", "limits", "preset", "auto"),
              seconds=20, in_time=10, goal="all well",
              about="20,000 reflectors, answers of DNS of 468 to 1,400 bytes to the game's port, and of "
                    "NTP of 468, as many packets as the generator gives, up to 800,000 a second"),
+    Scenario("17b", "reflection, beside a budget", REFLECTION, game=Game(),
+             budgets=(*GAME_BUDGET, "allow add 192.0.2.2"), modes=("auto",), seconds=20, in_time=10,
+             goal="all well",
+             about="as 17, with 20,000 packets a second for the game; the host's resolver is allowed, so "
+                   "that no rule can drop its answers"),
     Scenario("18", "eight bytes in common", (QUERIES,), game=Game(), budgets=GAME_BUDGET,
              modes=("none", "complete", "explain", "auto"), seconds=20, in_time=10, goal="found",
              about="random sources, and lengths, TTLs and ports as the players' packets have them; the "
@@ -167,8 +172,8 @@ SCENARIOS = (
     Scenario("19b", "a calm sample with 1 % of the flood", (QUERIES,), game=Game(poison=prepares(50)),
              budgets=GAME_BUDGET, modes=("explain", "auto"), seconds=20, in_time=10, goal="known",
              about="as 19a, 50 a second"),
-    Scenario("19c", "a rule against customers", (QUERIES,), game=Game(queries=4),
+    Scenario("19c", "a rule against customers", (QUERIES,), game=Game(queries=40),
              budgets=GAME_BUDGET, modes=("explain", "auto"), seconds=20, in_time=10, goal="known",
-             about="as 18, and 40 known players send what the flood consists of, 4 a second in all, "
-                   "which is 0.08 % of calm traffic"),
+             about="as 18, and 40 known players begin to send with the flood what it consists of, 40 a "
+                   "second in all: calm traffic says nothing against the rule")
 )
