@@ -12,6 +12,7 @@ from scenarios import BOTS_PORT, SCENARIOS, TO_SERVER  # noqa: E402
 from world import addresses  # noqa: E402
 
 FLOOD_S = 5
+GAME_S, RULE_S = 10, 7      # how long its flood is, and when a rule is in force for certain
 AT_MOST_REFUSED = 0.01
 
 
@@ -19,7 +20,7 @@ def play(number, mode="complete", **changes):
     scenario = next(each for each in SCENARIOS if each.number == number)
     laboratory.SETTLE_S, laboratory.CALM_S, laboratory.IN_TIME_S = 1, 2, 2
     with laboratory.privileged():
-        return laboratory.run(replace(scenario, **changes), mode, FLOOD_S)
+        return laboratory.run(replace(scenario, **changes), mode, changes.get("seconds", FLOOD_S))
 
 
 def check_run(name, result):
@@ -94,6 +95,27 @@ def test_patient_botnet(_):
     check_proof("patient botnet", play("12", history=history, attacks=(
         f"from 10.2.0.0/16 sources 1000 stride 32 proto tcp dport 80 sport {BOTS_PORT} pps 100000",)),
                 "bots", 0.5)
+
+
+def test_eight_bytes(_):
+    """A flood whose packets have eight bytes in common, and else what players have: the daemon finds
+    the rule, and players who are not known are served as well."""
+    scenario = next(each for each in SCENARIOS if each.number == "18")
+    attack = scenario.attacks[0].replace("pps 400000", "pps 100000")
+    result = play("18", "auto", attacks=(attack,), in_time=RULE_S, game=replace(
+        scenario.game, known=4800, new=200), seconds=GAME_S)
+    found = result["found"][0]
+    check(any("payload 0 ffffffff" in rule for rule in found["rules"]),
+          "eight bytes in common: the daemon finds them", found)
+    if found["rules"]:
+        check(found["share"] >= 0.9, "eight bytes in common: the rule drops the flood",
+              f"{found['share']:.2%} of it since {found['seconds']:.1f} s")
+    for name in ("known", "newcomers"):
+        group = result["users"][name]
+        check(group["sent"] > 100 and group["unanswered"] <= 0.05 * group["sent"],
+              f"eight bytes in common: {name}, answered behind the rule",
+              f"{group['unanswered']} of {group['sent']} datagrams are not")
+    check(result["sums"]["good"], "eight bytes in common: counters add up", result["sums"])
 
 
 if __name__ == "__main__":
