@@ -2,6 +2,7 @@
 """A host with a service over TCP and one over UDP, as a game has it, and with look-ups of its own;
 and what weir learns of its calm traffic, to which the packets of a flood are compared."""
 import json
+import os
 import pathlib
 import re
 import select
@@ -19,7 +20,7 @@ from cores import become
 from stage import BUILD, FAR4, WEIR, demand, wait_for
 from test_explain import packets_kept
 from test_preset import host
-from unbound import COMMON
+from unbound import COMMON, UNBOUND
 
 PLAYERS = BUILD / "tests/tools/players"
 GAME_PORT = 27015
@@ -54,6 +55,7 @@ class GameWorld(dns.DnsWorld):
     def start_server(self):
         World.start_server(self)
         self.serve(become(SERVER_CPU, SERVICE, PLAYERS, "serve", self.server, GAME_PORT))
+        demand(os.path.exists(UNBOUND), "unbound is not installed")
         self.unbound(self.far, SENDER_CPU, USER, "resolver", RESOLVER.format(address=FAR4))
         demand(wait_for(lambda: f"{FAR4}:53 " in self.far.run("ss", "-ulnH").out),
                "the resolver does not listen")
