@@ -75,9 +75,10 @@ struct run {
 static volatile sig_atomic_t stopped;
 
 static const char usage_text[] =
-	"usage: transact serve ADDR PORT\n"
+	"usage: transact serve ADDR PORT [work US]\n"
 	"       transact run ADDR PORT seconds S [clients N] [interval MS] [pace N]\n"
 	"                [patience MS] [connect] [from ADDR [each LEN [sport N]]] [link IF] [json]\n"
+	"  work: microseconds of CPU time that the server computes for each answer; 0\n"
 	"  connect: a new connection for each transaction\n"
 	"  pace: transactions per second of all clients together\n"
 	"  patience: a transaction that takes longer has failed; 1000\n"
@@ -165,8 +166,25 @@ static void take_connections(int epoll, int listener)
 	}
 }
 
+static int64_t own_time_ns(void)
+{
+	struct timespec used;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return used.tv_sec * NS_PER_S + used.tv_nsec;
+}
+
+/* By its own clock: what comes between, as the receiving of packets does, is not its work. */
+static void compute(uint64_t us)
+{
+	int64_t end = us ? own_time_ns() + us * 1000 : 0;
+
+	while (us && own_time_ns() < end)
+		;
+}
+
 /* A reply that does not fit into the socket is for a client that reads none. */
-static void answer(struct connection *connection)
+static void answer(struct connection *connection, uint64_t work_us)
 {
 	static const char reply[REPLY_LEN];
 	char request[REQUEST_LEN];
@@ -182,6 +200,7 @@ static void answer(struct connection *connection)
 	if (connection->got < REQUEST_LEN)
 		return;
 	connection->got = 0;
+	compute(work_us);
 	if (send(connection->fd, reply, sizeof(reply), MSG_NOSIGNAL) != sizeof(reply))
 		hang_up(connection);
 }
@@ -206,7 +225,7 @@ static int listen_on(const char *host, const char *port)
 	return -1;
 }
 
-static enum outcome serve(const char *host, const char *port)
+static enum outcome serve(const char *host, const char *port, uint64_t work_us)
 {
 	int listener = listen_on(host, port), epoll = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event events[EVENTS];
@@ -221,10 +240,12 @@ static enum outcome serve(const char *host, const char *port)
 		int count = epoll_wait(epoll, events, EVENTS, -1);
 
 		for (int i = 0; i < count; i++) {
-			if (events[i].data.ptr)
-				answer(events[i].data.ptr);
-			else
+			if (!events[i].data.ptr)
 				take_connections(epoll, listener);
+			else if (events[i].events & (EPOLLERR | EPOLLHUP))
+				hang_up(events[i].data.ptr); /* its client gave up */
+			else
+				answer(events[i].data.ptr, work_us);
 		}
 	}
 	return DONE;
@@ -663,6 +684,20 @@ static enum outcome run_command(char **words)
 	return start_clients(&options);
 }
 
+static enum outcome serve_command(char **words)
+{
+	uint64_t work_us = 0;
+	char err[ERR_LEN] = "serve takes ADDR, PORT and `work US`";
+
+	if (words[2] && (strcmp(words[2], "work") || !words[3] || words[4] ||
+			 parse_number(words[3], "work", 0, 1000000, &work_us, err))) {
+		failed("%s", err);
+		fputs(usage_text, stderr);
+		return USAGE;
+	}
+	return serve(words[0], words[1], work_us);
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = on_signal };
@@ -670,8 +705,8 @@ int main(int argc, char **argv)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	raise_file_limit();
-	if (argc == 4 && !strcmp(argv[1], "serve"))
-		return serve(argv[2], argv[3]);
+	if (argc >= 4 && !strcmp(argv[1], "serve"))
+		return serve_command(argv + 2);
 	if (argc >= 4 && !strcmp(argv[1], "run"))
 		return run_command(argv + 2);
 	fputs(usage_text, stderr);
