@@ -344,7 +344,6 @@ struct weir_destination {
  * A packet of which the rule's field cannot be known (a port of a later fragment) does not match.
  */
 #define WEIR_RULES		64
-#define WEIR_RULE_RANGES	8	/* of ports, in one condition */
 #define WEIR_RULE_OFFSET	1400	/* the most; of payload and l4 */
 enum weir_rule_match {
 	WEIR_MATCH_PROTO = 1,
@@ -362,10 +361,6 @@ enum weir_rule_match {
 };
 /* Which sources a rule spares. Those below proven can be forged: see known.h. */
 enum weir_rule_spare { WEIR_SPARE_KNOWN, WEIR_SPARE_PROVEN, WEIR_SPARE_NONE };
-
-struct weir_port_range {
-	__u16 first, last;	/* both included; last 0: not used */
-};
 
 /* Up to four bytes of the packet: the last one is the lowest of @value and @mask. */
 struct weir_rule_bytes {
@@ -385,8 +380,7 @@ struct weir_rule_spec {
 	__u16 length_first, length_last;	/* of the IP packet */
 	__u8  monitor;		/* 1: count what would drop */
 	__u8  spare;		/* enum weir_rule_spare */
-	struct weir_port_range sport[WEIR_RULE_RANGES];
-	struct weir_port_range dport[WEIR_RULE_RANGES];
+	struct weir_ports sport[WEIR_PORT_RANGES], dport[WEIR_PORT_RANGES];
 	struct weir_rule_bytes payload, l4;
 	struct weir_prefix from, to;
 	__u64 rate_packets;	/* in per_s seconds, of all sources together; 0: no packet rate */
@@ -880,7 +874,7 @@ _Static_assert(sizeof(struct weir_line) == 64, "ABI: weir_line");
 _Static_assert(sizeof(struct weir_budget_spec) == 224, "ABI: weir_budget_spec");
 _Static_assert(sizeof(struct weir_syn_rule) == 64, "ABI: weir_syn_rule");
 _Static_assert(sizeof(struct weir_dns_rule) == 64, "ABI: weir_dns_rule");
-_Static_assert(sizeof(struct weir_rule_spec) == 216, "ABI: weir_rule_spec");
+_Static_assert(sizeof(struct weir_rule_spec) == 280, "ABI: weir_rule_spec");
 _Static_assert(sizeof(struct weir_rule) == 136, "ABI: weir_rule");
 _Static_assert(sizeof(struct weir_rule_bucket) == 64, "ABI: weir_rule_bucket");
 _Static_assert(sizeof(struct weir_rule_count) == 48, "ABI: weir_rule_count");

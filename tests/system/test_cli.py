@@ -542,6 +542,8 @@ def test_text_fits_80_columns(lab):
                  f"limit set from {source} proto udp dport 10000-20000 rate 1/h burst 1 per 128",
                  f"limit set dport {LONG_SET} sport {LONG_SET} rate 1pps",
                  f"budget set longest proto udp dport {LONG_SET} sport {LONG_SET} rate 1pps",
+                 f"drop add {'r' * 31} proto udp sport {LONG_SET} dport {LONG_SET} from {source} "
+                 f"to {source} length 20-65535 ip-ttl 0-255 payload 1400 00000000/ffffffff l4 1400 01/01",
                  f"allow add 2001:db8:9:9:9abc:def0:1234:5678 comment {'c' * 47}",
                  f"dns protect to {source} dport 65535 force",
                  f"block add 2001:db8:8:8:9abc:def0:1234:5678 ttl 3650d comment {'c' * 47}",

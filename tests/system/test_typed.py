@@ -77,6 +77,8 @@ TYPED = (
     ("limit set 198.51.100.0/24 rate 10pps", 2, "did you mean \"from 198.51.100.0/24\"?"),
     ("limit set syn 100/min", 2, "did you mean \"rate 100/min\"?"),
     ("limit set syn rate 100/min brust 5", 2, "did you mean \"burst\"?"),
+    ("drop add web proto udp sport ntp,1900", 0, "drop rule web: what matches is dropped"),
+    ("drop add web proto udp sport nosuch", 2, "a service of /etc/services"),
     ("budget set web 443 rate 10kpps", 2, "did you mean \"dport 443\"?"),
     ("check 198.51.100.7 tcp", 2, "did you mean \"proto tcp\"?"),
     ("list load drop flie drop.txt", 2, "did you mean \"file\"?"),

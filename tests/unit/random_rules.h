@@ -154,12 +154,17 @@ static inline void some_range(uint16_t *first, uint16_t *last, uint32_t low, uin
 	*last = pick(2) ? *first : *first + pick(span);
 }
 
-static inline void some_ranges(struct weir_port_range *ranges)
+/* In ascending order with a gap between each two, as sets of ports have them. */
+static inline void some_ranges(struct weir_ports *ranges)
 {
-	for (uint32_t n = 0, count = 1 + pick(3); n < count; n++) {
-		ranges[n].first = ranges[n].last = PICK_OF(some_ports);
-		if (!pick(3) && ranges[n].first < 60000)
-			ranges[n].last += pick(5000);
+	for (uint32_t n = 0, tries = 1 + pick(3); tries; tries--) {
+		uint32_t first = PICK_OF(some_ports), last = first;
+
+		if (!pick(3) && first < 60000)
+			last += pick(5000);
+		if (n && first <= ranges[n - 1].last + 1U)
+			continue;
+		ranges[n++] = (struct weir_ports){ first, last };
 	}
 }
 
@@ -240,9 +245,9 @@ static inline void make_rules(struct weir_policy *policy)
 
 /* ---- one condition after the other ---- */
 
-static inline bool in_ranges(const struct weir_port_range *ranges, uint16_t port)
+static inline bool in_ranges(const struct weir_ports *ranges, uint16_t port)
 {
-	for (int n = 0; n < WEIR_RULE_RANGES; n++)
+	for (int n = 0; n < WEIR_PORT_RANGES; n++)
 		if (ranges[n].last && port >= ranges[n].first && port <= ranges[n].last)
 			return true;
 	return false;

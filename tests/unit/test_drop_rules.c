@@ -6,6 +6,7 @@
 #include "user/model/cut.h"
 #include "user/model/drop_words.h"
 #include "user/model/error.h"
+#include "user/model/parse.h"
 #include "user/model/policy.h"
 #include "user/model/settings.h"
 
@@ -102,7 +103,7 @@ static void test_pieces(void)
 
 		snprintf(spec->name, sizeof(spec->name), "r%u", i);
 		spec->match = WEIR_MATCH_SPORT;
-		spec->sport[0] = (struct weir_port_range){ 1000 + i, 2000 + i };
+		spec->sport[0] = (struct weir_ports){ 1000 + i, 2000 + i };
 	}
 	rc = rules_compile(policy, err);
 	CHECK(&check, !rc, "129 pieces: %s", err);
@@ -115,10 +116,10 @@ static void test_pieces(void)
 		      "port %u", port);
 	}
 	for (uint32_t i = 0; i < WEIR_RULES; i++)
-		for (uint32_t n = 0; n < WEIR_RULE_RANGES; n++)
+		for (uint32_t n = 0; n < WEIR_PORT_RANGES; n++)
 			policy->rule_spec[i].sport[n] =
-				(struct weir_port_range){ 100 + n * 7000 + i * (n + 1),
-							  100 + n * 7000 + i * (n + 1) + 60 };
+				(struct weir_ports){ 100 + n * 4000 + i * (n + 1),
+						     100 + n * 4000 + i * (n + 1) + 60 };
 	rc = rules_compile(policy, err);
 	CHECK(&check, rc == -ENOSPC, "more than 255 pieces: %d", rc);
 	check_done(&check, "ports of rules are cut into pieces",
@@ -140,6 +141,19 @@ static void test_lowest(void)
 
 /* ---- words ---- */
 
+/* As a host may have them: two for both protocols, and one that differs. */
+static bool look_up(const char *name, struct service *service)
+{
+	*service = (struct service){ 0 };
+	if (!strcmp(name, "ntp"))
+		*service = (struct service){ 123, 123 };
+	if (!strcmp(name, "domain"))
+		*service = (struct service){ 53, 53 };
+	if (!strcmp(name, "both"))
+		*service = (struct service){ 7000, 7001 };
+	return service->tcp;
+}
+
 static int parse_line(const char *line, struct drop_words *w, char *err)
 {
 	static char copy[512];
@@ -159,6 +173,12 @@ static void test_words(void)
 	static const char *const same[][2] = {
 		{ "a proto udp sport 123 length 468", "proto udp sport 123 length 468" },
 		{ "a sport 53,123,1000-2000", "sport 53,123,1000-2000" },
+		{ "a sport 123,53,1500-2000,1000-1499", "sport 53,123,1000-2000" },
+		{ "a sport 1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31",
+		  "sport 1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31" },
+		{ "a proto udp dport ntp,domain", "proto udp dport 53,123" },
+		{ "a flags syn/syn,ack dport both", "proto tcp dport 7000 flags syn/syn,ack" },
+		{ "a proto udp dport both", "proto udp dport 7001" },
 		{ "a flags syn/syn,ack", "proto tcp flags syn/syn,ack" },
 		{ "a flags none/fin,syn,rst,psh,ack,urg,ece,cwr",
 		  "proto tcp flags none/fin,syn,rst,psh,ack,urg,ece,cwr" },
@@ -177,7 +197,9 @@ static void test_words(void)
 	} wrong[] = {
 		{ "", "name" }, { "a", "condition" }, { "A proto udp", "rule name" },
 		{ "a ttl 64", "ip-ttl 64" }, { "a sport 0", "sport" }, { "a sport 7-6", "empty" },
-		{ "a sport 1,2,3,4,5,6,7,8,9", "more than 8" }, { "a sport 53,", "sport" },
+		{ "a sport 1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33", "17 ranges" },
+		{ "a sport 53,", "sport" }, { "a dport nosuch", "/etc/services" },
+		{ "a dport both", "7000 for tcp, 7001 for udp" },
 		{ "a length 19", "length" }, { "a ip-ttl 256", "ip-ttl" },
 		{ "a flags syn", "mask" }, { "a flags syn/ack", "mask" },
 		{ "a flags sin/syn", "sin" }, { "a flags none/none", "mask" },
@@ -196,6 +218,7 @@ static void test_words(void)
 	char err[ERR_LEN], match[RULE_TEXT], again[RULE_TEXT + 8];
 	struct drop_words w, x;
 
+	parse_services_with(look_up);
 	for (size_t i = 0; i < sizeof(same) / sizeof(*same); i++) {
 		CHECK(&check, !parse_line(same[i][0], &w, err), "%s: %s", same[i][0], err);
 		format_rule_match(&w.spec, match);

@@ -8,47 +8,40 @@
 #include "user/model/drop_rules.h"
 #include "user/model/error.h"
 #include "user/model/policy.h"
+#include "user/model/port_set.h"
 
 #define VALUES	65536	/* of a port, or a length */
 
 /* ---- lines: ports and lengths ---- */
 
-/* The ranges of a rule's condition on this line; returns how many there are, 0: no condition. */
-static uint32_t ranges_of(const struct weir_rule_spec *spec, enum weir_rule_line line,
-			  struct weir_port_range ranges[WEIR_RULE_RANGES])
+/* Whether a rule has a condition on this line; @set: the values that meet it. */
+static bool values_of(const struct weir_rule_spec *spec, enum weir_rule_line line,
+		      struct weir_ports set[WEIR_PORT_RANGES])
 {
 	static const uint32_t bits[WEIR_LINES] = { WEIR_MATCH_SPORT, WEIR_MATCH_DPORT,
 						   WEIR_MATCH_LENGTH };
-	const struct weir_port_range *from = line == WEIR_LINE_SPORT ? spec->sport : spec->dport;
-	uint32_t count = 0;
+	const struct weir_ports *from = line == WEIR_LINE_SPORT ? spec->sport : spec->dport;
 
 	if (!rule_is_used(spec) || !(spec->match & bits[line]))
-		return 0;
+		return false;
+	memcpy(set, from, WEIR_PORT_RANGES * sizeof(*set));
 	if (line == WEIR_LINE_LENGTH) {
-		ranges[0] = (struct weir_port_range){ spec->length_first, spec->length_last };
-		return 1;
+		set[0] = (struct weir_ports){ spec->length_first, spec->length_last };
+		set[1] = (struct weir_ports){ 0 };
 	}
-	while (count < WEIR_RULE_RANGES && from[count].last) {
-		ranges[count] = from[count];
-		count++;
-	}
-	return count;
+	return true;
 }
 
 /* The rules that a value does not rule out; those of @free have no condition. */
 static uint64_t rules_at(const struct weir_policy *policy, enum weir_rule_line line, uint32_t value,
 			 uint64_t free)
 {
-	struct weir_port_range ranges[WEIR_RULE_RANGES];
+	struct weir_ports values[WEIR_PORT_RANGES];
 	uint64_t set = free;
 
-	for (uint32_t i = 0; i < WEIR_RULES; i++) {
-		uint32_t count = ranges_of(&policy->rule_spec[i], line, ranges);
-
-		for (uint32_t n = 0; n < count; n++)
-			if (value >= ranges[n].first && value <= ranges[n].last)
-				set |= 1ULL << i;
-	}
+	for (uint32_t i = 0; i < WEIR_RULES; i++)
+		if (values_of(&policy->rule_spec[i], line, values) && port_set_has(values, value))
+			set |= 1ULL << i;
 	return set;
 }
 
@@ -69,19 +62,17 @@ static int compile_line(struct weir_policy *policy, enum weir_rule_line line, ui
 			char *err)
 {
 	struct weir_rule_tables *rules = &policy->rules;
-	struct weir_port_range ranges[WEIR_RULE_RANGES];
+	struct weir_ports values[WEIR_PORT_RANGES];
 	uint64_t free = rules->all;
 	uint32_t pieces = 0, piece = 0;
 
 	memset(starts, 0, VALUES + 1);
 	starts[0] = 1;
 	for (uint32_t i = 0; i < WEIR_RULES; i++) {
-		uint32_t count = ranges_of(&policy->rule_spec[i], line, ranges);
-
-		for (uint32_t n = 0; n < count; n++)
-			starts[ranges[n].first] = starts[ranges[n].last + 1] = 1;
-		if (count)
-			free &= ~(1ULL << i);
+		if (!values_of(&policy->rule_spec[i], line, values))
+			continue;
+		port_set_edges(values, starts);
+		free &= ~(1ULL << i);
 	}
 	if (free != rules->all)
 		rules->used |= RULE_TABLE(LINE) << line;

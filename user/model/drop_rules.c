@@ -7,6 +7,7 @@
 #include "bpf/tool.h"
 #include "user/model/drop_rules.h"
 #include "user/model/error.h"
+#include "user/model/port_set.h"
 #include "user/model/units.h"
 
 #define SAME_END_NS	(2 * NS_PER_S)
@@ -156,16 +157,13 @@ void rules_replace(struct weir_policy *policy, const struct weir_policy *wanted)
 
 /* The cover of a condition on a value that may not be known (0). */
 static enum rule_cover covers_port(const struct weir_rule_spec *spec, uint32_t bit,
-				   const struct weir_port_range *ranges, uint16_t port)
+				   const struct weir_ports set[WEIR_PORT_RANGES], uint16_t port)
 {
 	if (!(spec->match & bit))
 		return COVERS_ALL;
 	if (!port)
 		return COVERS_SOME;
-	for (int i = 0; i < WEIR_RULE_RANGES; i++)
-		if (ranges[i].last && port >= ranges[i].first && port <= ranges[i].last)
-			return COVERS_ALL;
-	return COVERS_NONE;
+	return port_set_has(set, port) ? COVERS_ALL : COVERS_NONE;
 }
 
 static enum rule_cover covers_end(const struct weir_rule_spec *spec, uint32_t bit,
@@ -230,15 +228,6 @@ bool rule_cuts(const struct weir_rule_spec *spec, const struct rule_flow *flow, 
 	return covers == COVERS_ALL || (covers == COVERS_SOME && spec->spare == WEIR_SPARE_NONE);
 }
 
-static uint32_t count_ports(const struct weir_port_range ranges[WEIR_RULE_RANGES])
-{
-	uint32_t count = 0;
-
-	for (int i = 0; i < WEIR_RULE_RANGES && ranges[i].last; i++)
-		count += ranges[i].last - ranges[i].first + 1U;
-	return count;
-}
-
 bool rule_is_broad(const struct weir_rule_spec *spec)
 {
 	uint32_t match = spec->match & ~(WEIR_MATCH_PROTO | WEIR_MATCH_TO);
@@ -251,9 +240,9 @@ bool rule_is_broad(const struct weir_rule_spec *spec)
 		match &= ~WEIR_MATCH_LENGTH;
 	if (spec->ttl_last - spec->ttl_first >= BROAD_TTLS)
 		match &= ~WEIR_MATCH_TTL;
-	if (count_ports(spec->sport) >= BROAD_PORTS)
+	if (port_set_count(spec->sport) >= BROAD_PORTS)
 		match &= ~WEIR_MATCH_SPORT;
-	if (count_ports(spec->dport) >= BROAD_PORTS)
+	if (port_set_count(spec->dport) >= BROAD_PORTS)
 		match &= ~WEIR_MATCH_DPORT;
 	return !match;
 }

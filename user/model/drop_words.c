@@ -10,6 +10,7 @@
 #include "user/model/error.h"
 #include "user/model/format.h"
 #include "user/model/parse.h"
+#include "user/model/port_set.h"
 #include "user/model/prefix.h"
 
 #define BYTES_MOST	4	/* of the packet, in one condition */
@@ -122,33 +123,18 @@ static int set_fragment(void *into, const char *value, char *err)
 	return 0;
 }
 
-static int set_ports(struct weir_port_range ranges[WEIR_RULE_RANGES], const char *what,
-		     const char *value, char *err)
+/* Once the protocol is known: the name of a service depends on it. */
+static int parse_both_ports(struct drop_words *w, char *err)
 {
-	char word[16];
+	struct weir_rule_spec *spec = &w->spec;
+	uint8_t proto = spec->match & WEIR_MATCH_FLAGS ? IPPROTO_TCP : spec->proto;
 
-	for (int n = 0; n < WEIR_RULE_RANGES; n++) {
-		size_t length = strcspn(value, ",");
-
-		snprintf(word, sizeof(word), "%.*s", (int)(length < sizeof(word) ? length : 0), value);
-		if (parse_range(word, what, 1, 65535, &ranges[n].first, &ranges[n].last, err))
-			return -EINVAL;
-		if (!value[length])
-			return 0;
-		value += length + 1;
-	}
-	return fail(err, EINVAL, "%s: more than %d ports or ranges; make a second rule of the rest",
-		    what, WEIR_RULE_RANGES);
-}
-
-static int set_sport(void *into, const char *value, char *err)
-{
-	return set_ports(with(into, WEIR_MATCH_SPORT)->sport, "sport", value, err);
-}
-
-static int set_dport(void *into, const char *value, char *err)
-{
-	return set_ports(with(into, WEIR_MATCH_DPORT)->dport, "dport", value, err);
+	if (w->sport && port_set_parse(w->sport, "sport", proto, spec->sport, err))
+		return -EINVAL;
+	if (w->dport && port_set_parse(w->dport, "dport", proto, spec->dport, err))
+		return -EINVAL;
+	spec->match |= (w->sport ? WEIR_MATCH_SPORT : 0) | (w->dport ? WEIR_MATCH_DPORT : 0);
+	return 0;
 }
 
 static int set_length(void *into, const char *value, char *err)
@@ -362,8 +348,8 @@ int parse_drop_words(struct words *words, struct drop_words *w, char *err)
 	static const struct word table[] = {
 		{ "proto", "tcp, udp, icmp or a number", set_proto },
 		{ "fragment", NULL, set_fragment },
-		{ "sport", "ports", set_sport },
-		{ "dport", "ports", set_dport },
+		WORD_TEXT("sport", "ports such as 53,123,1024-65535", struct drop_words, sport),
+		WORD_TEXT("dport", "ports such as 80,443,8000-8100 or https", struct drop_words, dport),
 		{ "length", "a length of IP packets, or a range", set_length },
 		{ "ip-ttl", "a TTL of packets, or a range", set_ip_ttl },
 		{ "flags", "flags and a mask, such as syn/syn,ack", set_flags },
@@ -385,7 +371,7 @@ int parse_drop_words(struct words *words, struct drop_words *w, char *err)
 	if (!name)
 		return fail(err, EINVAL, "drop add needs a name");
 	if (check_name("rule", name, err) || take_words(words, table, w, err) ||
-	    check_match(&w->spec, err))
+	    parse_both_ports(w, err) || check_match(&w->spec, err))
 		return -EINVAL;
 	strcpy(w->spec.name, name);
 	add_proto(&w->spec);
@@ -414,15 +400,12 @@ static void add_range(char text[RULE_TEXT], const char *what, uint32_t first, ui
 		add(text, "%s %u-%u", what, first, last);
 }
 
-static void add_ports(char text[RULE_TEXT], const char *what, const struct weir_port_range *ranges)
+static void add_ports(char text[RULE_TEXT], const char *what,
+		      const struct weir_ports set[WEIR_PORT_RANGES])
 {
-	char ports[WEIR_RULE_RANGES * 12];
-	size_t length = 0;
+	char ports[PORT_SET_TEXT];
 
-	for (int n = 0; n < WEIR_RULE_RANGES && ranges[n].last; n++)
-		length += snprintf(ports + length, sizeof(ports) - length,
-				   ranges[n].first == ranges[n].last ? "%s%u" : "%s%u-%u",
-				   n ? "," : "", ranges[n].first, ranges[n].last);
+	port_set_format(set, ports);
 	add(text, "%s %s", what, ports);
 }
 

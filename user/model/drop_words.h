@@ -14,12 +14,13 @@ struct drop_words {
 	uint64_t ttl_ns;		/* 0: for good */
 	bool force;
 	struct words *words;		/* of conditions with two values */
+	const char *sport, *dport;	/* as given: the name of a service depends on the protocol */
 };
 
 /* The name and all words behind it. 0, or -EINVAL with @err. */
 int parse_drop_words(struct words *words, struct drop_words *w, char *err);
 
-#define RULE_TEXT	640	/* bytes of a rule in words, NUL included */
+#define RULE_TEXT	832	/* bytes of a rule in words with two full sets of ports, NUL included */
 /* The conditions: "proto udp sport 123 length 468". */
 void format_rule_match(const struct weir_rule_spec *spec, char text[RULE_TEXT]);
 /* What it does, behind the conditions: "rate 1000pps monitor spare proven", or "". */

@@ -66,8 +66,8 @@ int port_set_parse(const char *word, const char *name, uint8_t proto,
 	}
 	count = merge(given, count);
 	if (count > WEIR_PORT_RANGES)
-		return fail(err, EINVAL, "%s \"%.40s...\": %zu ranges that do not touch; a limit has %d "
-			    "at most", name, word, count, WEIR_PORT_RANGES);
+		return fail(err, EINVAL, "%s \"%.40s...\": %zu ranges that do not touch; %d at most can "
+			    "stand together", name, word, count, WEIR_PORT_RANGES);
 	memset(set, 0, WEIR_PORT_RANGES * sizeof(*set));
 	memcpy(set, given, count * sizeof(*set));
 	return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Sets of ports, as limits and budgets have them: `80,443,8000-8100`. */
+/* Sets of ports, as limits, budgets and drop rules have them: `80,443,8000-8100`. */
 #ifndef WEIR_PORT_SET_H
 #define WEIR_PORT_SET_H
 
