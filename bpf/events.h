@@ -51,6 +51,7 @@ static __always_inline void fill_event(struct xdp_md *ctx, struct weir_event *ev
 	event->proto = pkt->proto;
 	event->what = pkt->what;
 	event->sport = source_port(ctx, pkt);
+	event->icmp = icmp_type(ctx, pkt);
 	event->snap = 0;
 	if (!bpf_xdp_load_bytes(ctx, 0, event->data, snap))
 		event->snap = snap;

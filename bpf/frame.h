@@ -35,4 +35,14 @@ static __always_inline __u16 source_port(struct xdp_md *ctx, const struct packet
 	return be16(*port);
 }
 
+/* The type of ICMP over IPv4, or of ICMPv6 over IPv6, plus 1; 0: the packet has none. */
+static __always_inline __u32 icmp_type(struct xdp_md *ctx, const struct packet *pkt)
+{
+	const __u8 *type = frame_data(ctx) + (weir_opaque(pkt->l4_at) & L4_AT_MAX);
+
+	if (!has_icmp_type(pkt) || (void *)(type + 1) > frame_end(ctx))
+		return 0;
+	return *type + 1;
+}
+
 #endif

@@ -169,11 +169,37 @@ struct rules {
 	__u32 class;
 };
 
-/* The class of a packet that has @class by all but its source port, which few policies look at. */
+/* The class of TCP or UDP that has @class by all but its source port, which few policies look at. */
 static __always_inline __u32 refine_class(struct xdp_md *ctx, const struct packet *pkt,
 					  const struct weir_policy *policy, __u32 class)
 {
 	return policy->sport_groups ? class_with_sport(policy, class, source_port(ctx, pkt)) : class;
+}
+
+/*
+ * The class of a packet. TCP and UDP take no branch for types of ICMP: they are told apart once, and
+ * each of them has its look-up, since the compiler asks for the protocol again where they share one.
+ */
+static __always_inline __u32 class_of_packet(struct xdp_md *ctx, const struct packet *pkt,
+					     const struct weir_policy *policy)
+{
+	__u32 what = pkt->what, proto = pkt->proto, class, type;
+
+	if (what == WEIR_FRAGMENT)
+		return class_of(policy, WEIR_FRAGMENT, proto, 0);
+	if (proto == IPPROTO_UDP) {
+		class = class_of(policy, WEIR_ANY_PACKET, IPPROTO_UDP, pkt->dport);
+		return refine_class(ctx, pkt, policy, class);
+	}
+	if (proto == IPPROTO_TCP) {
+		class = class_of(policy, what, IPPROTO_TCP, pkt->dport);
+		return refine_class(ctx, pkt, policy, class);
+	}
+	class = class_of(policy, WEIR_ANY_PACKET, proto, 0);
+	if (!policy->icmp_types)
+		return class;
+	type = icmp_type(ctx, pkt);
+	return type ? class_of_icmp(policy, pkt->ipv6, type - 1) : class;
 }
 
 static __always_inline struct rules find_rules(struct xdp_md *ctx, const struct packet *pkt,
@@ -181,11 +207,8 @@ static __always_inline struct rules find_rules(struct xdp_md *ctx, const struct 
 {
 	struct rules rules = { .policy = policy_of(hint.side) };
 
-	if (rules.policy && (rules.policy->active || rules.policy->budgets)) {
-		rules.class = class_of(rules.policy, pkt->what, pkt->proto, pkt->dport) &
-			      (WEIR_CLASSES - 1);
-		rules.class = refine_class(ctx, pkt, rules.policy, rules.class) & (WEIR_CLASSES - 1);
-	}
+	if (rules.policy && (rules.policy->active || rules.policy->budgets))
+		rules.class = class_of_packet(ctx, pkt, rules.policy) & (WEIR_CLASSES - 1);
 	return rules;
 }
 

@@ -313,6 +313,8 @@ struct weir_limit_spec {
 	__u8  any_proto;	/* 1: proto does not matter */
 	__u8  used;		/* 1: this slot holds a limit */
 	__u32 per_s;		/* the packet rate's unit: 1, 60 or 3600 s */
+	__u16 icmp4, icmp6;	/* the type of ICMP, and of ICMPv6, plus 1; both 0: any packet; one
+				 * of them 0: no packet of that family */
 	__u64 rate_packets;	/* in per_s seconds; 0: no packet rate */
 	__u64 burst_packets;
 	__u64 rate_bits_per_s;	/* 0: no bit rate */
@@ -476,7 +478,7 @@ enum weir_port_kind { WEIR_PORT_TCP, WEIR_PORT_SYN, WEIR_PORT_UDP, WEIR_PORT_KIN
 struct weir_policy {
 	__u64 generation;
 	__u32 active;		/* 0: no limit at all, skip the stage */
-	__u32 next_serial;
+	__u32 icmp_types;	/* 0: no ICMP type matters, class_of_icmp is not filled */
 	__u32 scopes;		/* rows in use, the default's row 0 included */
 	__u32 classes;		/* in use */
 	__u64 seed;		/* copy of weir_meta.seed */
@@ -492,14 +494,16 @@ struct weir_policy {
 	__u32 syn_share;	/* percent of a core's time for cookies, from which that follows; 0: the
 				 * usual one */
 	__u32 link_mbit;	/* of the fastest interface, when that was last looked at */
-	__u32 pad[14];
+	__u32 next_serial;
+	__u32 pad[13];
 	struct weir_limit limit[WEIR_LIMITS];	/* 0 is never used: "none" */
 	__u16 class_of_port[WEIR_PORT_KINDS][65536];
 	__u16 class_of_proto[256];
 	__u16 class_of_fragment[256];
+	__u16 class_of_icmp[2][256];	/* by type; of ICMPv6: 1 */
 	/*
-	 * Where source ports matter: the group of a packet's source port (0: of packets without
-	 * one, too), and the class by that and by the class of the tables above.
+	 * Where source ports matter: the group of a packet's source port, and the class by that
+	 * and by the class of class_of_port. The other tables above have the class itself.
 	 */
 	__u8  sport_group[65536];
 	__u16 class_of_sport[WEIR_SPORT_GROUPS][WEIR_CLASSES];
@@ -819,7 +823,8 @@ struct weir_event {
 	__u8  proto;
 	__u8  what;		/* enum weir_what */
 	__u16 sport;
-	__u8  pad[6];
+	__u16 icmp;		/* type of ICMP or ICMPv6, plus 1; 0: none */
+	__u8  pad[4];
 	__u8  data[WEIR_SNAP];	/* the frame's first bytes */
 };
 

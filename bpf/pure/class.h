@@ -33,6 +33,18 @@ static __always_inline __u32 class_of(const struct weir_policy *rules, __u8 what
 	return rules->class_of_proto[proto];
 }
 
+/* Whether its source port may refine the class of such a packet. */
+static __always_inline int class_has_ports(__u8 what, __u8 proto)
+{
+	return what != WEIR_FRAGMENT && (proto == IPPROTO_TCP || proto == IPPROTO_UDP);
+}
+
+/* The class of a packet of ICMP, or of ICMPv6, where types matter (icmp_types). */
+static __always_inline __u32 class_of_icmp(const struct weir_policy *rules, int ipv6, __u8 type)
+{
+	return rules->class_of_icmp[!!ipv6][type];
+}
+
 /* The class of a packet from @sport whose class is @class by all else; 0: it has no source port. */
 static __always_inline __u32 class_with_sport(const struct weir_policy *rules, __u32 class,
 					      __u16 sport)

@@ -89,6 +89,11 @@ static __always_inline int has_ports(const struct packet *pkt)
 	return pkt->l4_at && (pkt->proto == IPPROTO_TCP || pkt->proto == IPPROTO_UDP);
 }
 
+static __always_inline int has_icmp_type(const struct packet *pkt)
+{
+	return pkt->l4_at && pkt->proto == (pkt->ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
+
 struct vlan_tag {
 	__be16 control;
 	__be16 type;

@@ -62,7 +62,7 @@ static __always_inline void view_transport(FRAME *frame, const struct packet *pk
 		view->line[WEIR_LINE_SPORT] = be16_from(l4);
 		view->line[WEIR_LINE_DPORT] = be16_from(l4 + 2);
 		view->payload_at += sizeof(struct udphdr);
-	} else if (pkt->proto == (pkt->ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
+	} else if (has_icmp_type(pkt)) {
 		view->icmp = *l4;
 		view->payload_at += ICMP_HEADER_LEN;
 	}

@@ -91,6 +91,8 @@ static void add_limits(struct settings *settings)
 		{ .proto = IPPROTO_UDP, .dport = { { 53, 53 }, { 443, 443 }, { 1000, 1500 } } },
 		{ .proto = IPPROTO_UDP, .dport_first = 1000, .dport_last = 1000, .sport_first = 123,
 		  .sport_last = 123 },
+		{ .proto = IPPROTO_ICMP, .icmp4 = 8 + 1, .icmp6 = 128 + 1 },
+		{ .proto = IPPROTO_ICMP, .icmp6 = 128 + 1 },
 	};
 	static const uint8_t v4_bits[] = { 32, 32, 24, 16, 0 }, v6_bits[] = { 64, 64, 48, 128, 56 };
 
@@ -144,6 +146,7 @@ static void add_budgets(struct settings *settings)
 		{ .proto = IPPROTO_TCP, .what = WEIR_SYN },
 		{ .proto = IPPROTO_TCP, .dport_first = PORT, .dport_last = PORT },
 		{ .proto = IPPROTO_TCP, .what = WEIR_SYN, .sport_first = 1, .sport_last = 123 },
+		{ .proto = IPPROTO_ICMP, .icmp4 = 8 + 1 },
 	};
 	static const char *const names[] = { "a", "b", "c" };
 	static const char *const to[] = { "198.51.100.0/24", "198.51.100.1/32", "2001:db8::/64" };
@@ -204,6 +207,7 @@ static void add_drops(struct settings *settings)
 static struct {
 	uint64_t rules[CONDITIONS], met[CONDITIONS];
 	uint32_t limits, of_sport, of_sets;	/* limits; with source ports, with sets of ports */
+	uint32_t of_icmp;			/* with types of ICMP */
 } held;
 
 static void note_limits(const struct weir_policy *policy)
@@ -214,6 +218,7 @@ static void note_limits(const struct weir_policy *policy)
 		held.limits += spec->used;
 		held.of_sport += spec->used && (spec->sport_last || spec->sport[0].last);
 		held.of_sets += spec->used && (spec->sport[1].last || spec->dport[1].last);
+		held.of_icmp += spec->used && (spec->icmp4 || spec->icmp6);
 	}
 }
 
@@ -800,7 +805,7 @@ static bool is_complete(const struct tally *tally)
 	for (int i = 0; i < CONDITIONS; i++)
 		if (held.rules[i] < LEAST_RULES || !held.met[i])
 			return false;
-	return held.of_sport && held.of_sets;
+	return held.of_sport && held.of_sets && held.of_icmp;
 }
 
 /* The policies must have had rules of each kind, and packets for them. */
@@ -821,11 +826,13 @@ static void check_held(void)
 				i ? ", " : "", names[i], (unsigned long long)held.rules[i],
 				(unsigned long long)held.met[i]);
 	}
-	CHECK(&check, held.of_sport && held.of_sets, "%u limits with source ports, %u with sets",
-	      held.of_sport, held.of_sets);
+	CHECK(&check, held.of_sport && held.of_sets && held.of_icmp,
+	      "%u limits with source ports, %u with sets, %u with types of ICMP", held.of_sport,
+	      held.of_sets, held.of_icmp);
 	check_done(&check, "the policies had limits and drop rules of all kinds",
-		   "%u limits, %u with source ports, %u with sets; rules and packets that met them: "
-		   "%s", held.limits, held.of_sport, held.of_sets, counts);
+		   "%u limits, %u with source ports, %u with sets, %u with types of ICMP; rules and "
+		   "packets that met them: %s", held.limits, held.of_sport, held.of_sets,
+		   held.of_icmp, counts);
 }
 
 static void test_agreement(void)

@@ -90,6 +90,8 @@ static void set_parse_limits(void)
 		{ .proto = IPPROTO_TCP, .dport_first = 443, .dport_last = 443 },
 		{ .any_proto = 1, .sport = { { 1900, 1900 } } },
 		{ .proto = IPPROTO_UDP, .sport_first = 300, .sport_last = 399 },
+		{ .proto = IPPROTO_ICMP, .icmp4 = 8 + 1, .icmp6 = 128 + 1 },
+		{ .proto = IPPROTO_ICMP, .icmp6 = 2 + 1 },
 	};
 
 	set_class_limits(&program, ports, sizeof(ports) / sizeof(*ports), 64);

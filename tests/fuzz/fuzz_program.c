@@ -161,6 +161,8 @@ static void fill_policy(struct weir_policy *to, int number)
 			  10000, 2);
 		add_limit(to, (struct weir_limit_spec){ .any_proto = 1, .sport_first = 53,
 							.sport_last = 1023 }, 3, 0, 3);
+		add_limit(to, (struct weir_limit_spec){ .proto = IPPROTO_ICMP, .icmp4 = 8 + 1,
+							.icmp6 = 128 + 1 }, 2, 0, 2);
 		add_budget(to, "a", (struct weir_limit_spec){ .any_proto = 1 }, NULL);
 		add_budget(to, "b", (struct weir_limit_spec){ .proto = IPPROTO_TCP },
 			   "198.51.100.0/24");

@@ -77,6 +77,8 @@ def test_completion_of_words(lab):
 def test_completion_of_values(lab):
     for words, wanted in (("attach dev", {"lo"}), ("attach dev lo mode", {"native", "skb", "auto"}),
                           ("limit set proto", {"tcp", "udp", "icmp", "any"}),
+                          ("limit set icmp-type", {"echo-request", "packet-too-big"}),
+                          ("check 198.51.100.7 icmp-type", {"echo-request", "redirect"}),
                           ("list load x file", {"README.md"}), ("restore", {"Makefile", "check"}),
                           ("attach dev lo link", {"off"}),
                           ("show sources", {"all", "top", "seconds"}),
@@ -114,7 +116,8 @@ def test_completion_of_names(lab):
         lab.weir("list", "load", "drop", "file", file.name)
     for line in ("budget set web rate 10kpps", "block add 198.51.100.7 2001:db8:1::/48",
                  "allow add 203.0.113.4 comment office", "limit set from 203.0.113.0/24 rate 5pps",
-                 "limit set proto udp dport 53 rate 5pps", "limit set syn dport 443 rate 5pps"):
+                 "limit set proto udp dport 53 rate 5pps", "limit set syn dport 443 rate 5pps",
+                 "limit set icmp-type ping rate 5pps"):
         lab.weir(*line.split())
     lab.attach()
     for line, wanted in (
@@ -124,7 +127,8 @@ def test_completion_of_names(lab):
             ("allow del", {"203.0.113.4/32", "force"}),
             ("detach dev", {"near0"}), ("confirm dev", {"near0"}), ("show stats dev", {"near0"}),
             ("attach dev", {"lo", "near0"}),
-            ("limit del", {"from", "proto", "dport", "syn", "force"}),
+            ("limit del", {"from", "proto", "dport", "syn", "icmp-type", "force"}),
+            ("limit del icmp-type", {"echo-request"}),
             ("limit del from", {"203.0.113.0/24"}), ("limit del proto", {"udp"}),
             ("limit del dport", {"53", "443"}), ("limit del syn dport", {"443"}),
             ("limit del syn", {"dport", "force"}), ("limit del proto udp dport", {"53"})):

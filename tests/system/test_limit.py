@@ -2,12 +2,13 @@
 """What a limit lets through, end to end: from a flood to a socket behind weir, within 1 %."""
 import json
 import os
+import re
 import socket
 import struct
 import threading
 import time
 
-from stage import (FAR4, NEAR4, NEAR6, PINS, STRANGE_MAC, Receiver, check, demand, run, run_tests,
+from stage import (FAR4, FAR6, NEAR4, NEAR6, PINS, STRANGE_MAC, Receiver, check, demand, run, run_tests,
                    send_udp, skip, wait_for)
 
 RATE, BURST = 1000, 100
@@ -217,6 +218,45 @@ def test_changes_take_effect_at_once(lab):
           "the limit deleted: all passes, by no limit",
           f"{after['no-limit'] - before['no-limit']} packets, {others[0]} dropped")
     receiver.stop()
+
+
+def answered(side, to, count=12):
+    """How many of so many pings were answered; -W: the last one is waited for only so long."""
+    done = side.run("ping", "-n", "-q", "-c", count, "-i", "0.05", "-W", "1", to, expect=None)
+    return int(re.search(r"(\d+) received", done.out).group(1))
+
+
+def test_icmp_type(lab):
+    """A limit of one type of ICMP, by the name for both families, holds no other type to it."""
+    lab.use_ipv6()
+    lab.weir("limit", "set", "icmp-type", "echo-request", "rate", "1/h", "burst", 3)
+    lab.attach()
+    for family, far, near in (("IPv4", FAR4, NEAR4), ("IPv6", FAR6, NEAR6)):
+        before = lab.stats()
+        requests, replies = answered(lab.far, near), answered(lab.near, far)
+        over = lab.stats()["rate-limit"] - before["rate-limit"]
+        check(requests == 3 and replies == 12 and over == 9,
+              f"{family}: requests are limited, replies to this host's own pings are not",
+              f"{requests} and {replies} of 12, {over} over the limit")
+        for kind, rule in (("echo-request", "limit icmp-type echo-request"), ("echo-reply", "no limit")):
+            said = lab.read("check", far, "icmp-type", kind)
+            check(said["rule"].startswith(rule), f"check {far} icmp-type {kind}", said["rule"])
+    lab.weir("limit", "flush")
+    lab.weir("limit", "set", "icmp-type", 129, "rate", "1/h", "burst", 2)
+    got = answered(lab.near, FAR4), answered(lab.near, FAR6)
+    check(got == (12, 2), "by a number that only one message of IPv6 has", f"{got} of 12 and 12")
+    lab.weir("limit", "del", "icmp-type", 129)
+    lab.weir("limit", "set", "icmp", "rate", "1/h", "burst", 4)
+    lab.weir("limit", "set", "icmp-type", "echo-reply", "rate", "1/h", "burst", 2)
+    got = answered(lab.far, NEAR4), answered(lab.near, FAR4)
+    check(got == (4, 2), "beside a limit of all ICMP the type's own counts", f"{got} of 12 and 12")
+    (of_type, _) = sorted(lab.read("limit", "show")["limits"], key=lambda limit: limit["burst_packets"])
+    check(of_type["class"] == "icmp-type echo-reply", "limit show", of_type)
+    lab.weir("limit", "flush")
+    lab.weir("budget", "set", "pings", "icmp-type", "echo-request", "rate", "8/h")
+    requests, replies = answered(lab.far, NEAR4, 30), answered(lab.near, FAR4, 30)
+    check(requests < 10 and replies == 30, "a budget of one type",
+          f"{requests} and {replies} of 30")
 
 
 def test_override_by_prefix(lab):

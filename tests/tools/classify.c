@@ -84,17 +84,29 @@ static uint16_t sport_of(const uint8_t *frame, uint32_t size, const struct packe
 	return frame[pkt->l4_at] << 8 | frame[pkt->l4_at + 1];
 }
 
+/* Plus 1; 0: it has none. */
+static uint16_t icmp_type_of(const uint8_t *frame, uint32_t size, const struct packet *pkt)
+{
+	if (pkt->proto != (pkt->ipv6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) || !pkt->l4_at ||
+	    pkt->l4_at >= size)
+		return 0;
+	return frame[pkt->l4_at] + 1;
+}
+
 /* Whether the program charged the bucket of this source and class, and no other. */
 static bool charged(const uint8_t *data, uint32_t size, const struct packet *pkt)
 {
 	const struct weir_policy *policy = job.program.settings.policy;
 	struct packet_kind kind = { .proto = pkt->proto, .what = pkt->what, .dport = pkt->dport,
 				    .sport = sport_of(data, size, pkt) };
+	uint16_t type = icmp_type_of(data, size, pkt);
 	struct prefix source = { pkt->hi, pkt->lo, 128 };
 	struct weir_bucket_key key = { .hi = pkt->hi, .lo = pkt->lo };
 	struct weir_bucket bucket;
-	uint32_t limit = policy_lookup(policy, &source, &kind);
+	uint32_t limit;
 
+	*(pkt->ipv6 ? &kind.icmp6 : &kind.icmp4) = type;
+	limit = policy_lookup(policy, &source, &kind);
 	if (is_unspecified(pkt->hi, pkt->lo))
 		name_by_hardware(data, &key);
 	key.serial = policy->limit[limit].serial;

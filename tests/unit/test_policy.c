@@ -8,6 +8,7 @@
 #include "tests/unit/check.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
+#include "user/model/icmp_types.h"
 #include "user/model/limit_words.h"
 #include "user/model/policy.h"
 #include "user/model/port_set.h"
@@ -175,18 +176,124 @@ static void test_source_ports(struct check *check)
 }
 
 /* The limit in words, as it is saved. */
+static int words_of_limit(const char *text, enum limit_use use, struct limit_words *w, char *err)
+{
+	static char line[512];
+	char *words[32] = { NULL };
+	size_t count = 0;
+
+	snprintf(line, sizeof(line), "%s", text);
+	for (char *word = strtok(line, " "); word && count < 31; word = strtok(NULL, " "))
+		words[count++] = word;
+	return parse_limit_words(&(struct words){ words }, use, w, err);
+}
+
 static struct weir_limit_spec spec_in_words(struct check *check, const char *text)
 {
 	struct limit_words w = { 0 };
-	char copy[512], err[ERR_LEN] = "", *argv[32] = { 0 };
-	struct words words = { argv };
-	size_t count = 0;
+	char err[ERR_LEN] = "";
 
-	snprintf(copy, sizeof(copy), "%s", text);
-	for (char *word = strtok(copy, " "); word && count < 31; word = strtok(NULL, " "))
-		argv[count++] = word;
-	CHECK(check, !parse_limit_words(&words, LIMIT_TO_SET, &w, err), "%s: %s", text, err);
+	CHECK(check, !words_of_limit(text, LIMIT_TO_SET, &w, err), "%s: %s", text, err);
 	return w.spec;
+}
+
+/* Limits by type of ICMP, of both families and of one, beside those of ICMP and of all. */
+static void test_icmp_types(struct check *check)
+{
+	static const char *const rules[] = {
+		"icmp rate 2pps", "icmp-type echo-request rate 3pps", "icmp-type packet-too-big rate 4pps",
+		"sport 53 rate 5pps", "from 192.0.2.0/24 icmp-type 3 rate 6pps",
+		"from 192.0.2.0/24 icmp-type echo-request rate 7pps",
+	};
+	/* @type plus 1. */
+	static const struct { const char *from; uint16_t icmp4, icmp6; uint64_t rate; } expected[] = {
+		{ "198.51.100.1", 9, 0, 3 }, { "2001:db8::1", 0, 129, 3 }, { "198.51.100.1", 129, 0, 2 },
+		{ "2001:db8::1", 0, 9, 2 }, { "2001:db8::1", 0, 3, 4 }, { "198.51.100.1", 3, 0, 2 },
+		{ "198.51.100.1", 8, 0, 2 }, { "198.51.100.1", 10, 0, 2 }, { "198.51.100.1", 4, 0, 2 },
+		{ "192.0.2.1", 4, 0, 6 }, { "192.0.2.1", 9, 0, 7 }, { "192.0.2.1", 1, 0, 2 },
+		{ "2001:db8::1", 0, 256, 2 }, { "198.51.100.1", 0, 0, 2 },
+	};
+	struct weir_policy *policy = new_policy();
+	struct packet_kind fragment = { IPPROTO_ICMP, WEIR_FRAGMENT };
+	char err[ERR_LEN];
+
+	set(policy, spec_of(NULL, 1));
+	for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++)
+		set(policy, spec_in_words(check, rules[i]));
+	CHECK(check, !policy_compile(policy, err) && policy->icmp_types, "%s", err);
+	for (size_t i = 0; i < sizeof(expected) / sizeof(*expected); i++) {
+		struct packet_kind kind = icmp;
+		uint64_t rate;
+
+		kind.icmp4 = expected[i].icmp4;
+		kind.icmp6 = expected[i].icmp6;
+		rate = rate_for(policy, expected[i].from, kind);
+		CHECK(check, rate == expected[i].rate, "%s, type %d: %llu", expected[i].from,
+		      kind.icmp4 + kind.icmp6 - 1, (unsigned long long)rate);
+	}
+	CHECK(check, rate_for(policy, "192.0.2.1", fragment) == 2, "a later fragment");
+	CHECK(check, rate_for(policy, "192.0.2.1", gre) == 1, "GRE");
+	for (uint32_t i = 1; i < WEIR_LIMITS; i++)
+		if (policy->spec[i].icmp4 || policy->spec[i].icmp6)
+			policy_remove(policy, i);
+	CHECK(check, !policy_compile(policy, err) && !policy->icmp_types &&
+	      rate_for(policy, "192.0.2.1", icmp) == 2, "removed");
+	check_done(check, "limits by type of ICMP, which cost nothing where none is set",
+		   "%zu messages", sizeof(expected) / sizeof(*expected));
+	free(policy);
+}
+
+/* The words of types: as they are typed, as they are written, and what is refused. */
+static void test_icmp_words(struct check *check)
+{
+	static const char *const same[][2] = {
+		{ "icmp-type echo-request", "icmp-type echo-request" },
+		{ "icmp icmp-type ping", "icmp-type echo-request" },
+		{ "proto icmpv6 icmp-type 128", "icmp-type 128" },
+		{ "icmp-type Unreachable", "icmp-type destination-unreachable" },
+		{ "icmp-type nd-redirect", "icmp-type redirect" },
+		{ "icmp-type 8", "icmp-type 8" }, { "icmp-type 255", "icmp-type 255" },
+		{ "icmp-type 0", "icmp-type 0" }, { "icmp-type 2", "icmp-type 2" },
+		{ "from 192.0.2.0/24 icmp-type 3", "icmp-type 3" },
+		{ "from 2001:db8::/32 icmp-type packet-too-big", "icmp-type packet-too-big" },
+		{ "icmp-type timestamp-request", "icmp-type timestamp-request" },
+	};
+	static const struct { const char *line, *says; } wrong[] = {
+		{ "icmp-type 256", "0..255" }, { "icmp-type echo", "echo-request" },
+		{ "icmp-type -1", "0..255" }, { "icmp-type 3", "destination-unreachable in IPv4 and "
+						"time-exceeded in IPv6" },
+		{ "icmp-type 4", "source-quench" }, { "proto udp icmp-type 8", "only icmp" },
+		{ "fragment icmp-type 8", "fragment" }, { "syn icmp-type 8", "icmp-type" },
+		{ "icmp-type 8 dport 80", "ports" }, { "icmp-type 8 icmp-type 0", "twice" },
+		{ "from 192.0.2.0/24 icmp-type packet-too-big", "IPv4 has no such message" },
+		{ "from 2001:db8::/32 icmp-type timestamp-reply", "IPv6 has no such message" },
+	};
+	char err[ERR_LEN], text[CLASS_LEN], line[128];
+	struct weir_limit_spec spec;
+	struct limit_words w;
+
+	for (size_t i = 0; i < sizeof(same) / sizeof(*same); i++) {
+		snprintf(line, sizeof(line), "%s rate 1pps", same[i][0]);
+		spec = spec_in_words(check, line);
+		format_class(&spec, text);
+		CHECK(check, !strcmp(text, same[i][1]), "%s: %s", line, text);
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		int rc = words_of_limit(wrong[i].line, LIMIT_TO_FIND, &w, err);
+
+		CHECK(check, rc == -EINVAL && strstr(err, wrong[i].says), "%s: %d, %s", wrong[i].line,
+		      rc, rc ? err : "");
+	}
+	for (unsigned int n = 0; icmp_type_name(n); n++) {
+		struct icmp_types types, again;
+
+		CHECK(check, !icmp_types_parse(icmp_type_name(n), &types, err), "%s", err);
+		icmp_types_format(types, text);
+		CHECK(check, !strcmp(text, icmp_type_name(n)) && !icmp_types_parse(text, &again, err) &&
+		      !memcmp(&types, &again, sizeof(types)), "%s", text);
+	}
+	check_done(check, "types of ICMP in words", "%zu good, %zu refused",
+		   sizeof(same) / sizeof(*same), sizeof(wrong) / sizeof(*wrong));
 }
 
 /* Sets of ports: their canonical form, and which ports they have. */
@@ -586,6 +693,8 @@ int main(void)
 
 	test_choice(&check);
 	test_source_ports(&check);
+	test_icmp_types(&check);
+	test_icmp_words(&check);
 	test_port_sets(&check);
 	test_limits_of_sets(&check);
 	test_no_source_ports(&check);

@@ -2,7 +2,9 @@
 /* weir check: what the data path would decide for a packet now, and by which rule. */
 #include <errno.h>
 #include <jansson.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 #include <string.h>
 
@@ -13,6 +15,7 @@
 #include "user/model/drop_words.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
+#include "user/model/icmp_types.h"
 #include "user/model/parse.h"
 #include "user/model/policy.h"
 #include "user/model/probe.h"
@@ -32,7 +35,8 @@ struct question {
 	struct prefix address, to;	/* to: where the packet goes, if that was said */
 	struct packet_kind kind;
 	bool given, proto, destination;	/* the address, the protocol, to */
-	const char *dport, *sport;	/* as given; NULL: it was not */
+	const char *dport, *sport, *icmp_type;	/* as given; NULL: it was not */
+	struct icmp_types types;	/* of icmp_type */
 	struct probe_details details;
 	enum weir_tier tier;	/* of the source, as far as the table of known sources tells it */
 };
@@ -134,13 +138,9 @@ static int set_flags(void *into, const char *value, char *err)
 static int set_icmp_type(void *into, const char *value, char *err)
 {
 	struct question *q = into;
-	uint64_t type;
 
-	q->details.has_type = true;
-	if (parse_number(value, "icmp-type", 0, 255, &type, err))
-		return -EINVAL;
-	q->details.icmp_type = type;
-	return 0;
+	q->icmp_type = value;
+	return icmp_types_parse(value, &q->types, err);
 }
 
 static int set_payload(void *into, const char *value, char *err)
@@ -156,6 +156,26 @@ static int set_payload(void *into, const char *value, char *err)
 		if (sscanf(value + i, "%2hhx", &q->details.payload[i / 2]) != 1)
 			return -EINVAL;
 	q->details.payload_len = digits / 2;
+	return 0;
+}
+
+/* The type of an ICMP message, in the family of its address. */
+static int find_icmp_type(struct question *q, char *err)
+{
+	bool ipv4 = prefix_is_v4(&q->address);
+	struct icmp_types types = { ICMP_ECHO + 1, ICMP6_ECHO_REQUEST + 1 };
+	uint16_t type;
+
+	if (q->icmp_type)
+		types = q->types;
+	type = ipv4 ? types.v4 : types.v6;
+	if (!type)
+		return fail(err, EINVAL, "icmp-type %.40s: %s has no such message", q->icmp_type,
+			    ipv4 ? "IPv4" : "IPv6");
+	q->details.has_type = q->icmp_type != NULL;
+	q->details.icmp_type = type - 1;
+	if (q->kind.proto == IPPROTO_ICMP && q->kind.what != WEIR_FRAGMENT)
+		*(ipv4 ? &q->kind.icmp4 : &q->kind.icmp6) = type;
 	return 0;
 }
 
@@ -207,7 +227,7 @@ static int parse_question(struct words words, struct question *q, char *err)
 	if (!q->given)
 		return fail(err, EINVAL, "check needs an address");
 	if (!q->proto)	/* what most servers serve */
-		q->kind.proto = IPPROTO_TCP;
+		q->kind.proto = q->icmp_type ? IPPROTO_ICMP : IPPROTO_TCP;
 	if (parse_port("dport", q->dport, q->kind.proto, &q->kind.dport, err) ||
 	    parse_port("sport", q->sport, q->kind.proto, &q->kind.sport, err))
 		return -EINVAL;
@@ -223,7 +243,7 @@ static int parse_question(struct words words, struct question *q, char *err)
 		q->to = prefix_v4(0, 32);	/* of no rule but those for all of IPv4 */
 	if (prefix_is_v4(&q->address) != prefix_is_v4(&q->to))
 		return fail(err, EINVAL, "to: both addresses must be IPv4, or both IPv6");
-	return check_details(q, err);
+	return find_icmp_type(q, err) ? -EINVAL : check_details(q, err);
 }
 
 /* ---- asking ---- */

@@ -11,7 +11,8 @@
 #include "user/model/spelling.h"
 #include "user/model/text.h"
 
-#define PACKET_MATCH "[proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M],...] [sport N[-M],...]"
+#define PACKET_MATCH "[proto tcp|udp|icmp|N|any] [syn|fragment] [dport N[-M],...] [sport N[-M],...] " \
+		     "[icmp-type TYPE]"
 #define LIMIT_MATCH "[from PREFIX] " PACKET_MATCH
 
 /*
@@ -182,7 +183,7 @@ const struct command commands[] = {
 	{ "list", "del", "NAME", "remove a list", .run = cmd_list_del,
 	  .examples = { "weir list del drop", "weir -q list del drop" } },
 	{ "check", NULL, "ADDRESS [proto P] [syn|fragment] [dport N] [sport N] [to ADDRESS] "
-			 "[length N] [ip-ttl N] [flags FLAGS] [icmp-type N] [payload HEX]",
+			 "[length N] [ip-ttl N] [flags FLAGS] [icmp-type TYPE] [payload HEX]",
 	  "what would happen to such a packet now, and which rule decides", .run = cmd_check,
 	  .examples = { "weir check 198.51.100.7",
 			"weir check 198.51.100.7 proto tcp syn dport 443" } },

@@ -17,6 +17,7 @@
 #include "user/host/incident_store.h"
 #include "user/model/drop_rules.h"
 #include "user/model/format.h"
+#include "user/model/icmp_types.h"
 #include "user/model/reasons.h"
 #include "user/state/device.h"
 #include "user/state/lists.h"
@@ -316,7 +317,8 @@ static void offer_of_limit(const struct typed *typed, size_t from, char *const *
 	for (size_t i = 0; i < count; i++) {
 		const char *before = i ? words[i - 1] : "";
 		bool is_value = !strcmp(before, "from") || !strcmp(before, "proto") ||
-				!strcmp(before, "dport");
+				!strcmp(before, "dport") || !strcmp(before, "sport") ||
+				!strcmp(before, "icmp-type");
 
 		if (value_of ? !strcmp(before, value_of) :
 			       !is_value && !times_typed(typed, from, words[i]))
@@ -377,6 +379,12 @@ static bool offer_settings(const struct command *command, const struct typed *ty
 	return any;
 }
 
+static void offer_icmp_types(void)
+{
+	for (unsigned int n = 0; icmp_type_name(n); n++)
+		offer(icmp_type_name(n), NULL);
+}
+
 static void offer_alternatives(const char *value)
 {
 	struct grammar grammar = { 0 };
@@ -410,6 +418,8 @@ static void offer_value(const struct command *command, const struct typed *typed
 		offer_lists();
 	else if (!strcmp(kind, "N") && !strcmp(command->object, "incidents"))
 		offer_incidents();
+	else if (!strcmp(kind, "TYPE") && !is(command, "limit", "del"))
+		offer_icmp_types();
 	else if (!strcmp(kind, "P"))
 		offer_alternatives("tcp|udp|icmp|sctp|gre|esp|ah|ipip|igmp");
 	else if (!strcmp(kind, "NAME") || begins(kind, "PREFIX") || is(command, "limit", "del"))

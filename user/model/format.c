@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "user/model/format.h"
+#include "user/model/icmp_types.h"
 #include "user/model/parse.h"
 #include "user/model/port_set.h"
 
@@ -85,7 +86,7 @@ void format_class(const struct weir_limit_spec *spec, char text[CLASS_LEN])
 	char word[32];
 
 	text[0] = '\0';
-	if (!spec->any_proto && spec->what != WEIR_SYN) {
+	if (!spec->any_proto && spec->what != WEIR_SYN && !spec->icmp4 && !spec->icmp6) {
 		if (name)
 			snprintf(word, sizeof(word), "proto %s", name);
 		else
@@ -96,6 +97,11 @@ void format_class(const struct weir_limit_spec *spec, char text[CLASS_LEN])
 		add_words(text, CLASS_LEN, "syn");
 	if (spec->what == WEIR_FRAGMENT)
 		add_words(text, CLASS_LEN, "fragment");
+	if (spec->icmp4 || spec->icmp6) {
+		icmp_types_format((struct icmp_types){ spec->icmp4, spec->icmp6 }, word);
+		add_words(text, CLASS_LEN, "icmp-type");
+		add_words(text, CLASS_LEN, word);
+	}
 	add_ports("dport", spec->dport, text);
 	add_ports("sport", spec->sport, text);
 	if (!text[0])

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "user/model/error.h"
+#include "user/model/icmp_types.h"
 #include "user/model/limit_words.h"
 #include "user/model/parse.h"
 #include "user/model/port_set.h"
@@ -136,11 +137,60 @@ static int set_what(void *into, const char *word, char *err)
 	return 0;
 }
 
+static int set_icmp_type(void *into, const char *value, char *err)
+{
+	struct limit_words *w = into;
+	struct icmp_types types;
+
+	if (icmp_types_parse(value, &types, err))
+		return -EINVAL;
+	w->spec.icmp4 = types.v4;
+	w->spec.icmp6 = types.v6;
+	w->icmp_type = value;
+	return 0;
+}
+
+/*
+ * Which messages a type stands for, once the prefix is known. Of a number that means one message in
+ * IPv4 and another in IPv6, the operator must say which.
+ */
+static int check_icmp_family(const struct limit_words *w, char *err)
+{
+	const struct weir_limit_spec *spec = &w->spec;
+	struct prefix from;
+	const char *v4, *v6;
+
+	prefix_from_key(&spec->from, &from);
+	if (w->from && !(prefix_is_v4(&from) ? spec->icmp4 : spec->icmp6))
+		return fail(err, EINVAL, "icmp-type %.40s: %s has no such message", w->icmp_type,
+			    prefix_is_v4(&from) ? "IPv4" : "IPv6");
+	if (!w->from && spec->icmp4 == spec->icmp6 &&
+	    icmp_type_differs((struct icmp_types){ spec->icmp4, spec->icmp6 }, &v4, &v6))
+		return fail(err, EINVAL, "icmp-type %.40s is %s in IPv4 and %s in IPv6: give the name",
+			    w->icmp_type, v4, v6);
+	return 0;
+}
+
+static int check_icmp_type(const struct limit_words *w, char *err)
+{
+	const struct weir_limit_spec *spec = &w->spec;
+
+	if (w->proto && spec->proto != IPPROTO_ICMP)
+		return fail(err, EINVAL, "icmp-type: only icmp has it");
+	if (spec->what == WEIR_FRAGMENT)
+		return fail(err, EINVAL, "fragment: a later fragment carries no ICMP type");
+	if (spec->what != WEIR_ANY_PACKET || spec->dport_first || spec->sport_first)
+		return fail(err, EINVAL, "icmp-type: ICMP has neither ports nor connections");
+	return check_icmp_family(w, err);
+}
+
 /* A class to which no packet can belong is an error of the operator, and is refused. */
 static int check_class(struct limit_words *w, char *err)
 {
 	struct weir_limit_spec *spec = &w->spec;
 
+	if (w->icmp_type && check_icmp_type(w, err))
+		return -EINVAL;
 	if (spec->what == WEIR_SYN && w->proto && spec->proto != IPPROTO_TCP)
 		return fail(err, EINVAL, "syn: only TCP has connections to open");
 	if (spec->what == WEIR_FRAGMENT && (spec->dport_first || spec->sport_first))
@@ -149,8 +199,8 @@ static int check_class(struct limit_words *w, char *err)
 	    spec->proto != IPPROTO_UDP)
 		return fail(err, EINVAL, "%s: only tcp and udp have ports here",
 			    spec->dport_first ? "dport" : "sport");
-	if (spec->what == WEIR_SYN) {
-		spec->proto = IPPROTO_TCP;
+	if (spec->what == WEIR_SYN || w->icmp_type) {
+		spec->proto = w->icmp_type ? IPPROTO_ICMP : IPPROTO_TCP;
 		spec->any_proto = 0;
 	}
 	return 0;
@@ -165,7 +215,8 @@ static int check_class(struct limit_words *w, char *err)
 	{ "syn", NULL, set_what }, \
 	{ "fragment", NULL, set_what }, \
 	WORD_TEXT("dport", "ports such as 80,443,8000-8100 or https", struct limit_words, dport), \
-	WORD_TEXT("sport", "ports such as 53,123,1024-65535", struct limit_words, sport)
+	WORD_TEXT("sport", "ports such as 53,123,1024-65535", struct limit_words, sport), \
+	{ "icmp-type", "a type such as echo-request", set_icmp_type }
 #define FROM_WORD	{ "from", "a prefix", set_prefix }
 #define TO_WORD		{ "to", "a prefix", set_prefix }
 #define FORCE_WORD	WORD_FLAG("force", struct limit_words, force)

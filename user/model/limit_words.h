@@ -14,6 +14,7 @@ struct limit_words {
 	struct weir_limit_spec spec;	/* from: the source, or a budget's destination */
 	bool from, proto;	/* were given; proto: and is not `any` */
 	const char *dport, *sport;	/* as given: the name of a service depends on the protocol */
+	const char *icmp_type;	/* as given; NULL: it was not */
 	uint8_t per[2], pers;	/* as given */
 	uint8_t v4_bits, v6_bits;
 	bool force;		/* for the caller */

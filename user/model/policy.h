@@ -81,6 +81,7 @@ struct packet_kind {
 	uint8_t what;		/* enum weir_what */
 	uint16_t dport;		/* host byte order; 0 where the protocol has no ports */
 	uint16_t sport;		/* the same */
+	uint16_t icmp4, icmp6;	/* the type of ICMP, or else of ICMPv6, plus 1; 0: it has none */
 };
 
 /* The index of the limit for such a packet from @source, found as the data path does; or 0. */

@@ -5,8 +5,10 @@
  * A pattern is a distinct class of packets that some spec selects, whatever its prefix: "syn dport
  * 443". There may be overlapping ones. A packet class is a set of packets that match exactly the
  * same patterns, so that the limits treat them alike; class_of_port and its siblings give every
- * packet its class by one or two loads. Where a pattern names source ports, these tables have the
- * class by all but that, and class_of_sport has the rest: two loads more. A row of limit_of has, for
+ * packet its class by one or two loads. Where a pattern names source ports, the tables by destination
+ * port have the class by all but that, and class_of_sport has the rest: two loads more. Where one names
+ * types of ICMP, class_of_icmp has the class of each type, and other packets pay nothing for it. A row
+ * of limit_of has, for
  * the packets from one source prefix, the limit of each class; budget_of has the budget of each
  * class, a row for each destination.
  */
@@ -158,6 +160,39 @@ static int class_protos(struct compile *c, uint8_t what, uint16_t *table, char *
 	return 0;
 }
 
+/* The class of the messages of ICMP, or of ICMPv6, that have this type plus 1. */
+static int class_icmp_type(struct compile *c, uint16_t icmp4, uint16_t icmp6, char *err)
+{
+	struct packet_kind kind = { .proto = IPPROTO_ICMP, .icmp4 = icmp4, .icmp6 = icmp6 };
+	int class = class_for(c, &kind, err);
+
+	if (class >= 0)
+		c->policy->class_of_icmp[icmp6 != 0][(icmp4 | icmp6) - 1] = class;
+	return class < 0 ? class : 0;
+}
+
+/* By type, where a pattern names one: those that none names have the class of their protocol. */
+static int class_icmp(struct compile *c, char *err)
+{
+	struct weir_policy *policy = c->policy;
+	int rc = 0;
+
+	policy->icmp_types = 0;
+	for (uint32_t type = 0; type < 256; type++)
+		policy->class_of_icmp[0][type] = policy->class_of_icmp[1][type] =
+			policy->class_of_proto[IPPROTO_ICMP];
+	for (uint32_t n = 0; n < c->patterns && !rc; n++) {
+		const struct weir_limit_spec *spec = c->pattern[n];
+
+		policy->icmp_types |= spec->icmp4 || spec->icmp6;
+		if (spec->icmp4)
+			rc = class_icmp_type(c, spec->icmp4, 0, err);
+		if (spec->icmp6 && !rc)
+			rc = class_icmp_type(c, 0, spec->icmp6, err);
+	}
+	return rc;
+}
+
 /* ---- source ports ---- */
 
 /* The patterns that the source port is in, with those for which it does not matter. */
@@ -240,6 +275,19 @@ static bool any_sport(const struct compile *c)
 	return false;
 }
 
+/* The tables of packets without ports have the class by all: that of no source port. */
+static void class_without_sport(struct weir_policy *policy)
+{
+	const uint16_t *class_of = policy->class_of_sport[0];
+
+	for (uint32_t i = 0; i < 256; i++) {
+		policy->class_of_proto[i] = class_of[policy->class_of_proto[i]];
+		policy->class_of_fragment[i] = class_of[policy->class_of_fragment[i]];
+		for (uint32_t ipv6 = 0; ipv6 < 2; ipv6++)
+			policy->class_of_icmp[ipv6][i] = class_of[policy->class_of_icmp[ipv6][i]];
+	}
+}
+
 /* From the classes by all but the source port to those by all. Without source ports: the same. */
 static int finish_classes(struct compile *c, char *err)
 {
@@ -253,6 +301,8 @@ static int finish_classes(struct compile *c, char *err)
 		rc = class_sports(c, err);
 	else
 		c->all = c->base;
+	if (!rc && policy->sport_groups)
+		class_without_sport(policy);
 	policy->classes = c->all.count;
 	return rc;
 }
@@ -502,8 +552,14 @@ static int fill_destinations(struct compile *c, char *err)
 /* The class of such packets, as the data path finds it. */
 static uint32_t class_of_kind(const struct weir_policy *policy, const struct packet_kind *kind)
 {
-	return class_with_sport(policy, class_of(policy, kind->what, kind->proto, kind->dport),
-				kind->sport);
+	uint32_t class = class_of(policy, kind->what, kind->proto, kind->dport);
+	uint16_t type = kind->icmp4 ? kind->icmp4 : kind->icmp6;
+
+	if (class_has_ports(kind->what, kind->proto))
+		return class_with_sport(policy, class, kind->sport);
+	if (policy->icmp_types && type && kind->what != WEIR_FRAGMENT)
+		return class_of_icmp(policy, kind->icmp6 != 0, type - 1);
+	return class;
 }
 
 uint32_t budget_lookup(const struct weir_policy *policy, const struct prefix *to,
@@ -531,6 +587,8 @@ int policy_compile(struct weir_policy *policy, char *err)
 		rc = class_protos(c, WEIR_ANY_PACKET, policy->class_of_proto, err);
 	if (!rc)
 		rc = class_protos(c, WEIR_FRAGMENT, policy->class_of_fragment, err);
+	if (!rc)
+		rc = class_icmp(c, err);
 	if (!rc)
 		rc = finish_classes(c, err);
 	if (!rc)

@@ -9,7 +9,8 @@
 bool match_same_class(const struct weir_limit_spec *a, const struct weir_limit_spec *b)
 {
 	return a->what == b->what && a->any_proto == b->any_proto &&
-	       (a->any_proto || a->proto == b->proto) && !port_set_order(a->dport, b->dport) &&
+	       (a->any_proto || a->proto == b->proto) && a->icmp4 == b->icmp4 &&
+	       a->icmp6 == b->icmp6 && !port_set_order(a->dport, b->dport) &&
 	       !port_set_order(a->sport, b->sport);
 }
 
@@ -18,13 +19,26 @@ bool match_same_prefix(const struct weir_prefix *a, const struct weir_prefix *b)
 	return a->prefixlen == b->prefixlen && !memcmp(a->addr, b->addr, sizeof(a->addr));
 }
 
+/* Whether the type of an ICMP message is one of the spec's. */
+static bool match_icmp(const struct weir_limit_spec *spec, const struct packet_kind *kind)
+{
+	if (!spec->icmp4 && !spec->icmp6)
+		return true;
+	return kind->what != WEIR_FRAGMENT && ((kind->icmp4 && kind->icmp4 == spec->icmp4) ||
+					       (kind->icmp6 && kind->icmp6 == spec->icmp6));
+}
+
 bool match_but_sport(const struct weir_limit_spec *spec, const struct packet_kind *kind)
 {
 	if (spec->what != WEIR_ANY_PACKET && spec->what != kind->what)
 		return false;
 	if (!spec->any_proto && spec->proto != kind->proto)
 		return false;
-	if ((spec->sport_first || spec->dport_first) && kind->what == WEIR_FRAGMENT)
+	if (spec->sport_first && !class_has_ports(kind->what, kind->proto))
+		return false;
+	if (spec->dport_first && kind->what == WEIR_FRAGMENT)
+		return false;
+	if (!match_icmp(spec, kind))
 		return false;
 	return port_set_has(spec->dport, kind->dport);
 }
@@ -34,11 +48,17 @@ bool match_sport(const struct weir_limit_spec *spec, uint16_t sport)
 	return port_set_has(spec->sport, sport);
 }
 
+/* In how many families the spec names a type; without one it is for all types, far more. */
+static int icmp_types_of(const struct weir_limit_spec *spec)
+{
+	return !spec->icmp4 && !spec->icmp6 ? 512 : !!spec->icmp4 + !!spec->icmp6;
+}
+
 /*
  * The order, most specific first: syn and fragment before any packet, then fewer
- * destination ports before more, then the same of source ports, then one protocol before any. Ties,
- * in which no class is more specific, are broken by the lower first port, so that the order does not
- * depend on slots.
+ * destination ports before more, then the same of source ports, then fewer types of ICMP, then one
+ * protocol before any. Ties, in which no class is more specific, are broken by the lower first port or
+ * type, so that the order does not depend on slots.
  */
 int match_order(const struct weir_limit_spec *a, const struct weir_limit_spec *b)
 {
@@ -51,12 +71,16 @@ int match_order(const struct weir_limit_spec *a, const struct weir_limit_spec *b
 		return dports;
 	if (sports)
 		return sports;
+	if (icmp_types_of(a) != icmp_types_of(b))
+		return icmp_types_of(a) - icmp_types_of(b);
 	if (a->any_proto != b->any_proto)
 		return a->any_proto ? 1 : -1;
 	dports = port_set_order(a->dport, b->dport);
 	sports = port_set_order(a->sport, b->sport);
 	if (dports || sports)
 		return dports ? dports : sports;
+	if (a->icmp4 != b->icmp4 || a->icmp6 != b->icmp6)
+		return a->icmp4 != b->icmp4 ? a->icmp4 - b->icmp4 : a->icmp6 - b->icmp6;
 	if (a->what != b->what)
 		return a->what < b->what ? -1 : 1;
 	return a->proto - b->proto;

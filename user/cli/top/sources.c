@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "bpf/pure/address.h"
 #include "user/cli/top/top.h"
 #include "user/host/clock.h"
 #include "user/model/policy.h"
@@ -273,6 +274,8 @@ void top_note_packet(struct top_sources *sources, const struct weir_event *event
 	struct packet_kind kind = {
 		.proto = event->proto == IPPROTO_ICMPV6 ? IPPROTO_ICMP : event->proto,
 		.what = event->what, .dport = event->dport, .sport = event->sport };
+
+	*(is_mapped(event->hi, event->lo) ? &kind.icmp4 : &kind.icmp6) = event->icmp;
 
 	if (hi || lo)
 		tallies_note(&sources->tallies, hi, lo, event->reason, &kind, event->weight);
