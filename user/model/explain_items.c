@@ -28,8 +28,33 @@ double worth_of(double gain, double harm)
 
 /* ---- ranges: maximum-sum segments (Kadane; Bentley 1984) ---- */
 
+/* Ranks from the first up to, without it, the last. */
+struct span {
+	uint32_t first, last;
+};
+
+/* The ranks that packets of @set have, but for those of no number. */
+static struct span span_of(const struct explain *explain, const struct half *half,
+			   enum explain_field field, const bits_t set)
+{
+	uint32_t least = explain->ranks[field] && explain->ranked[field][0] < 0;
+	struct span span = { explain->ranks[field], least };
+
+	for (uint32_t w = 0; w < half->words; w++)
+		for (uint64_t left = set[w]; left; left &= left - 1) {
+			uint32_t rank = half->columns->rank[field][w * 64 + __builtin_ctzll(left)];
+
+			if (rank < least)
+				continue;
+			span.first = rank < span.first ? rank : span.first;
+			span.last = rank >= span.last ? rank + 1 : span.last;
+		}
+	return span;
+}
+
 static void count_by_rank(struct explain *explain, const struct half *half,
-			  enum explain_field field, const bits_t set, double *shares)
+			  enum explain_field field, const bits_t set, struct span span,
+			  double *shares)
 {
 	uint64_t *line = explain->line;
 
@@ -39,18 +64,18 @@ static void count_by_rank(struct explain *explain, const struct half *half,
 			for (uint64_t left = set[w] & half->weight[k][w]; left; left &= left - 1)
 				line[half->columns->rank[field][w * 64 + __builtin_ctzll(left)]] +=
 					1ULL << half->shift[k];
-	for (uint32_t i = 0; i < explain->ranks[field]; i++)
+	for (uint32_t i = span.first; i < span.last; i++)
 		shares[i] = line[i] ? (double)line[i] / half->total : 0;
 }
 
 /* The segment with the greatest sum. Returns the sum; 0: no segment is worth anything. */
-static double best_segment(const struct explain *explain, uint32_t first, uint32_t ranks,
-			   uint32_t *from, uint32_t *to)
+static double best_segment(const struct explain *explain, struct span span, uint32_t *from,
+			   uint32_t *to)
 {
+	uint32_t start = span.first;
 	double best = 0, sum = 0;
-	uint32_t start = first;
 
-	for (uint32_t i = first; i < ranks; i++) {
+	for (uint32_t i = span.first; i < span.last; i++) {
 		if (sum <= 0) {
 			sum = 0;
 			start = i;
@@ -68,14 +93,19 @@ static double best_segment(const struct explain *explain, uint32_t first, uint32
 uint32_t find_ranges(struct explain *explain, const struct sets *sets, enum explain_field field,
 		     struct explain_condition out[RANGES])
 {
+	/* A segment begins and ends with flood: no other ranks can be in one. */
+	struct span span = span_of(explain, &explain->search[FLOOD], field, sets->set[FLOOD]);
 	const int32_t *number = explain->ranked[field];
-	uint32_t ranks = explain->ranks[field], first = ranks && number[0] < 0;
-	uint32_t from = first, to = first;
+	uint32_t from = span.first, to = span.first;
 
-	count_by_rank(explain, &explain->search[FLOOD], field, sets->set[FLOOD], explain->gains);
-	count_by_rank(explain, &explain->search[CALM], field, sets->set[CALM], explain->harms);
+	if (span.first >= span.last)
+		return 0;
+	count_by_rank(explain, &explain->search[FLOOD], field, sets->set[FLOOD], span,
+		      explain->gains);
+	count_by_rank(explain, &explain->search[CALM], field, sets->set[CALM], span,
+		      explain->harms);
 	for (uint32_t found = 0; found < RANGES; found++) {
-		if (best_segment(explain, first, ranks, &from, &to) < MIN_GAIN)
+		if (best_segment(explain, span, &from, &to) < MIN_GAIN)
 			return found;
 		while (explain->gains[from] <= 0)
 			from++;

@@ -78,11 +78,12 @@ struct node {
 	struct sets sets;
 };
 
-/* A value of a packet, and where the number goes that it gets. */
+/* A value of a packet. */
 struct numbered {
 	uint64_t hi, lo;
-	uint16_t *number;
 };
+
+#define NUMBER_BITS	16	/* slots of values, at most a third of them taken */
 
 /* A rule that a node of the beam and one more condition make. */
 struct candidate {
@@ -111,7 +112,10 @@ struct explain {
 			struct node beam[2][BEAM];
 			uint64_t seen[SEEN];
 		};
-		struct numbered numbered[2 * EXPLAIN_PACKETS];	/* while samples are split */
+		struct {	/* while samples are split */
+			struct numbered numbered[2 * EXPLAIN_PACKETS];	/* by number */
+			uint16_t number_slot[1 << NUMBER_BITS];	/* 1 + number; 0: free */
+		};
 		uint64_t by_source[2 * EXPLAIN_PACKETS];	/* the same */
 	};
 	struct candidate best[BEAM_BEST], wide[BEAM_WIDE], found[FOUND];
@@ -140,6 +144,8 @@ static inline bool has_bit(const bits_t set, uint32_t i)
 
 /* ---- explain_tally.c ---- */
 void tally_clear(struct tallies *tallies);
+/* With its secret key; take the highest bits. */
+uint64_t tally_hash(const struct tallies *tallies, uint64_t hi, uint64_t lo);
 void tally_add(struct tallies *tallies, uint64_t hi, uint64_t lo, uint64_t weight);
 /* Moves the @most greatest to the front, in order; returns how many these are. */
 uint32_t tally_greatest(struct tallies *tallies, uint32_t most);

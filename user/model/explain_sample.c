@@ -70,7 +70,8 @@ static void add_weight(struct half *half, uint32_t shift)
 /* @by_source: as many as there are sources, all 0. */
 static void weigh(struct half *half, uint64_t *by_source, uint32_t sources)
 {
-	double squares = 0, total, of_sources = 0;
+	unsigned __int128 of_sources = 0;	/* exact: the numbers of sources are in no order */
+	double squares = 0, total;
 	uint32_t shifts = 0;
 
 	half->words = (half->count + 63) / 64;
@@ -89,10 +90,10 @@ static void weigh(struct half *half, uint64_t *by_source, uint32_t sources)
 	for (uint32_t left = shifts; left; left &= left - 1)
 		add_weight(half, __builtin_ctz(left));
 	for (uint32_t i = 0; i < sources; i++)
-		of_sources += (double)by_source[i] * by_source[i];
+		of_sources += (unsigned __int128)by_source[i] * by_source[i];
 	total = half->total;
 	half->effective = half->count ? total * total / squares : 0;
-	half->sources = half->count ? total * total / of_sources : 0;
+	half->sources = half->count ? total * total / (double)of_sources : 0;
 }
 
 /* ---- numbers for services and sources ---- */
@@ -111,49 +112,42 @@ static uint64_t service_of(const struct explain_packet *packet)
 	       (flags >= 0 && (flags & 18) == 2);
 }
 
-static int by_value(const void *a, const void *b)
+/* The number of a value, the next of @count where it is new. */
+static uint16_t number_of(struct explain *explain, uint64_t hi, uint64_t lo, uint32_t *count)
 {
-	const struct numbered *x = a, *y = b;
+	uint32_t slot = tally_hash(&explain->tallies, hi, lo) >> (64 - NUMBER_BITS);
+	uint32_t number;
 
-	if (x->hi != y->hi)
-		return x->hi < y->hi ? -1 : 1;
-	return (x->lo > y->lo) - (x->lo < y->lo);
-}
-
-/* Gives equal values the same number; returns how many there are. @keys: by number, may be NULL. */
-static uint32_t give_numbers(struct numbered *values, uint32_t count, uint64_t *keys)
-{
-	uint32_t number = 0;
-
-	qsort(values, count, sizeof(*values), by_value);
-	for (uint32_t i = 0; i < count; i++) {
-		if (i && by_value(&values[i - 1], &values[i]))
-			number++;
-		*values[i].number = number;
-		if (keys)
-			keys[number] = values[i].lo;
+	for (; explain->number_slot[slot]; slot = (slot + 1) % (1 << NUMBER_BITS)) {
+		number = explain->number_slot[slot] - 1;
+		if (explain->numbered[number].hi == hi && explain->numbered[number].lo == lo)
+			return number;
 	}
-	return count ? number + 1 : 0;
+	explain->numbered[*count] = (struct numbered){ hi, lo };
+	explain->number_slot[slot] = ++*count;
+	return *count - 1;
 }
 
-static void number_all(struct explain *explain, struct numbered *values)
+/* Equal values get the same number, in the order in which they come. */
+static void number_all(struct explain *explain)
 {
 	struct half *halves[] = { &explain->search[FLOOD], &explain->search[CALM],
 				  &explain->hold[FLOOD], &explain->hold[CALM] };
-	uint32_t count = 0;
 
+	explain->services = explain->sources = 0;
+	memset(explain->number_slot, 0, sizeof(explain->number_slot));
 	for (int h = 0; h < 4; h++)
 		for (uint32_t i = 0; i < halves[h]->count; i++)
-			values[count++] = (struct numbered){ 0, service_of(halves[h]->packet[i]),
-							     &halves[h]->service[i] };
-	explain->services = give_numbers(values, count, explain->service_key);
-	count = 0;
+			halves[h]->service[i] = number_of(explain, 0, service_of(halves[h]->packet[i]),
+							  &explain->services);
+	for (uint32_t i = 0; i < explain->services; i++)
+		explain->service_key[i] = explain->numbered[i].lo;
+	memset(explain->number_slot, 0, sizeof(explain->number_slot));
 	for (int h = 0; h < 4; h++)
 		for (uint32_t i = 0; i < halves[h]->count; i++)
-			values[count++] = (struct numbered){ halves[h]->packet[i]->hi,
-							     halves[h]->packet[i]->lo,
-							     &halves[h]->source[i] };
-	explain->sources = give_numbers(values, count, NULL);
+			halves[h]->source[i] = number_of(explain, halves[h]->packet[i]->hi,
+							 halves[h]->packet[i]->lo,
+							 &explain->sources);
 }
 
 /* ---- ranks ---- */
@@ -218,7 +212,7 @@ void split_samples(struct explain *explain, const struct explain_packet *const s
 		split(sample[side], count[side], options->seed, &explain->search[side],
 		      &explain->hold[side]);
 	}
-	number_all(explain, explain->numbered);
+	number_all(explain);
 	for (int field = 0; field < EXPLAIN_RANGES; field++)
 		rank(explain, field);
 	for (int h = 0; h < 4; h++) {

@@ -110,6 +110,23 @@ static void keep(struct candidate *best, uint32_t *count, uint32_t most,
 
 /* ---- the beam ---- */
 
+/*
+ * False: whatever calm traffic @candidate matches, it is better than none of those kept so far. With no
+ * harm it would be worth the most; the margin is for rounding.
+ */
+static bool may_be_kept(const struct explain *explain, const struct candidate *candidate)
+{
+	struct candidate harmless = *candidate;
+
+	if (explain->found_count < FOUND || explain->best_count < BEAM_BEST ||
+	    explain->wide_count < BEAM_WIDE)
+		return true;
+	harmless.harm = 0;
+	return candidate->gain >= explain->wide[BEAM_WIDE - 1].gain ||
+	       1.000001 * value_of(&harmless) >= value_of(&explain->found[FOUND - 1]) ||
+	       1.000001 * worth_of(candidate->gain, 0) >= explain->best[BEAM_BEST - 1].worth;
+}
+
 static void extend(struct explain *explain, const struct node *node, uint32_t parent,
 		   const struct explain_condition *added, const struct sets *sets, int item)
 {
@@ -125,9 +142,11 @@ static void extend(struct explain *explain, const struct node *node, uint32_t pa
 				       sets->set[FLOOD]);
 	if (candidate.gain < MIN_GAIN)
 		return;
+	candidate.cost = rule_cost(&candidate.rule);
+	if (!may_be_kept(explain, &candidate))
+		return;
 	candidate.harm = share_of_both(&explain->search[CALM], node->sets.set[CALM],
 				       sets->set[CALM]);
-	candidate.cost = rule_cost(&candidate.rule);
 	candidate.worth = worth_of(candidate.gain, candidate.harm);
 	if (candidate.harm <= EXPLAIN_CALM_MOST && !is_refused(explain, &candidate.rule))
 		keep(explain->found, &explain->found_count, FOUND, &candidate, by_value);

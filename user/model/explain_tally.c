@@ -16,17 +16,16 @@ void tally_clear(struct tallies *tallies)
 }
 
 /* Multiply-shift with a secret key (Dietzfelbinger 1997). */
-static uint32_t slot_of(const struct tallies *tallies, uint64_t hi, uint64_t lo)
+uint64_t tally_hash(const struct tallies *tallies, uint64_t hi, uint64_t lo)
 {
 	uint64_t mixed = (lo ^ hi >> 32 ^ hi << 32) * (tallies->key | 1);
 
-	mixed = (mixed ^ mixed >> 29 ^ hi) * (tallies->key >> 7 | 1);
-	return mixed >> (64 - SLOT_BITS);
+	return (mixed ^ mixed >> 29 ^ hi) * (tallies->key >> 7 | 1);
 }
 
 void tally_add(struct tallies *tallies, uint64_t hi, uint64_t lo, uint64_t weight)
 {
-	uint32_t slot = slot_of(tallies, hi, lo);
+	uint32_t slot = tally_hash(tallies, hi, lo) >> (64 - SLOT_BITS);
 	struct tally *entry;
 
 	for (; tallies->slot[slot]; slot = (slot + 1) % SLOTS) {
