@@ -34,19 +34,10 @@
 #define RULES_DROP	1
 #define RULES_PROVED	2	/* the packet belongs to a connection of this host */
 
-/* Global. Notes in the scratch which rules may match the packet. Returns 1 if there are any. */
-__noinline int classify(struct xdp_md *ctx, struct packet *pkt, __u32 side)
-{
-	struct weir_policy *policy = policy_of(side);
-	struct rule_view *view = scratch_view();
-
-	if (!pkt || !policy || !view || !view_packet(ctx, pkt, view))
-		return 0;
-	view->left = rules_left(ctx, &policy->rules, view, rules_for(&policy->rules, pkt));
-	return view->left != 0;
-}
-
-/* Global. The next rule that matches the packet, by the order of the slots; -1: there is none. */
+/*
+ * Global. The next rule that matches the packet, by the order of the slots; -1: there is none. For
+ * rules of which the tables do not say all.
+ */
 __noinline int next_rule(struct xdp_md *ctx, struct packet *pkt, __u32 side)
 {
 	struct weir_policy *policy = policy_of(side);
@@ -130,16 +121,23 @@ __noinline int apply_rule(struct xdp_md *ctx, struct packet *pkt, __u32 side, __
 	return !rule->monitor;
 }
 
-/* Global. All rules for a packet that at least one concerns; RULES_*. */
-__noinline int judge_rules(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u64 now_ns)
+/* Global. All rules for a packet that at least one of @left, by rules_for(), may concern; RULES_*. */
+__noinline int judge_rules(struct xdp_md *ctx, struct packet *pkt, __u32 side, __u64 now_ns,
+			   __u64 left)
 {
+	struct weir_policy *policy = policy_of(side);
 	struct rule_view *view = scratch_view();
 	int index, found = 0;
 
-	if (!pkt || !view || !classify(ctx, pkt, side))
+	if (!pkt || !policy || !view || !view_packet(ctx, pkt, view))
 		return 0;
-	for (int i = 0; i < WEIR_RULES && !found; i++) {
-		index = next_rule(ctx, pkt, side);
+	view->left = rules_left(ctx, &policy->rules, view, left);
+	for (int i = 0; i < WEIR_RULES && !found && view->left; i++) {
+		index = lowest_rule(view->left);
+		if (policy->rules.exact >> index & 1)
+			index = next_rule(ctx, pkt, side);
+		else
+			view->left &= view->left - 1;
 		if (index < 0)
 			break;
 		if (!apply_rule(ctx, pkt, side, index, now_ns))
@@ -155,11 +153,15 @@ static __always_inline enum weir_reason check_rules(struct xdp_md *ctx, struct p
 						    struct hint hint, const struct rules *rules,
 						    __u64 now_ns)
 {
+	__u64 left;
 	int found;
 
-	if (!rules->policy || !rules->policy->drop_rules || !rules_for(&rules->policy->rules, pkt))
+	if (!rules->policy || !rules->policy->drop_rules)
 		return WEIR_CONTINUE;
-	found = judge_rules(ctx, pkt, hint.side, now_ns);
+	left = rules_for(ctx, &rules->policy->rules, pkt);
+	if (!left)
+		return WEIR_CONTINUE;
+	found = judge_rules(ctx, pkt, hint.side, now_ns, left);
 	if (found & RULES_PROVED)
 		prove(pkt, now_ns);
 	return found & RULES_DROP ? WEIR_DROP_RULE : WEIR_CONTINUE;

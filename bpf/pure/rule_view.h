@@ -10,9 +10,8 @@
 
 struct rule_view {
 	__u64 left;		/* rules that may match the packet and were not looked at yet */
-	__u32 line[WEIR_LINES];	/* ports; the length of the IP packet */
-	__u32 has_ports;
-	__u32 fragment, proto, ttl;
+	__u32 length;		/* of the IP packet */
+	__u32 ttl;
 	__u32 flags, icmp;	/* or WEIR_HAS_NONE */
 	__u32 l4_at, payload_at;	/* in the frame */
 	__u32 end_at;		/* of the IP packet; 0: nothing behind the IP header is to be read */

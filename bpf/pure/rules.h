@@ -58,9 +58,6 @@ static __always_inline void view_transport(FRAME *frame, const struct packet *pk
 	if (!l4)
 		return;
 	if (has_ports(pkt)) {
-		view->has_ports = 1;
-		view->line[WEIR_LINE_SPORT] = be16_from(l4);
-		view->line[WEIR_LINE_DPORT] = be16_from(l4 + 2);
 		view->payload_at += sizeof(struct udphdr);
 	} else if (has_icmp_type(pkt)) {
 		view->icmp = *l4;
@@ -89,8 +86,7 @@ static __always_inline int view_packet(FRAME *frame, const struct packet *pkt,
 		return 0;
 	length = pkt->ipv6 ? sizeof(struct ipv6hdr) + be16_from(ip + 4) : be16_from(ip + 2);
 	*view = (struct rule_view){
-		.line[WEIR_LINE_LENGTH] = length < 0xffff ? length : 0xffff,
-		.fragment = pkt->what == WEIR_FRAGMENT, .proto = pkt->proto,
+		.length = length < 0xffff ? length : 0xffff,
 		.ttl = pkt->ipv6 ? ip[7] : ip[8], .flags = WEIR_HAS_NONE, .icmp = WEIR_HAS_NONE,
 	};
 	if (!pkt->l4_at)
@@ -111,29 +107,35 @@ static __always_inline __u64 rules_of_line(const struct weir_rule_tables *rules,
 	return rules->piece[line][rules->index[line][value & 0xffff]];
 }
 
-/* The rules of this protocol and destination port: all that packets need that none concerns. */
-static __always_inline __u64 rules_for(const struct weir_rule_tables *rules,
+static __always_inline __u64 rules_by_sport(FRAME *frame, const struct weir_rule_tables *rules,
+					    const struct packet *pkt)
+{
+	const __u8 *port = has_ports(pkt) ? rule_bytes_at(frame, pkt->l4_at, 2) : NULL;
+
+	if (!port)
+		return rules->piece[WEIR_LINE_SPORT][WEIR_PIECES - 1];
+	/* Opaque: Linux 6.1 knows no bounds of a value behind its swap of bytes. */
+	return rules_of_line(rules, WEIR_LINE_SPORT, weir_opaque(be16_from(port)));
+}
+
+/*
+ * The rules of this protocol and these ports: all that packets need that none concerns. Inline, since
+ * a call costs as much as all of this.
+ */
+static __always_inline __u64 rules_for(FRAME *frame, const struct weir_rule_tables *rules,
 				       const struct packet *pkt)
 {
 	__u64 left = rules->all;
+	__u32 used = rules->used;
 
-	if (rules->used & RULE_TABLE(PROTO))
+	if (used & RULE_TABLE(PROTO))
 		left &= rules->proto[pkt->what == WEIR_FRAGMENT][pkt->proto];
-	if (!left || !(rules->used & RULE_TABLE(LINE) << WEIR_LINE_DPORT))
-		return left;
-	if (!has_ports(pkt))
-		return left & rules->piece[WEIR_LINE_DPORT][WEIR_PIECES - 1];
-	return left & rules_of_line(rules, WEIR_LINE_DPORT, pkt->dport);
-}
-
-static __always_inline __u64 rules_by_line(const struct weir_rule_tables *rules,
-					   const struct rule_view *view, enum weir_rule_line line)
-{
-	if (!(rules->used & RULE_TABLE(LINE) << line))
-		return ~0ULL;
-	if (line != WEIR_LINE_LENGTH && !view->has_ports)
-		return rules->piece[line][WEIR_PIECES - 1];
-	return rules_of_line(rules, line, view->line[line]);
+	if (left && used & RULE_TABLE(LINE) << WEIR_LINE_DPORT)
+		left &= has_ports(pkt) ? rules_of_line(rules, WEIR_LINE_DPORT, pkt->dport) :
+					 rules->piece[WEIR_LINE_DPORT][WEIR_PIECES - 1];
+	if (left && used & RULE_TABLE(LINE) << WEIR_LINE_SPORT)
+		left &= rules_by_sport(frame, rules, pkt);
+	return left;
 }
 
 /* An index of a table whose last element is for packets that have no such field. */
@@ -156,8 +158,8 @@ static __always_inline __u64 rules_by_peek(FRAME *frame, const struct weir_rule_
 static __always_inline __u64 rules_left(FRAME *frame, const struct weir_rule_tables *rules,
 					const struct rule_view *view, __u64 left)
 {
-	left &= rules_by_line(rules, view, WEIR_LINE_SPORT);
-	left &= rules_by_line(rules, view, WEIR_LINE_LENGTH);
+	if (rules->used & RULE_TABLE(LINE) << WEIR_LINE_LENGTH)
+		left &= rules_of_line(rules, WEIR_LINE_LENGTH, view->length);
 	if (!left)
 		return 0;
 	if (rules->used & RULE_TABLE(TTL))

@@ -104,6 +104,7 @@ static const struct row rows[] = {
 	{ "one source under its limit", TYPICAL, .rate = "1000mpps", .first = OTHERS },
 	{ "one source over its limit", TYPICAL, .first = OTHERS },
 	{ "same, frames of 1514 bytes", TYPICAL, .first = OTHERS, .frame_len = FRAME_MAX },
+	{ "no drop rule", TYPICAL, .rate = "1000mpps", .first = OTHERS },
 	{ "1 drop rule, other protocol", TYPICAL, .rate = "1000mpps", .first = OTHERS, .rules = 1,
 	  .by = BY_PROTO },
 	{ "1 drop rule, miss", TYPICAL, .rate = "1000mpps", .first = OTHERS, .rules = 1 },

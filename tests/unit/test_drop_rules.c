@@ -39,7 +39,7 @@ static uint64_t classified(const struct weir_rule_tables *rules, struct made *ma
 		return ~0ULL;
 	view.left = 0;
 	if (view_packet(&frame, &pkt, &view))
-		view.left = rules_left(&frame, rules, &view, rules_for(rules, &pkt));
+		view.left = rules_left(&frame, rules, &view, rules_for(&frame, rules, &pkt));
 	while ((index = take_rule(&frame, &pkt, &view, rules)) >= 0) {
 		CHECK(&check, index > last, "rule %d behind %d", index, last);
 		last = index;
