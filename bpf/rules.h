@@ -131,7 +131,7 @@ __noinline int judge_rules(struct xdp_md *ctx, struct packet *pkt, __u32 side, _
 
 	if (!pkt || !policy || !view || !view_packet(ctx, pkt, view))
 		return 0;
-	view->left = rules_left(ctx, &policy->rules, view, left);
+	view->left = rules_left(ctx, &policy->rules, pkt, view, left);
 	for (int i = 0; i < WEIR_RULES && !found && view->left; i++) {
 		index = lowest_rule(view->left);
 		if (policy->rules.exact >> index & 1)

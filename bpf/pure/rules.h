@@ -156,7 +156,8 @@ static __always_inline __u64 rules_by_peek(FRAME *frame, const struct weir_rule_
 
 /* The rules that no table rules out. @left: those of rules_for(). */
 static __always_inline __u64 rules_left(FRAME *frame, const struct weir_rule_tables *rules,
-					const struct rule_view *view, __u64 left)
+					const struct packet *pkt, const struct rule_view *view,
+					__u64 left)
 {
 	if (rules->used & RULE_TABLE(LINE) << WEIR_LINE_LENGTH)
 		left &= rules_of_line(rules, WEIR_LINE_LENGTH, view->length);
@@ -167,7 +168,7 @@ static __always_inline __u64 rules_left(FRAME *frame, const struct weir_rule_tab
 	if (rules->used & RULE_TABLE(FLAGS))
 		left &= rules->flags[or_none(view->flags)];
 	if (rules->used & RULE_TABLE(ICMP))
-		left &= rules->icmp[or_none(view->icmp)];
+		left &= rules->icmp[!!pkt->ipv6][or_none(view->icmp)];
 	for (__u32 peek = 0; peek < WEIR_PEEKS; peek++)
 		if (peek < rules->peeks && left & rules->exact)
 			left &= rules_by_peek(frame, rules, view, peek);

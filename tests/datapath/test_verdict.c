@@ -762,6 +762,8 @@ static const struct drop_row {
 	{ "length 60-80", "ip6 udp:80 data:12", { "ip6 udp:80 data:33", "ip4 udp:80 data:12" } },
 	{ "ip-ttl 60-64", "ip6 udp:80 hl=60", { "ip6 udp:80 hl=59", "ip6 udp:80 hl=65" } },
 	{ "flags syn/syn,ack", "ip4 syn:80", { "ip4 synack:80", "ip4 tcp:80", "ip4 udp:80" } },
+	{ "icmp-type echo-request", "ip6 icmp6:128 data:8", { "ip4 icmp:128", "ip6 icmp6:8 data:8" } },
+	{ "icmp-type echo-request", "ip4 icmp:8", { "ip4 icmp:0", "ip4 icmp6:128" } },
 	{ "icmp-type 8", "ip4 icmp:8", { "ip4 icmp:13", "ip4 udp:80" } },
 	{ "icmp-type 128", "ip6 icmp6:128 data:8", { "ip6 icmp6:129 data:8" } },
 	{ "fragment", "ip6 part:9,1 proto:17 data:8", { "ip6 part:0,1 udp:80", "ip4 udp:80" } },

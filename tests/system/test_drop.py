@@ -86,6 +86,7 @@ CONDITIONS = (
     ("ip-ttl 52", dict(packet=udp(), ttl=52), [dict(packet=udp(), ttl=53)]),
     ("flags syn,ack/syn,ack,fin,rst", dict(packet=tcp(0x12)),
      [dict(packet=tcp(0x02)), dict(packet=tcp(0x10)), dict(packet=udp())]),
+    ("icmp-type echo-request", dict(packet=icmp(8)), [dict(packet=icmp(0)), dict(packet=udp())]),
     ("icmp-type 8", dict(packet=icmp(8)), [dict(packet=icmp(13)), dict(packet=udp())]),
     ("proto udp fragment", dict(packet=fragment(), offset=4), [dict(packet=udp())]),
     ("payload 0 ffffffff", dict(packet=udp(data=b"\xff\xff\xff\xffgetstatus")),

@@ -219,8 +219,11 @@ static inline struct weir_rule_spec make_rule(uint32_t number)
 		spec.flags_mask = 1 + pick(255);
 		spec.flags = PICK_OF(some_flags) & spec.flags_mask;
 	}
-	if (spec.match & WEIR_MATCH_ICMP)
-		spec.icmp_type = PICK_OF(some_types);
+	if (spec.match & WEIR_MATCH_ICMP) {
+		spec.icmp4 = spec.icmp6 = PICK_OF(some_types) + 1;
+		if (!pick(3))	/* echo-request */
+			spec.icmp4 = 8 + 1, spec.icmp6 = 128 + 1;
+	}
 	if (spec.match & WEIR_MATCH_PAYLOAD)
 		some_bytes(&spec.payload);
 	if (spec.match & WEIR_MATCH_L4)
@@ -300,7 +303,8 @@ static inline bool rule_matches(const struct weir_rule_spec *spec, const struct 
 	if (match & WEIR_MATCH_FLAGS &&
 	    !(made->flags && (made->flag_bits & spec->flags_mask) == spec->flags))
 		return false;
-	if (match & WEIR_MATCH_ICMP && !(made->icmp && made->icmp_type == spec->icmp_type))
+	if (match & WEIR_MATCH_ICMP &&
+	    !(made->icmp && made->icmp_type + 1 == (made->v6 ? spec->icmp6 : spec->icmp4)))
 		return false;
 	if (match & WEIR_MATCH_PAYLOAD && !has_bytes(made, &spec->payload, made->payload_at))
 		return false;

@@ -39,7 +39,8 @@ static uint64_t classified(const struct weir_rule_tables *rules, struct made *ma
 		return ~0ULL;
 	view.left = 0;
 	if (view_packet(&frame, &pkt, &view))
-		view.left = rules_left(&frame, rules, &view, rules_for(&frame, rules, &pkt));
+		view.left = rules_left(&frame, rules, &pkt, &view,
+				       rules_for(&frame, rules, &pkt));
 	while ((index = take_rule(&frame, &pkt, &view, rules)) >= 0) {
 		CHECK(&check, index > last, "rule %d behind %d", index, last);
 		last = index;
@@ -183,6 +184,10 @@ static void test_words(void)
 		{ "a flags none/fin,syn,rst,psh,ack,urg,ece,cwr",
 		  "proto tcp flags none/fin,syn,rst,psh,ack,urg,ece,cwr" },
 		{ "a icmp-type 8", "proto icmp icmp-type 8" },
+		{ "a icmp-type ping proto icmp", "proto icmp icmp-type echo-request" },
+		{ "a icmp-type timestamp-request", "proto icmp icmp-type timestamp-request" },
+		{ "a to 2001:db8::/32 icmp-type mld-listener-query",
+		  "to 2001:db8::/32 proto icmp icmp-type mld-listener-query" },
 		{ "a proto any ip-ttl 0-63", "ip-ttl 0-63" },
 		{ "a fragment proto udp", "proto udp fragment" },
 		{ "a payload 0 FFffFFff", "payload 0 ffffffff" },
@@ -203,6 +208,10 @@ static void test_words(void)
 		{ "a length 19", "length" }, { "a ip-ttl 256", "ip-ttl" },
 		{ "a flags syn", "mask" }, { "a flags syn/ack", "mask" },
 		{ "a flags sin/syn", "sin" }, { "a flags none/none", "mask" },
+		{ "a icmp-type 256", "0..255" }, { "a icmp-type unreachable", "errors" },
+		{ "a icmp-type packet-too-big", "errors" },
+		{ "a icmp-type timestamp-request to 2001:db8::1", "IPv6 has no such message" },
+		{ "a from 192.0.2.1 icmp-type mld-listener-done", "IPv4 has no such message" },
 		{ "a icmp-type 3", "errors" }, { "a icmp-type 11", "errors" },
 		{ "a payload 0", "hexadecimal" }, { "a payload 0 fff", "hexadecimal" },
 		{ "a payload 0 0011223344", "hexadecimal" }, { "a payload 1401 00", "payload" },

@@ -93,7 +93,7 @@ const struct command commands[] = {
 	  .examples = { "weir dns del", "weir dns del to 192.0.2.1" } },
 	{ "drop", "add", "NAME [proto tcp|udp|icmp|N|any] [from PREFIX] [to PREFIX] "
 			 "[sport N[-M],...] [dport N[-M],...] [length N[-M]] [ip-ttl N[-M]] "
-			 "[flags FLAGS/MASK] [icmp-type N] [fragment] [payload OFFSET HEX[/MASK]] "
+			 "[flags FLAGS/MASK] [icmp-type TYPE] [fragment] [payload OFFSET HEX[/MASK]] "
 			 "[l4 OFFSET HEX[/MASK]] [rate R] [ttl 10m] [spare known|proven|none] "
 			 "[monitor] [force]",
 	  "drop the packets that meet all conditions, or what exceeds a rate of all sources "

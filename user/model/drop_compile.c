@@ -111,13 +111,15 @@ static void compile_values(struct weir_rule_tables *rules, const struct weir_rul
 			rules->ttl[v] |= bit;
 		if ((v & spec->flags_mask) == spec->flags)
 			rules->flags[v] |= bit;
-		if (!(spec->match & WEIR_MATCH_ICMP) || v == spec->icmp_type)
-			rules->icmp[v] |= bit;
+		if (!(spec->match & WEIR_MATCH_ICMP) || v + 1 == spec->icmp4)
+			rules->icmp[0][v] |= bit;
+		if (!(spec->match & WEIR_MATCH_ICMP) || v + 1 == spec->icmp6)
+			rules->icmp[1][v] |= bit;
 	}
 	if (!(spec->match & WEIR_MATCH_FLAGS))
 		rules->flags[WEIR_HAS_NONE] |= bit;
 	if (!(spec->match & WEIR_MATCH_ICMP))
-		rules->icmp[WEIR_HAS_NONE] |= bit;
+		rules->icmp[0][WEIR_HAS_NONE] |= bit, rules->icmp[1][WEIR_HAS_NONE] |= bit;
 	if (spec->match & (WEIR_MATCH_PROTO | WEIR_MATCH_FRAGMENT))
 		rules->used |= RULE_TABLE(PROTO);
 	if (spec->match & WEIR_MATCH_TTL)

@@ -9,6 +9,7 @@
 #include "user/model/drop_words.h"
 #include "user/model/error.h"
 #include "user/model/format.h"
+#include "user/model/icmp_types.h"
 #include "user/model/parse.h"
 #include "user/model/port_set.h"
 #include "user/model/prefix.h"
@@ -177,15 +178,15 @@ static int set_flags(void *into, const char *value, char *err)
 static int set_icmp_type(void *into, const char *value, char *err)
 {
 	struct weir_rule_spec *spec = with(into, WEIR_MATCH_ICMP);
-	uint64_t type;
+	struct icmp_types types;
 
-	if (parse_number(value, "icmp-type", 0, 255, &type, err))
+	if (icmp_types_parse(value, &types, err))
 		return -EINVAL;
-	if (is_icmp_error(type, 0))
-		return fail(err, EINVAL, "icmp-type %llu: no rule drops messages that tell of errors: "
-			    "connections need them to find their packet size",
-			    (unsigned long long)type);
-	spec->icmp_type = type;
+	if (types.v4 ? is_icmp_error(types.v4 - 1, 0) : is_icmp_error(types.v6 - 1, 1))
+		return fail(err, EINVAL, "icmp-type %.40s: no rule drops messages that tell of errors: "
+			    "connections need them to find their packet size", value);
+	spec->icmp4 = types.v4;
+	spec->icmp6 = types.v6;
 	return 0;
 }
 
@@ -301,6 +302,13 @@ static bool is_proto(const struct weir_rule_spec *spec, uint8_t proto)
 	return !(spec->match & WEIR_MATCH_PROTO) || spec->proto == proto;
 }
 
+static int check_icmp_family(const struct weir_rule_spec *spec, bool v4, char *err)
+{
+	if (v4 ? spec->icmp4 : spec->icmp6)
+		return 0;
+	return fail(err, EINVAL, "icmp-type: %s has no such message", v4 ? "IPv4" : "IPv6");
+}
+
 /* A condition that no packet can meet is an error of the operator, and is refused. */
 static int check_match(const struct weir_rule_spec *spec, char *err)
 {
@@ -329,6 +337,10 @@ static int check_match(const struct weir_rule_spec *spec, char *err)
 	if (spec->match & WEIR_MATCH_FROM && spec->match & WEIR_MATCH_TO &&
 	    prefix_is_v4(&from) != prefix_is_v4(&to))
 		return fail(err, EINVAL, "from and to: both must be IPv4, or both IPv6");
+	if (spec->match & WEIR_MATCH_ICMP && spec->match & WEIR_MATCH_FROM)
+		return check_icmp_family(spec, prefix_is_v4(&from), err);
+	if (spec->match & WEIR_MATCH_ICMP && spec->match & WEIR_MATCH_TO)
+		return check_icmp_family(spec, prefix_is_v4(&to), err);
 	return 0;
 }
 
@@ -353,7 +365,7 @@ int parse_drop_words(struct words *words, struct drop_words *w, char *err)
 		{ "length", "a length of IP packets, or a range", set_length },
 		{ "ip-ttl", "a TTL of packets, or a range", set_ip_ttl },
 		{ "flags", "flags and a mask, such as syn/syn,ack", set_flags },
-		{ "icmp-type", "a type", set_icmp_type },
+		{ "icmp-type", "a type such as echo-request", set_icmp_type },
 		{ "payload", "an offset and bytes, such as 0 ffff", set_payload },
 		{ "l4", "an offset and bytes, such as 14 0000", set_l4 },
 		{ "from", "a prefix", set_from },
@@ -421,6 +433,12 @@ static const char *flags_text(uint8_t flags, char text[64])
 	return text;
 }
 
+static const char *icmp_type_text(const struct weir_rule_spec *spec, char text[64])
+{
+	icmp_types_format((struct icmp_types){ spec->icmp4, spec->icmp6 }, text);
+	return text;
+}
+
 static void add_bytes(char text[RULE_TEXT], const char *what, const struct weir_rule_bytes *bytes)
 {
 	uint32_t all = bytes->count == BYTES_MOST ? ~0U : (1U << 8 * bytes->count) - 1;
@@ -476,7 +494,7 @@ void format_rule_match(const struct weir_rule_spec *spec, char text[RULE_TEXT])
 		add(text, "flags %s/%s", flags_text(spec->flags, value),
 		    flags_text(spec->flags_mask, mask));
 	if (spec->match & WEIR_MATCH_ICMP)
-		add(text, "icmp-type %u", spec->icmp_type);
+		add(text, "icmp-type %s", icmp_type_text(spec, value));
 	if (spec->match & WEIR_MATCH_PAYLOAD)
 		add_bytes(text, "payload", &spec->payload);
 	if (spec->match & WEIR_MATCH_L4)
