@@ -376,7 +376,7 @@ struct weir_rule_spec {
 	char name[WEIR_NAME_LEN];	/* as of weir_budget_spec; empty: the slot is free */
 	__u32 match;		/* enum weir_rule_match */
 	__u8  proto;		/* IPPROTO_*; ICMP stands for ICMPv6 too */
-	__u8  pad;
+	__u8  origin;		/* enum weir_origin */
 	__u8  flags, flags_mask;	/* TCP_* */
 	__u8  ttl_first, ttl_last;	/* or the hop limit */
 	__u16 length_first, length_last;	/* of the IP packet */
@@ -389,8 +389,6 @@ struct weir_rule_spec {
 	__u64 rate_bits_per_s;	/* 0: no bit rate; without any rate all is dropped */
 	__u32 per_s;		/* 1, 60 or 3600 */
 	__u16 icmp4, icmp6;	/* as in weir_limit_spec */
-	__u8  origin;		/* enum weir_origin */
-	__u8  pad[7];
 	__u64 until_ns;		/* 0: for good */
 	__u64 added_unix_s;
 };

@@ -74,7 +74,7 @@ static void test_permitted(void)
 		bool needed = (type >= 1 && type <= 5) || type == 11 || type == 12 ||
 			      (type >= 130 && type <= 137) || type == 143;
 
-		spec.icmp_type = type;
+		spec.icmp4 = spec.icmp6 = type + 1;
 		CHECK(&check, rule_is_permitted(&spec, &guarded, why) == !needed, "type %u", type);
 		types += needed;
 	}

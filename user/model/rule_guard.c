@@ -16,14 +16,16 @@
  */
 #define TIME_LONGEST	400
 
-/*
- * The types of both families, since a rule says ICMP for both: errors (IPv4: 3, 4, 5, 11, 12; IPv6:
- * 1 to 4), multicast listeners (130 to 132, 143) and neighbour discovery (133 to 137).
- */
-static bool is_needed(uint32_t type)
+/* Errors and redirects. */
+static bool is_needed_4(uint32_t type)
 {
-	return (type >= 1 && type <= 5) || type == 11 || type == 12 ||
-	       (type >= 130 && type <= 137) || type == 143;
+	return (type >= 3 && type <= 5) || type == 11 || type == 12;
+}
+
+/* Errors, multicast listeners (130 to 132, 143) and neighbour discovery (133 to 137). */
+static bool is_needed_6(uint32_t type)
+{
+	return (type >= 1 && type <= 4) || (type >= 130 && type <= 137) || type == 143;
 }
 
 /* ---- narrowing ---- */
@@ -67,14 +69,16 @@ static bool may_match_needed(const struct weir_rule_spec *spec)
 	if (spec->match & (WEIR_MATCH_SPORT | WEIR_MATCH_DPORT | WEIR_MATCH_FLAGS |
 			   WEIR_MATCH_FRAGMENT))
 		return false;
-	return !(spec->match & WEIR_MATCH_ICMP) || is_needed(spec->icmp_type);
+	return !(spec->match & WEIR_MATCH_ICMP) ||
+	       (spec->icmp4 && is_needed_4(spec->icmp4 - 1U)) ||
+	       (spec->icmp6 && is_needed_6(spec->icmp6 - 1U));
 }
 
 static bool has_few_dports(const struct weir_rule_spec *spec)
 {
 	uint32_t count = 0;
 
-	for (int i = 0; i < WEIR_RULE_RANGES && spec->dport[i].last; i++)
+	for (int i = 0; i < WEIR_PORT_RANGES && spec->dport[i].last; i++)
 		count += spec->dport[i].last - spec->dport[i].first + 1U;
 	return spec->match & WEIR_MATCH_DPORT && count <= FEW_PORTS;
 }

@@ -51,7 +51,7 @@ static void add_range(struct explain_rule *rule, enum explain_field field, uint3
 }
 
 static bool add_ports(struct explain_rule *rule, enum explain_field field,
-		      const struct weir_port_range ranges[WEIR_RULE_RANGES])
+		      const struct weir_ports ranges[WEIR_PORT_RANGES])
 {
 	if (ranges[1].last)
 		return false;
@@ -91,7 +91,7 @@ bool rule_spec_explain(const struct weir_rule_spec *spec, struct explain_rule *r
 	uint32_t match = spec->match;
 
 	*rule = (struct explain_rule){ 0 };
-	if (match & (WEIR_MATCH_L4 | WEIR_MATCH_TO))
+	if (match & (WEIR_MATCH_L4 | WEIR_MATCH_TO) || spec->icmp4 != spec->icmp6)
 		return false;
 	if (match & WEIR_MATCH_PROTO)
 		add_range(rule, EXPLAIN_PROTO, spec->proto, spec->proto);
@@ -102,7 +102,7 @@ bool rule_spec_explain(const struct weir_rule_spec *spec, struct explain_rule *r
 	if (match & WEIR_MATCH_TTL)
 		add_range(rule, EXPLAIN_TTL, spec->ttl_first, spec->ttl_last);
 	if (match & WEIR_MATCH_ICMP)
-		add_range(rule, EXPLAIN_ICMP, spec->icmp_type, spec->icmp_type);
+		add_range(rule, EXPLAIN_ICMP, spec->icmp4 - 1, spec->icmp4 - 1);
 	if (match & WEIR_MATCH_FLAGS)
 		add_range(rule, EXPLAIN_FLAGS, spec->flags, spec->flags_mask);
 	if (match & WEIR_MATCH_FROM)
