@@ -117,7 +117,7 @@ static void test_narrow(void)
 
 static void test_forms(void)
 {
-	static const char *const none[] = { "proto udp sport 1,2 length 99", "proto udp l4 0 00",
+	static const char *const none[] = { "proto udp sport 1,3 length 99", "proto udp l4 0 00",
 					    "proto udp to 192.0.2.1 length 99" };
 	struct weir_rule_spec spec;
 	struct explain_rule rule;

@@ -43,22 +43,49 @@ int ethtool_driver(const char *dev, char driver[DRIVER_NAME])
 	return *driver ? 0 : -EOPNOTSUPP;
 }
 
+/* ---- speed ---- */
+
+#define MODE_WORDS_MOST	127	/* of each of three masks, by the type of their length */
+
+int ethtool_speed(const char *dev, uint64_t *bits_per_s)
+{
+	union {
+		struct ethtool_link_settings settings;
+		uint32_t room[sizeof(struct ethtool_link_settings) / 4 + 3 * MODE_WORDS_MOST];
+	} answer = { .settings.cmd = ETHTOOL_GLINKSETTINGS };
+	int rc = request(dev, &answer);
+
+	if (rc)
+		return rc;
+	if (answer.settings.link_mode_masks_nwords >= 0)
+		return -EOPNOTSUPP;
+	/* The kernel has told, as a negative number, how long its masks of modes are. */
+	answer.settings.cmd = ETHTOOL_GLINKSETTINGS;
+	answer.settings.link_mode_masks_nwords = -answer.settings.link_mode_masks_nwords;
+	rc = request(dev, &answer);
+	if (!rc && answer.settings.speed == (uint32_t)SPEED_UNKNOWN)
+		rc = -EOPNOTSUPP;
+	*bits_per_s = rc ? 0 : answer.settings.speed * 1000000ULL;
+	return rc;
+}
+
 /* ---- statistics ---- */
 
 /* How many statistics there are; negative: -errno. */
 static int count_statistics(const char *dev)
 {
-	struct {
+	/* Room for one count; a union, since the structure ends in an array without a length. */
+	union {
 		struct ethtool_sset_info info;
-		uint32_t count;
+		uint8_t room[sizeof(struct ethtool_sset_info) + sizeof(uint32_t)];
 	} ask = { .info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ULL << ETH_SS_STATS } };
 	int rc = request(dev, &ask);
 
 	if (rc)
 		return rc;
-	if (!ask.info.sset_mask || !ask.count)
+	if (!ask.info.sset_mask || !ask.info.data[0])
 		return -EOPNOTSUPP;
-	return ask.count <= STATISTICS_MOST ? (int)ask.count : -E2BIG;
+	return ask.info.data[0] <= STATISTICS_MOST ? (int)ask.info.data[0] : -E2BIG;
 }
 
 static void call_each(const struct ethtool_gstrings *names, const struct ethtool_stats *values,

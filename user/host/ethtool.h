@@ -17,6 +17,9 @@
 /* As "virtio_net"; each byte that is no plain text is a question mark. */
 int ethtool_driver(const char *dev, char driver[DRIVER_NAME]);
 
+/* Of the link; -EOPNOTSUPP also where it is down or the driver does not know. */
+int ethtool_speed(const char *dev, uint64_t *bits_per_s);
+
 /* Calls @each for each of the driver's statistics, with the name that `ethtool -S` prints. */
 typedef void ethtool_statistic(const char *name, uint64_t value, void *arg);
 int ethtool_statistics(const char *dev, ethtool_statistic *each, void *arg);
