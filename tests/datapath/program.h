@@ -194,6 +194,19 @@ static inline void program_put_set(struct program *program, struct prefixes *set
 	prefixes_free(set);
 }
 
+/* Removes what sources owe at the gate, all lines in one call. */
+static inline void clear_gate(const struct program *program)
+{
+	static const struct weir_gate_line empty[WEIR_GATE_LINES];
+	static __u32 lines[WEIR_GATE_LINES];
+	__u32 count = WEIR_GATE_LINES;
+
+	for (__u32 i = 0; i < WEIR_GATE_LINES; i++)
+		lines[i] = i;
+	if (bpf_map_update_batch(program->maps.fd[MAP_gate], lines, empty, &count, NULL))
+		die("gate", 0);
+}
+
 /* Runs one frame; the program's action, an XDP_*. */
 static inline uint32_t run_frame(int prog_fd, const void *data, uint32_t size, uint32_t times)
 {
