@@ -934,41 +934,60 @@ static void test_first_segment(void)
 	disconnect(&connection);
 	CHECK(&check, frames && real == WEIR_SEEN && forged < WEIR_SEEN, "%u frames, %s; forged: %s",
 	      frames, tier_name(real), tier_name(forged));
-	check_done(&check, "the first segment of a connection that gets through a flood makes its source known",
+	check_done(&check, "the first segment of a connection through a flood makes its source known",
 		   "%u of its segments were sent, %s; forged: %s", frames, tier_name(real),
 		   tier_name(forged));
 }
 
-static void test_generations(int fd)
-{
-	uint64_t me = MAPPED(INADDR_LOOPBACK), first;
-	struct connection connection;
-	struct weir_counters counters;
-	enum weir_tier tier[5], other;
+#define GENERATIONS	5
 
-	forget();
-	take_counters(&program);
-	connect_over_lo(&connection);
-	first = generation_now() + 1;
-	/* Proof in the first two generations, silence in three. */
-	for (int i = 0; i < 5; i++) {
+/*
+ * Proof in the first two generations, silence in three; the tier of the source in each. Returns
+ * false where this process stood still beyond the end of one, so that nothing can be said.
+ */
+static bool live_through(int fd, const struct connection *connection, enum weir_tier *tier)
+{
+	uint64_t first = generation_now() + 1;
+
+	for (int i = 0; i < GENERATIONS; i++) {
+		enum weir_tier other;
+
 		wait_for_generation(first + i);
 		if (i < 2)
-			run_frame(fd, connection.real.frame, FRAME, SAMPLED);
+			run_frame(fd, connection->real.frame, FRAME, SAMPLED);
 		if (i < 2)
-			run_frame(fd, connection.forged.frame, FRAME, SAMPLED);
-		tier[i] = tier_now(BRIEF_SHIFT, 0, me);
+			run_frame(fd, connection->forged.frame, FRAME, SAMPLED);
+		tier[i] = tier_now(BRIEF_SHIFT, 0, MAPPED(INADDR_LOOPBACK));
 		other = tier_now(BRIEF_SHIFT, 0, MAPPED(NET(198, 51, 100, 9)));
 		CHECK(&check, other < WEIR_PROVEN, "the forged one has tier %s", tier_name(other));
-		CHECK(&check, generation_now() == first + i, "this process stood still for too long");
+		if (generation_now() != first + i)
+			return false;
+	}
+	return true;
+}
+
+static void test_generations(int fd)
+{
+	enum weir_tier tier[GENERATIONS];
+	struct connection connection;
+	struct weir_counters counters;
+	bool whole = false;
+
+	connect_over_lo(&connection);
+	for (int tries = 0; tries < 5 && !whole; tries++) {
+		forget();
+		take_counters(&program);
+		whole = live_through(fd, &connection, tier);
 	}
 	counters = take_counters(&program);
+	disconnect(&connection);
+	if (!CHECK(&check, whole, "this process stood still for a generation, five times"))
+		tier[0] = tier[1] = tier[2] = tier[3] = tier[4] = WEIR_FIRST_SEEN;
 	CHECK(&check, tier[0] == WEIR_PROVEN && tier[1] == WEIR_LONG && tier[2] == WEIR_LONG &&
 	      tier[3] < WEIR_PROVEN && tier[4] < WEIR_SEEN, "%s, %s, %s, %s, %s", tier_name(tier[0]),
 	      tier_name(tier[1]), tier_name(tier[2]), tier_name(tier[3]), tier_name(tier[4]));
 	CHECK(&check, counters.own >= 2 && counters.looked_up > counters.own, "%llu own of %llu",
 	      (unsigned long long)counters.own, (unsigned long long)counters.looked_up);
-	disconnect(&connection);
 	check_done(&check, "a connection is proof, again in the next generation for long, and it lapses",
 		   "%s, %s, %s, %s, %s; %llu of %llu sockets were connected", tier_name(tier[0]),
 		   tier_name(tier[1]), tier_name(tier[2]), tier_name(tier[3]), tier_name(tier[4]),
