@@ -14,12 +14,13 @@
 #define BEGIN		S(100000)
 #define UNIX		1700000000ULL
 #define IDLE_LOOKS	5	/* in which a rule drops nothing before it gives way */
+#define CALM		10000
 #define GAME		"proto udp dport 27015 payload 0 fefd0900"
 
 static struct check check;
 static struct traffic traffic;
 static struct weir_policy policy;
-static struct explain_packet packets[EXPLAIN_PACKETS];
+static struct explain_packet packets[EXPLAIN_PACKETS], calm_packets[CALM];
 
 /* A judge, the rules in force, and what it decided, as the finder carries it out. */
 struct bench {
@@ -104,7 +105,7 @@ static uint32_t look(const char *match, bool sure, struct explain_packet (*make)
 		     uint8_t kind)
 {
 	struct rule_found found = found_of(match, sure);
-	struct rule_flood flood = { packets, 1000, 5000 };
+	struct rule_flood flood = { packets, 1000, 5000, calm_packets, CALM };
 
 	for (size_t i = 0; i < flood.count; i++)
 		packets[i] = make(&traffic);
@@ -318,6 +319,27 @@ static void test_flapping(void)
 		   "250 floods, %u rules put, at most %u at a time", puts, most);
 }
 
+/* Rules that match five calm packets in 10,000 each, one after another. */
+static void test_together(void)
+{
+	char match[64];
+
+	begin(RULES_AUTO);
+	for (uint32_t i = 0; i < CALM; i++)
+		calm_packets[i] = packet_of(V4(1), 17, 4000, i < 15 ? 1000 + i / 5 : 27015, 100, 60);
+	for (uint32_t i = 0; i < 3; i++) {
+		snprintf(match, sizeof(match), "proto udp dport %u length 100", 1000 + i);
+		CHECK(&check, look(match, true, ntp, i < 2 ? WEIR_RULE : WEIR_WOULD_RULE) == 1,
+		      "rule %u", i + 1);
+	}
+	CHECK(&check, strstr(last()->why, "rules in force"), "%s", last()->why);
+	CHECK(&check, look("proto udp sport 123 length 468", true, ntp, WEIR_RULE) == 1,
+	      "one that matches no calm packet");
+	memset(calm_packets, 0, sizeof(calm_packets));
+	check_done(&check, "all rules together match at most 0.1 % of calm packets",
+		   "2 of 3 rules with 5 of %u packets each are put", CALM);
+}
+
 static void test_room(void)
 {
 	struct weir_rule_spec spec = found_of("proto udp dport 9 length 99", true).spec;
@@ -383,7 +405,7 @@ static void test_restart(void)
 static void test_take_back(void)
 {
 	struct rule_found found = found_of(GAME, true);
-	struct rule_flood flood = { packets, 0, 1 };
+	struct rule_flood flood = { packets, 0, 1, calm_packets, CALM };
 
 	begin(RULES_AUTO);
 	rule_judge_consider(bench.judge, &found, 1, &flood, &policy, bench.now, &bench.said);
@@ -472,6 +494,7 @@ int main(void)
 	test_undone();
 	test_withdrawn();
 	test_flapping();
+	test_together();
 	test_room();
 	test_restart();
 	test_take_back();

@@ -36,6 +36,7 @@
 #define POLL_MS		50
 #define RULES_A_LOOK	2
 #define REMARK_NS	(600 * NS_PER_S)	/* between two lines on why no rule was found */
+#define OTHER_NS	(60 * NS_PER_S)		/* where the second is for another reason */
 #define PORT_DNS	53
 #define PORT_TIME	123
 
@@ -66,7 +67,9 @@ static struct {
 	uint64_t spared;	/* packets of known sources that rules matched, at the last look */
 	uint64_t turned_away, looked_ns;	/* at the last look */
 	uint64_t pps;			/* packets turned away a second, of late */
-	uint64_t remark_ns, put_off_ns;	/* when a remark may be logged again */
+	char remark[24];		/* how the last remark began */
+	uint64_t remark_ns;		/* when it was logged; 0: never */
+	uint64_t put_off_ns;		/* when rules without room may be told again */
 	char device[WEIR_DEVICES][16];
 	bool bare[WEIR_DEVICES];
 } finder;
@@ -84,13 +87,17 @@ static void log_judgement(const struct weir_judgement *judgement)
 		 *command ? "; " : "", command);
 }
 
-/* Why there is no rule, now and then: a flood must not flood the log. */
-static void remark(const char *text)
+/* Why there is no rule, now and then: a flood must not flood the log. Another reason comes sooner. */
+static void remark(int level, const char *text)
 {
-	if (now_ns() < finder.remark_ns)
+	bool same = !strncmp(text, finder.remark, sizeof(finder.remark) - 1);
+	uint64_t now = now_ns();
+
+	if (finder.remark_ns && now < finder.remark_ns + (same ? REMARK_NS : OTHER_NS))
 		return;
-	finder.remark_ns = now_ns() + REMARK_NS;
-	log_line(LOG_INFO, "rules: %s", text);
+	snprintf(finder.remark, sizeof(finder.remark), "%s", text);
+	finder.remark_ns = now;
+	log_line(level, "rules: %s", text);
 }
 
 static void note_put_off(uint32_t put_off)
@@ -260,7 +267,8 @@ static int decide(struct maps *maps, const struct settings *was, bool start, cha
 	}
 	rule_judge_watch(finder.judge, is.policy, now, &decisions);
 	if (room && room->found_count) {
-		struct rule_flood flood = { room->flood, room->count, finder.pps };
+		struct rule_flood flood = { room->flood, room->count, finder.pps,
+					    room->against.packet, room->against.count };
 
 		guard_found(was);
 		rule_judge_consider(finder.judge, room->found, room->found_count, &flood, is.policy,
@@ -448,7 +456,7 @@ static void take_found(struct room *room, const struct explain_verdict *verdict)
 	rule_narrow_icmp(&found->rule, room->flood, room->count);
 	explain_rule_text(&found->rule, text + strlen(text));
 	if (rule_spec_read(text, &found->spec, err)) {
-		remark(err);
+		remark(LOG_ERR, err);
 		return;
 	}
 	memset(found->spec.name, 0, sizeof(found->spec.name));
@@ -479,13 +487,13 @@ static void find(struct room *room)
 
 	if (calm_keeper_copy(device, room->calm)) {
 		snprintf(text, sizeof(text), "there is no calm sample of %.16s yet", device);
-		remark(text);
+		remark(LOG_INFO, text);
 		return;
 	}
 	explain_take_against(room->calm, &room->against);
 	if (room->against.count < EXPLAIN_CALM_LEAST) {
 		explain_say_too_few(room->calm, &room->against, text);
-		remark(text);
+		remark(LOG_INFO, text);
 		return;
 	}
 	/* Which half a source is in must not be known to senders. */
@@ -497,7 +505,7 @@ static void find(struct room *room)
 		take_found(room, &room->result.verdict[i]);
 	why = shortcoming(room);
 	if (why)
-		remark(why);
+		remark(LOG_INFO, why);
 }
 
 /* ---- looks ---- */
@@ -543,6 +551,8 @@ static int begin(const struct maps *maps, char *err)
 
 static int look_at(struct maps *maps, char *err)
 {
+	/* Where the ring loses packets, the flood is in all that comes and is not dropped for good. */
+	uint64_t come = reasons_turned_away() | reasons_of_action("pass") | reasons_of_action("tx");
 	bool due = false, hit = false, pressed, by_ring;
 	int rc = begin(maps, err);
 
@@ -558,7 +568,7 @@ static int look_at(struct maps *maps, char *err)
 	if ((pressed || hit) && !finder.room)
 		return fail(err, ENOMEM, "out of memory");
 	if (pressed || hit)
-		rc = listen(maps, !pressed ? 0 : by_ring ? ~0ULL : reasons_turned_away(), hit, err);
+		rc = listen(maps, !pressed ? 0 : by_ring ? come : reasons_turned_away(), hit, err);
 	if (!rc && pressed)
 		find(finder.room);
 	if (!rc && (due || hit || (finder.room && finder.room->found_count)))
@@ -578,7 +588,7 @@ static void look(void)
 		return;
 	}
 	if (look_at(&maps, err))
-		log_line(LOG_ERR, "rules: %s", err);
+		remark(LOG_ERR, err);
 	maps_close(&maps);
 }
 

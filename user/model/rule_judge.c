@@ -465,6 +465,26 @@ static uint32_t in_force(const struct rule_judge *judge)
 	return count;
 }
 
+/*
+ * Whether the rules in force and this one together match too many calm packets. Each alone is
+ * bounded by the search, which does not know of the others.
+ */
+static bool is_too_much(const struct rule_judge *judge, const struct rule_found *found,
+			const struct rule_flood *flood)
+{
+	size_t hits = 0;
+
+	for (size_t i = 0; i < flood->calm_count; i++) {
+		bool hit = explain_matches(&found->rule, &flood->calm[i]);
+
+		for (const struct memory *m = judge->memory; !hit && m < judge->memory + MEMORIES; m++)
+			hit = m->state == IN_FORCE && m->comparable &&
+			      explain_matches(&m->rule, &flood->calm[i]);
+		hits += hit;
+	}
+	return hits > flood->calm_count * EXPLAIN_CALM_MOST;
+}
+
 /* The one that has dropped nothing for the longest time. */
 static struct memory *find_idle(struct rule_judge *judge)
 {
@@ -530,8 +550,9 @@ static void put(struct rule_judge *judge, const struct rule_found *found, struct
 		decision->about.seen_pps = flood->pps;
 }
 
-static void say(struct rule_judge *judge, const struct rule_found *found, struct memory *before,
-		const struct rule_flood *flood, uint64_t now_ns, struct rule_decisions *decisions)
+static void say(struct rule_judge *judge, const struct rule_found *found, const char *doubt,
+		struct memory *before, const struct rule_flood *flood, uint64_t now_ns,
+		struct rule_decisions *decisions)
 {
 	struct memory *memory = remember_found(judge, found, before, now_ns);
 	struct rule_decision *decision;
@@ -544,7 +565,7 @@ static void say(struct rule_judge *judge, const struct rule_found *found, struct
 	if (!decision)
 		return;
 	decision->about.seen_pps = flood->pps;
-	snprintf(decision->about.why, sizeof(decision->about.why), "%s", found->doubt);
+	snprintf(decision->about.why, sizeof(decision->about.why), "%s", doubt);
 }
 
 void rule_judge_consider(struct rule_judge *judge, const struct rule_found *found, size_t count,
@@ -554,7 +575,8 @@ void rule_judge_consider(struct rule_judge *judge, const struct rule_found *foun
 	uint32_t made = 0, ended = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		bool sure = judge->rules.mode == RULES_AUTO && found[i].sure;
+		bool much = is_too_much(judge, &found[i], flood);
+		bool sure = judge->rules.mode == RULES_AUTO && found[i].sure && !much;
 		struct memory *before, *idle;
 
 		if (judge->rules.mode == RULES_OFF || decisions->count + 2 > RULE_DECISIONS ||
@@ -562,7 +584,9 @@ void rule_judge_consider(struct rule_judge *judge, const struct rule_found *foun
 			continue;
 		before = find_before(judge, &found[i], flood, now_ns);
 		if (!sure) {
-			say(judge, &found[i], before, flood, now_ns, decisions);
+			say(judge, &found[i], found[i].sure && much ?
+			    "with the rules in force it matches too much of calm traffic" :
+			    found[i].doubt, before, flood, now_ns, decisions);
 			continue;
 		}
 		idle = in_force(judge) >= judge->rules.most || !has_places(policy, made, ended) ?

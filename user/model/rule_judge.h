@@ -14,7 +14,7 @@
  *	rule_judge_consider(judge, ...);	rules found in the flood
  *
  * What a sender that has read this can do is bounded here, not by what packets hold: at most `most`
- * rules at a time; each lasts twice as long as the time before; one that was withdrawn or undone is
+ * rules at a time, which all together match at most 0.1 % of calm packets; each lasts twice as long as the time before; one that was withdrawn or undone is
  * not put again for twice its time, nor is another one that drops half of the same packets.
  */
 #ifndef WEIR_MODEL_RULE_JUDGE_H
@@ -107,11 +107,13 @@ bool rule_judge_is_due(const struct rule_judge *judge, const struct weir_policy 
 void rule_judge_watch(struct rule_judge *judge, const struct weir_policy *policy, uint64_t now_ns,
 		      struct rule_decisions *decisions);
 
-/* The flood in which rules were found, for comparing what they drop. */
+/* The flood in which rules were found, for comparing what they drop, and the calm packets. */
 struct rule_flood {
 	const struct explain_packet *packets;
 	size_t count;
 	uint64_t pps;	/* packets turned away a second */
+	const struct explain_packet *calm;
+	size_t calm_count;
 };
 /*
  * Decides on the @count rules that were found. @policy has the rules in force; what has ended must
