@@ -624,6 +624,26 @@ void rule_finder_stop(void)
 	finder.running = false;
 }
 
+/* Whether there is any rule of a daemon: without the lock, which a look takes. */
+static bool any_is_there(void)
+{
+	const struct weir_policy *policy;
+	char ignored[ERR_LEN];
+	struct maps maps;
+	bool any = false;
+
+	if (maps_open(&maps, MAPS_READ, ignored))
+		return false;
+	policy = maps_map_policy(&maps, ignored);
+	for (uint32_t i = 0; policy && i < WEIR_RULES; i++)
+		any |= rule_is_used(&policy->rule_spec[i]) &&
+		       policy->rule_spec[i].origin == WEIR_BY_DAEMON;
+	if (policy)
+		maps_unmap_policy(policy);
+	maps_close(&maps);
+	return any;
+}
+
 /* In mode `judge` nothing is put in force. */
 static struct rule_judge_rules rules_of(const struct config *config)
 {
@@ -655,7 +675,8 @@ void rule_finder_set(const struct config *config)
 	rule_finder_stop();
 	finder.rules = rules;
 	if (rules.mode == RULES_OFF) {
-		look();	/* takes away what is in force */
+		if (any_is_there())
+			look();	/* takes it away */
 		forget();
 		return;
 	}
