@@ -517,8 +517,9 @@ known import`, and the daemon in mode `enforce` with its default settings. SYN f
 played with `weir syn protect ... when-over-budget`, or with `always`; DNS with `weir dns protect
 ... always`. What 17 to 19 have is said below.
 `tests/lab/scenarios.py` describes the floods, `tests/lab/world.py` the network. `make lab LAB="3
-7"` plays only these, and `build/lab.json` keeps the figures of the others. `make test` has a short
-form that checks what does not depend on the machine (`tests/system/test_lab.py`).
+7"` plays only these, `LAB="mode auto 18"` one mode of one, and `build/lab.json` keeps the figures of
+the others. `make test` has a short form that checks what does not depend on the machine
+(`tests/system/test_lab.py`).
 
 There are two network namespaces and one veth pair with one queue in each direction. 200 known users
 in 203.0.113.0/24 and 100 newcomers, each in a /24 of its own, make 600 requests a second, each on a

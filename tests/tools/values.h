@@ -7,6 +7,7 @@
 #define WEIR_TESTS_VALUES_H
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
