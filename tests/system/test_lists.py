@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import json
+import math
 import os
 import pathlib
 import re
@@ -223,7 +224,9 @@ def test_comments(lab):
 
 
 def first_arrival(lab, source, seconds):
-    """The time.monotonic() at which the first of many datagrams arrives; or None."""
+    """Sends datagrams until the first arrives. Returns the time.monotonic() before the last one that did
+    not was sent (0: none), and after that one arrived; or None. However long this process stood still,
+    a ban that ended between these two was in force for the one packet and not for the other."""
     with lab.near:
         ear = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     with lab.far:
@@ -232,54 +235,62 @@ def first_arrival(lab, source, seconds):
         ear.bind(("", 5353))
         ear.settimeout(0.005)
         mouth.bind((source, 0))
+        sent = [0]
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            mouth.sendto(b"x", (NEAR4, 5353))
+            sent.append(time.monotonic())
+            mouth.sendto(b"%d" % (len(sent) - 1), (NEAR4, 5353))
             with contextlib.suppress(TimeoutError):
-                ear.recv(1)
-                return time.monotonic()
+                number = int(ear.recv(16))
+                return sent[number - 1], time.monotonic()
     return None
+
+
+def check_end(lab, source, ttl, began, done, what):
+    """The ban was made between @began and @done. The data path's clock lags by up to 10 ms."""
+    ends = first_arrival(lab, source, 4 * ttl + 4)
+    demand(ends, f"{source}: the ban of {ttl} s did not end")
+    check(began + ttl <= ends[1] and ends[0] <= done + ttl + 0.02, what,
+          f"{ttl} s: the first packet passed {ends[1] - began:.3f} s after the command began; the last one "
+          f"that did not was sent {max(ends[0] - done, 0):.3f} s after it ended")
+
+
+def make_ban(lab, prefix, ttl):
+    """Returns when its command began and ended."""
+    began = time.monotonic()
+    lab.weir("block", "add", prefix, "ttl", f"{ttl}s")
+    return began, time.monotonic()
 
 
 def test_bans_end_by_themselves(lab):
     """A ban begins with the next packet and ends to the second, without any process of weir's."""
     lab.attach()
     use_sources(lab, "198.51.100.7", "203.0.113.1", "203.0.113.130")
-    before = time.monotonic()
-    lab.weir("block", "add", "198.51.100.7", "ttl", "1s", "comment", "one second")
-    after = time.monotonic()
-    longer = {}      # of each source the longer ban: when its command began and ended
-    for source, prefix, ttl in (("203.0.113.1", "203.0.113.0/25", "3s"),
-                                ("203.0.113.1", "203.0.113.1", "1s"),
-                                ("203.0.113.130", "203.0.113.128/25", "1s"),
-                                ("203.0.113.130", "203.0.113.130", "3s")):
-        began = time.monotonic()
-        lab.weir("block", "add", prefix, "ttl", ttl)
-        if ttl == "3s":
-            longer[source] = began, time.monotonic()
-    started = time.monotonic()
+    began, done = make_ban(lab, "192.0.2.99", 3600)
+    # A second, or where commands are slow, as long as twenty of them take.
+    short = max(1, math.ceil(20 * (done - began)))
+    longer = 3 * short
+    made = {}       # of each source the longer ban
+    brief = make_ban(lab, "198.51.100.7", short)
+    made["203.0.113.1"] = make_ban(lab, "203.0.113.0/25", longer)
+    make_ban(lab, "203.0.113.1", short)
+    make_ban(lab, "203.0.113.128/25", short)
+    made["203.0.113.130"] = make_ban(lab, "203.0.113.130", longer)
     check_fate(lab, "198.51.100.7", "ban", "a ban works from the next packet on")
     ttl = entries(lab, "block")["198.51.100.7/32"].get("ttl_seconds")
-    check(ttl == 1, "a ban's rest is shown", f"{ttl} s")
+    check(0 < ttl <= short, "a ban's rest is shown", f"{ttl} s of {short}")
     running = [path for path in pathlib.Path("/proc").glob("[0-9]*/exe")
                if path.exists() and os.path.realpath(path) == str(WEIR.resolve()) and
                lab.near.path in path.parent.joinpath("cmdline").read_text()]
-    ended = first_arrival(lab, "198.51.100.7", 4)
-    demand(ended, "the ban of 1 s did not end in 4 s")
-    check(before + 1 <= ended <= after + 1.1 and not running, "a ban of 1 s ends by itself",
-          f"first packet passed {ended - before:.3f} s after the command began, "
-          f"{ended - after:.3f} s after it ended")
-    check(started + 2 > time.monotonic(), "in time for the next two", "yes")
+    check(not running, "no process waits for its end", running or "none")
+    check_end(lab, "198.51.100.7", short, *brief, "a ban ends by itself")
     check_fate(lab, "203.0.113.1", "ban", "a short ban does not end a longer one around it")
     check_fate(lab, "203.0.113.130", "ban", "a longer ban outlasts a short one around it")
     check("198.51.100.7/32" not in entries(lab, "block"), "a ban that ended is not shown",
           ", ".join(entries(lab, "block")))
     check_says("nor tested", ask(lab, "block", "test", "198.51.100.7"), 1, "is not blocked")
-    for source, (began, done) in longer.items():
-        ended = first_arrival(lab, source, 4)
-        check(ended and began + 3 <= ended < done + 3.1, f"{source}: the longer ban ends",
-              f"{(ended or 0) - began:.3f} s after the command began, {(ended or 0) - done:.3f} s "
-              "after it ended")
+    for source, (began, done) in made.items():
+        check_end(lab, source, longer, began, done, f"{source}: the longer ban ends")
 
 
 def test_bans_change(lab):
