@@ -183,6 +183,12 @@ static void test_silent(struct check *check, struct findings *findings)
 	examine(&facts, findings);
 	CHECK(check, findings_worst(findings) == LEVEL_WARN, "worst: %s",
 	      level_name(findings_worst(findings)));
+	facts.device.native = TOLD_NO;
+	facts.device.mtu = 65536;
+	examine(&facts, findings);
+	CHECK(check, !look_up(findings, "mtu") && look_up(findings, "driver") &&
+	      strstr(look_up(findings, "driver")->text, "its driver has no native XDP") ==
+	      look_up(findings, "driver")->text, "an interface as lo is");
 	CHECK(check, look_up(findings, "queues") && look_up(findings, "ring") &&
 	      !look_up(findings, "sysctl"), "what is not told");
 	check_done(check, "where nothing is told", "%zu findings", findings->count);

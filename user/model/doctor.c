@@ -106,23 +106,26 @@ static void examine_attachment(const struct doctor_device *device, struct findin
 
 static void examine_mode(const struct doctor_device *device, struct findings *findings)
 {
-	const char *name = device->name, *driver = *device->driver ? device->driver : "its driver";
+	const char *name = device->name;
+	char driver[sizeof(device->driver) + 8] = "its driver";
 
+	if (*device->driver)
+		snprintf(driver, sizeof(driver), "driver %s", device->driver);
 	if (device->attached && !device->skb) {
-		find(findings, name, "driver", LEVEL_OK, "driver %s: weir runs in it (native mode)",
+		find(findings, name, "driver", LEVEL_OK, "%s: weir runs in it (native mode)",
 		     driver);
 	} else if (device->attached && device->native == TOLD_YES) {
-		find(findings, name, "driver", LEVEL_WARN, "skb mode, although driver %s has native XDP: "
+		find(findings, name, "driver", LEVEL_WARN, "skb mode, although %s has native XDP: "
 		     "the kernel allocates a buffer for each packet before weir sees it", driver);
 		mend(findings, "weir detach dev %s keep && weir attach dev %s mode native", name, name);
 	} else if (device->attached) {
 		find(findings, name, "driver", device->native == TOLD_NO ? LEVEL_WARN : LEVEL_NOTE,
-		     "skb mode: driver %s %s, so the kernel allocates a buffer for each packet before "
+		     "skb mode: %s %s, so the kernel allocates a buffer for each packet before "
 		     "weir sees it", driver, device->native == TOLD_NO ? "has no native XDP" :
 		     "does not tell whether it has native XDP");
 	} else {
 		find(findings, name, "driver", device->native == TOLD_NO ? LEVEL_WARN : LEVEL_OK,
-		     "driver %s %s", driver, device->native == TOLD_YES ? "has native XDP" :
+		     "%s %s", driver, device->native == TOLD_YES ? "has native XDP" :
 		     device->native == TOLD_NO ? "has no native XDP: weir would run in skb mode" :
 		     "does not tell whether it has native XDP; `weir attach` tries");
 	}
@@ -136,12 +139,13 @@ static void examine_frames(const struct doctor_device *device, struct findings *
 		find(findings, name, "link", LEVEL_WARN, "the interface is down, so nothing arrives");
 		mend(findings, "ip link set dev %s up", name);
 	}
-	if (device->mtu > DOCTOR_MTU) {
+	if (device->mtu > DOCTOR_MTU && device->native != TOLD_NO) {
 		find(findings, name, "mtu", LEVEL_WARN, "its MTU is %u: a frame takes more than one page, "
 		     "which most drivers refuse in native mode", device->mtu);
 		mend(findings, "ip link set dev %s mtu 1500", name);
 	} else if (device->mtu) {
-		find(findings, name, "mtu", LEVEL_OK, "its MTU of %u fits in one page", device->mtu);
+		find(findings, name, "mtu", LEVEL_OK, "its MTU of %u %s", device->mtu,
+		     device->mtu > DOCTOR_MTU ? "is no matter in skb mode" : "fits in one page");
 	}
 	if (device->lro == TOLD_YES) {
 		find(findings, name, "lro", LEVEL_WARN, "LRO is on: the card merges segments before weir "

@@ -14,7 +14,7 @@
 #include "user/model/prefix.h"
 
 #define INCIDENT_TOP		10	/* items of each table of a record */
-#define INCIDENT_FILE_MOST	65536	/* bytes of a file */
+#define INCIDENT_FILE_MOST	(1 << 20)	/* bytes of a file; the largest record has 60 kB */
 #define INCIDENT_NUMBER_MOST	999999999
 #define INCIDENT_VALUE_MOST	(1ULL << 53)	/* of each number in a file: exact in any JSON reader */
 

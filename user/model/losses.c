@@ -28,7 +28,8 @@ static const struct driver {
 	 * the interface, and else as tx_dropped of its peer. */
 	{ "veth", OWN_APART, { "rx_queue_#_drops" }, { NULL } },
 	/* A packet that the program drops is counted as xdp_drops and as drops, and the sum of the
-	 * latter is rx_dropped. The names are those of Linux before and since 6.9. */
+	 * latter is rx_dropped. The names are those of Linux 6.1 and of 6.12, which
+	 * has the sum of the queues beside, as rx_drops. */
 	{ "virtio_net", OWN_STATISTIC, { "rx_queue_#_drops", "rx#_drops" },
 	  { "rx_queue_#_xdp_drops", "rx#_xdp_drops" } },
 	/* tun_xdp_act() counts what the program drops as rx_dropped, and nothing else of it; it is
