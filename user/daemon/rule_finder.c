@@ -11,7 +11,6 @@
 #include "user/daemon/worker.h"
 #include "user/host/clock.h"
 #include "user/host/log.h"
-#include "user/host/ring_loss.h"
 #include "user/host/servers.h"
 #include "user/model/drop_rules.h"
 #include "user/model/explain_packet.h"
@@ -25,6 +24,7 @@
 #include "user/state/judgements.h"
 #include "user/state/known.h"
 #include "user/state/listen.h"
+#include "user/state/loss_watch.h"
 #include "user/state/pressure.h"
 #include "user/state/side_settings.h"
 #include "user/state/tables.h"
@@ -515,12 +515,16 @@ static bool is_pressed(const struct maps *maps, bool *by_ring)
 	struct rule_pressure seen = { .now_ns = now_ns() };
 	struct weir_device device;
 	struct pressure pressure;
+	struct losses losses;
 	uint64_t ns = seen.now_ns - finder.looked_ns;
 
 	if (pressure_read(maps, &pressure))
 		return false;
-	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++)
-		seen.lost += ring_loss(device.name);
+	loss_watch_look(maps);
+	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++) {
+		loss_watch_read(maps, slot, &device, &losses);
+		seen.lost += losses_least(&losses.watch.all, losses.own);
+	}
 	seen.turned_away = pressure.turned_away;
 	seen.budgets = pressure.budgets;
 	if (ns && seen.turned_away >= finder.turned_away)
