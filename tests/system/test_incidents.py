@@ -1,62 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Incidents: floods become records of the right kind, with figures that agree with the counters,
-over kills of the daemon, pulses, a full disk, and limits of what is kept."""
+"""Incidents: floods become records of the right kind, with figures that agree with the counters."""
 import contextlib
 import ipaddress
 import json
-import os
 import re
 import resource
-import signal
 import socket
 import subprocess
 import threading
 import time
 
-from daemon import Daemon, start_flood
-from stage import FAR4, NEAR4, STATE, WEIR, check, demand, run, run_tests, wait_for
-
-FOLDER = STATE / "incidents"
-QUIET = 13      # seconds in which the end of a flood is noticed: ten of quiet, a look, a busy machine
-RECORDED = {"keep": 100, "age": "90d", "least": 1000, "times": 3}
-WITHIN = 0.02   # of the counters
-
-
-def watch(lab, *words, mode="judge", **incidents):
-    return Daemon(lab, *words, mode=mode, incidents={**RECORDED, **incidents})
-
-
-def incidents(lab):
-    """The oldest first."""
-    return lab.read("incidents")["incidents"][::-1]
-
-
-def states(lab):
-    return [each["state"] for each in incidents(lab)]
-
-
-def turned_away(lab):
-    return sum(each["packets"] for each in lab.stats().reasons.values() if each["action"] != "pass")
-
-
-def begins(lab, count=1, seconds=10):
-    """How long it takes until @count incidents are there."""
-    started = time.monotonic()
-    demand(wait_for(lambda: len(incidents(lab)) >= count, seconds), "no incident begins")
-    return time.monotonic() - started
-
-
-def ends(lab, count=1, seconds=40):
-    started = time.monotonic()
-    demand(wait_for(lambda: states(lab) == ["ended"] * count, seconds),
-           f"the incident does not end: {incidents(lab)}")
-    return time.monotonic() - started
-
-
-def agrees(part, whole):
-    return abs(part - whole) <= WITHIN * whole
-
+from daemon import start_flood
+from incidents import (FOLDER, RECORDED, agrees, begins, ends, incidents, set_limits, states, turned_away,
+                       watch)
+from stage import FAR4, NEAR4, WEIR, check, run_tests, wait_for
 
 FLOODS = (
     ("one-source", ("198.51.100.7",)),
@@ -64,13 +22,6 @@ FLOODS = (
     ("reflection", ("203.0.113.0/24", "sources", 200, "proto", "udp", "sport", 123, "dport", 4000)),
     ("icmp-flood", ("203.0.113.0/24", "sources", 200, "proto", "icmp")),
 )
-
-
-def set_limits(lab):
-    """Each source is held; what many of them send together is held by a budget."""
-    lab.weir("limit", "set", "rate", "20pps", "burst", 10)
-    lab.weir("budget", "set", "all", "rate", "300pps", "burst", 100)
-    lab.attach()
 
 
 def test_floods(lab):
@@ -159,132 +110,6 @@ def test_pulses(lab):
     events = [json.loads(line) for line in told.read_text().splitlines() if '"incident"' in line]
     check([(each["change"], each["number"]) for each in events] == [("began", 1), ("ended", 1)] and
           events[1]["kind"] == "one-source", "and weir events tells both", events)
-
-
-def test_killed(lab):
-    """A daemon that is killed in the middle goes on with the same incident."""
-    set_limits(lab)
-    daemon = watch(lab, mode="enforce")
-    flood = start_flood(lab, pps=10000, seconds=30)
-    begins(lab)
-    time.sleep(6)
-    daemon.stop(signal.SIGKILL)
-    half = FOLDER / "9.json.new"
-    half.write_text('{"version": 1, "num')
-    check(states(lab) == ["goes on"], "after kill -9 it is in its file", incidents(lab))
-    time.sleep(3)
-    daemon.start()
-    time.sleep(3)
-    flood.stop()
-    ends(lab)
-    record, counted = incidents(lab)[0], turned_away(lab)
-    check(len(incidents(lab)) == 1 and daemon.says("incident 1 goes on"), "it goes on after the restart",
-          daemon.says("incident"))
-    check(agrees(record["turned_away_packets"], counted) and
-          abs(record["lasted_ms"] / 1000 - flood.seconds) < 3,
-          "nothing of it is lost, not even while no daemon ran",
-          f"{record['turned_away_packets']} of {counted}, {record['lasted_ms']} ms of {flood.seconds:.1f} s")
-    record = lab.read("incidents", 1)
-    check(record["sources_banned"] == 1 and record["banned"] == ["198.51.100.7/32"],
-          "and what was done is in it", f"{record['sources_banned']} bans, {record['banned']}")
-    check(not half.exists(), "what was half written is removed", list(FOLDER.iterdir()))
-
-
-def test_killed_for_good(lab):
-    """The maps are gone when the daemon starts again, as after a reboot."""
-    set_limits(lab)
-    daemon = watch(lab)
-    flood = start_flood(lab, pps=10000, seconds=30)
-    begins(lab)
-    time.sleep(2)
-    daemon.stop(signal.SIGKILL)
-    flood.stop()
-    lab.weir("detach", "all")
-    daemon.start()
-    wait_for(lambda: states(lab) == ["cut off"], 5)
-    check(states(lab) == ["cut off"], "an incident of maps that are gone is cut off", incidents(lab))
-    check("not seen" in lab.weir("incidents", 1).out, "and the text says so",
-          lab.weir("incidents", 1).out.splitlines()[3])
-
-
-def make_records(count, template, ended):
-    """Copies of a record, as if there had been more floods."""
-    for number in range(2, count + 1):
-        record = {**template, "number": number, "end": ended(number)}
-        path = FOLDER / f"{number}.json"
-        path.write_text(json.dumps(record))
-        path.chmod(0o600)
-
-
-def test_retention(lab):
-    set_limits(lab)
-    daemon = watch(lab)
-    start_flood(lab, pps=10000, seconds=4).wait()
-    begins(lab)
-    ends(lab)
-    daemon.stop()
-    template = json.loads((FOLDER / "1.json").read_text())
-    small = {**template, "counted": {**template["counted"], "reasons":
-                                     [{"reason": "rate-limit", "packets": 5000, "bytes": 300000,
-                                       "let_through": 0}]}}
-    now = int(time.time())
-    make_records(30, small, lambda number: now - 60)
-    (FOLDER / "12.json").write_text("{ damaged")
-    daemon = watch(lab, keep=10)
-    wait_for(lambda: len(list(FOLDER.glob("[1-9]*.json"))) <= 11, 10)
-    left = sorted(each["number"] for each in incidents(lab))
-    check(len(left) == 10 and 1 in left and left[-5:] == [26, 27, 28, 29, 30],
-          "of too many, many small ones do not displace a large one", left)
-    check(daemon.says("12.json:1: not the record") and (FOLDER / "12.json").read_text() == "{ damaged",
-          "a damaged one is named and left alone", daemon.says("12.json"))
-    done = lab.weir("incidents")
-    check("12.json" in done.err and len(done.out.splitlines()) == 11, "the others are shown", done.err)
-    (FOLDER / "12.json").unlink()
-    daemon.stop()
-    make_records(29, small, lambda number: now - 90000)
-    daemon = watch(lab, age="1h")
-    time.sleep(3)
-    check(len(incidents(lab)) == 30, "a first look at their ages removes nothing: the clock may be wrong",
-          f"{len(incidents(lab))} left")
-    daemon.stop()
-    daemon = watch(lab, age="24s")
-    wait_for(lambda: len(incidents(lab)) <= 1, 10)
-    check(len(incidents(lab)) <= 1, "those that are too old go", f"{len(incidents(lab))} left")
-    daemon.stop()
-    flood = start_flood(lab, pps=10000, seconds=20)
-    daemon = watch(lab)
-    wait_for(lambda: any(each["state"] == "goes on" for each in incidents(lab)), 8)
-    flood.stop()
-    check(incidents(lab)[-1]["number"] == 31, "a number is not used twice", incidents(lab)[-1]["number"])
-
-
-def test_disk_full(lab):
-    """Records wait in memory until there is room."""
-    set_limits(lab)
-    FOLDER.mkdir(mode=0o700)
-    run("mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs", FOLDER)
-    try:
-        daemon = watch(lab)
-        filler = FOLDER / "filler"
-        try:
-            filler.write_bytes(b"x" * (1 << 20))
-        except OSError:
-            pass
-        start_flood(lab, pps=10000, seconds=5).wait()
-        wait_for(lambda: daemon.says("incident 1 ended"), 20)
-        counted, lines = turned_away(lab), daemon.says("No space left")
-        check(len(lines) == 1 and "stays in memory" in lines[0] and not daemon.ended(),
-              "a full disk is reported once", lines)
-        check(not incidents(lab) and not list(FOLDER.glob("*.new")), "nothing half is left",
-              os.listdir(FOLDER))
-        filler.unlink()
-        ends(lab, seconds=10)
-        record = incidents(lab)[0]
-        check(agrees(record["turned_away_packets"], counted), "written when there is room",
-              f"{record['turned_away_packets']} of {counted}")
-        daemon.stop()
-    finally:
-        run("umount", FOLDER)
 
 
 def test_no_incident(lab):
