@@ -720,15 +720,20 @@ static uint32_t beats_of_many(double until, const char *words, uint32_t *asked)
 	}
 }
 
-/* The same while the listener's cookie is fresh for certain: for less than a second. */
+/*
+ * The same while the listener's cookie is fresh for certain: for less than a second. The kernel
+ * renews the time of a cookie when that is a second old, so it has to be.
+ */
 static uint32_t beats_while_fresh(int listens, const char *words, uint32_t *asked)
 {
 	uint32_t beats;
 
 	*asked = 0;
 	for (int tries = 0; tries < 20 && !*asked; tries++) {
-		double start = check_seconds();
+		double start;
 
+		usleep(1100000);
+		start = check_seconds();
 		freshen(listens);
 		beats = beats_of_many(start + 0.5, words, asked);
 	}
