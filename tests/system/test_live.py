@@ -211,14 +211,14 @@ def test_events_tells_judgements(lab):
     lab.attach()
     reader = Reader(lab, "-j", "events", "count", 1).listening()
     time.sleep(0.5)
-    judgement = bytearray(160)
+    judgement = bytearray(320)
     judgement[0:8] = (1).to_bytes(8, "little")
     judgement[8:16] = int(time.time()).to_bytes(8, "little")
     judgement[16:20] = (96 + 24).to_bytes(4, "little")
     judgement[20:36] = bytes(10) + b"\xff\xff" + bytes((198, 51, 100, 0))
     judgement[36] = 1
     judgement[40:48] = (600).to_bytes(8, "little")
-    judgement[80:84] = b"test"
+    judgement[88:92] = b"test"
     run("bpftool", "map", "update", "pinned", PINS / "judgements", "key", 1, 0, 0, 0, "value",
         *judgement)
     event = reader.wait().events()[0]
