@@ -58,7 +58,7 @@ def test_status(lab):
     check((value["limits"], value["allow"], value["block"], value["bans"], value["syn_rules"],
            value["dns_rules"]) == (2, 1, 3, 2, 1, 1), "the JSON has the same counts", value)
     check([budget["name"] for budget in value["budgets"]] == ["web", "rest"] and
-          value["drop_rules"] == {"count": 3, "monitor": 2, "temporary": 1} and
+          value["drop_rules"] == {"count": 3, "monitor": 2, "temporary": 1, "daemon": 0} and
           value["lists"] == [{"list": "drop", "prefixes": 1499}] and
           value["daemon"] == {"up": False, "mode": None, "seconds_since_loop": -1.0},
           "the JSON has budgets, drop rules, lists and the daemon", value)
@@ -72,12 +72,12 @@ def test_drop_rules(lab):
     lab.weir("drop", "add", "ntp", "proto", "udp", "sport", "123")
     lab.weir("drop", "add", "short", "proto", "udp", "sport", "389", "ttl", "2s")
     first, summary = lab.read("show", "status")["drop_rules"], lab.weir().out
-    check(first == {"count": 2, "monitor": 0, "temporary": 1} and "drop rules 2," in summary,
+    check(first == {"count": 2, "monitor": 0, "temporary": 1, "daemon": 0} and "drop rules 2," in summary,
           "show status and weir alone count the drop rules", f"{first}")
     check("limit set syn" not in summary, "with rules weir alone does not say that nothing is set",
           summary.splitlines()[-3:])
     over = wait_for(lambda: lab.read("show", "status")["drop_rules"] ==
-                    {"count": 1, "monitor": 0, "temporary": 0}, 6)
+                    {"count": 1, "monitor": 0, "temporary": 0, "daemon": 0}, 6)
     check(over and "drop rules 1," in lab.weir().out, "and no more one whose time is over",
           lines_of(lab.weir("show", "status").out)["drop rules"])
 

@@ -334,13 +334,16 @@ static void print_budgets(const struct status *status)
 
 static void print_drop_rules(const struct rule_tally *tally)
 {
+	char by_daemon[40] = "";
+
+	if (tally->daemons)
+		snprintf(by_daemon, sizeof(by_daemon), ", %u %s the daemon's", tally->daemons,
+			 tally->daemons == 1 ? "is" : "are");
 	if (tally->rules)
-		print_labelled(COLOUR_NONE, "drop rules", "%u; %u only count%s, %u end%s by %s, %u %s the "
-			       "daemon's", tally->rules, tally->monitor,
-			       tally->monitor == 1 ? "s" : "", tally->temporary,
-			       tally->temporary == 1 ? "s" : "",
-			       tally->temporary == 1 ? "itself" : "themselves", tally->daemons,
-			       tally->daemons == 1 ? "is" : "are");
+		print_labelled(COLOUR_NONE, "drop rules", "%u; %u only count%s, %u end%s by %s%s",
+			       tally->rules, tally->monitor, tally->monitor == 1 ? "s" : "",
+			       tally->temporary, tally->temporary == 1 ? "s" : "",
+			       tally->temporary == 1 ? "itself" : "themselves", by_daemon);
 	else
 		print_labelled(COLOUR_NONE, "drop rules", "none");
 }

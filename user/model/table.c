@@ -157,6 +157,17 @@ void print_wrapped(FILE *to, const char *text, int at, int indent)
 		} else if (at > indent) {
 			at += fprintf(to, " ");
 		}
+		while (at + length > TABLE_WIDTH) {	/* a set of ports goes on behind a comma */
+			int part = part_of(text, TABLE_WIDTH - at);
+
+			if (text[part - 1] != ',')
+				break;
+			print_part(to, text, part);
+			fprintf(to, "\n%*s", indent, "");
+			at = indent;
+			text += part;
+			length -= part;
+		}
 		at += print_part(to, text, length);
 		text += length;
 		text += strspn(text, " ");

@@ -36,7 +36,8 @@ const char *table_bytes(uint64_t bytes, char text[FORMAT_LEN]);
 
 /*
  * Prints @text to a line of which @at columns are printed already, breaks it between words at
- * TABLE_WIDTH and continues at column @indent. A text in square brackets is not broken.
+ * TABLE_WIDTH and continues at column @indent. A text in square brackets is not broken; a word longer
+ * than a line is, behind its commas.
  */
 void print_wrapped(FILE *to, const char *text, int at, int indent);
 
