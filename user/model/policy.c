@@ -115,7 +115,8 @@ static int fill_ticks(struct weir_limit *limit, const struct weir_limit_spec *sp
  * The floor of a limit that is changed. Sources without a bucket may owe up to half of the old
  * burst, which the gate holds in ticks of the old rate. Where the same packets cost more ticks
  * under the new rate, or half of the new burst is less, or its cells are others, every source is
- * assumed to owe that debt until it has drained. Returns the time in ticks at which it has; 0: no debt is assumed.
+ * assumed to owe that debt until it has drained. Returns the time in ticks at which it has; 0: no
+ * debt is assumed.
  */
 static uint64_t floor_after(const struct weir_limit *was, const struct weir_limit *is, uint64_t now)
 {

@@ -14,8 +14,9 @@
  *	rule_judge_consider(judge, ...);	rules found in the flood
  *
  * What a sender that has read this can do is bounded here, not by what packets hold: at most `most`
- * rules at a time, which all together match at most 0.1 % of calm packets; each lasts twice as long as the time before; one that was withdrawn or undone is
- * not put again for twice its time, nor is another one that drops half of the same packets.
+ * rules at a time, which all together match at most 0.1 % of calm packets; each lasts twice as long
+ * as the time before; one that was withdrawn or undone is not put again for twice its time, nor is
+ * another one that drops half of the same packets.
  */
 #ifndef WEIR_MODEL_RULE_JUDGE_H
 #define WEIR_MODEL_RULE_JUDGE_H
