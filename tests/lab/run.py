@@ -546,7 +546,7 @@ Some floods are not like that:
 - *15* and *15s* run for 20 and 40 s with all of weir. `sources.span` of the daemon is 15 s there
   instead of ten minutes.
 - *17* to *19c* (`tests/lab/game.py`) have a service over UDP, which answers each datagram, and 300
-  players: *known* are the 200 whom weir knows, *newc.* the others. Their lengths, TTLs, ports and
+  players: *known* are the 200 that weir knows, *newc.* the others. Their lengths, TTLs, ports and
   payload vary. Beside them are users over TCP, as above but fewer, and look-ups of the server's
   own, 50 a second, at a real resolver in the other namespace (unbound). The columns are from the
   tenth second of the flood on. With `preset` nothing is set but what `weir preset reflection apply`

@@ -7,8 +7,8 @@
 #define ENOUGH_NS	(2 * NS_PER_S)	/* a loud window of this length needs no second one */
 #define PULSE_NS	(2 * NS_PER_S)	/* quiet for so long, and loud again: a pulse */
 /*
- * How slowly calm follows, in seconds. Down it is fast. Up it is slow: who would raise the bar by
- * growing slowly needs hours for a factor of ten. What lasts for about a day is no flood any more,
+ * How slowly calm follows, in seconds. Down it is fast. Up it is slow: a flood that grows slowly, to raise
+ * the bar, needs hours for a factor of ten. What lasts for about a day is no flood any more,
  * but how things are.
  */
 #define FALL_S		600.0

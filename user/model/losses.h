@@ -51,7 +51,7 @@ void losses_begin(struct weir_loss_watch *watch, const struct loss_reading *read
 void losses_take(struct weir_loss_watch *watch, const struct loss_reading *reading,
 		 uint64_t now_ns);
 
-/* The last two windows together: 10 to 20 s where somebody looks each second. */
+/* The last two windows together: 10 to 20 s where the daemon looks each second. */
 struct weir_loss_count losses_recent(const struct weir_loss_watch *watch);
 /*
  * How many packets were lost at least. The counters overlap, since a driver may count a packet in
