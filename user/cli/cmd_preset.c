@@ -15,16 +15,11 @@
 #include "user/host/servers.h"
 #include "user/host/tcp.h"
 #include "user/model/error.h"
+#include "user/model/reflectors.h"
 
 #define LINES_MOST	128
 #define LINE_LEN	256
 #define WORDS_MOST	24
-
-/*
- * QOTD, CharGEN; DNS where it can be; portmap; NTP where it can be; NetBIOS, SNMP, CLDAP, RIP, SSDP,
- * ARD, WS-Discovery, mDNS, memcached.
- */
-#define PORTS(dns, ntp)	"17,19," dns "111," ntp "137,161,389,520,1900,3283,3702,5353,11211"
 
 /*
  * An answer in six seconds is more than a time server sends, and than a neighbour that is asked
@@ -99,6 +94,7 @@ static void make_preset(struct preset *preset)
 {
 	const char *forwards = forwarding_cause();
 	struct servers resolvers, times;
+	char ports[REFLECTOR_PORTS];
 	bool dns;
 
 	preset->count = 0;
@@ -115,12 +111,13 @@ static void make_preset(struct preset *preset)
 	tell_files(preset, "time servers", &times);
 	add_for_each(preset, &times, "proto udp sport 123 rate 20pps burst 20");
 	add(preset, "# others, each source; leave out ports that this host asks often, as 161 for SNMP");
-	add(preset, "weir limit set proto udp sport " PORTS("%s", "%s") " " TIGHT,
-	    dns ? "53," : "", forwards ? "" : "123,");
+	reflector_ports(dns, !forwards, ports);
+	add(preset, "weir limit set proto udp sport %s " TIGHT, ports);
 	add(preset, "# later fragments, of which a reflector sends many for each question");
 	add(preset, "weir limit set proto udp fragment rate 10pps burst 20");
 	add(preset, "# all sources together; without 53 and 123, so that it never drops an answer of those");
-	add(preset, "weir budget set reflectors proto udp sport " PORTS("", "") " rate 200pps");
+	reflector_ports(false, false, ports);
+	add(preset, "weir budget set reflectors proto udp sport %s rate 200pps", ports);
 }
 
 /* Splits in place; the words of this file have no quotes. */

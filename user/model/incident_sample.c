@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "user/model/incident_sample.h"
+#include "user/model/reflectors.h"
 
 #define DNS_PORT	53
 #define LISTED_PERMILLE	5	/* of what was sampled: less says nothing of the flood */
@@ -11,19 +12,6 @@
 #define V4_NETWORK	120	/* /24 */
 #define V6_SOURCE	64
 #define V6_NETWORK	48
-
-/* The source ports of known reflectors, those of `weir preset reflection`. */
-static const uint16_t reflectors[] = {
-	17, 19, 53, 111, 123, 137, 161, 389, 520, 1900, 3283, 3702, 5353, 11211,
-};
-
-static bool is_reflector(uint16_t sport)
-{
-	for (size_t i = 0; i < sizeof(reflectors) / sizeof(*reflectors); i++)
-		if (reflectors[i] == sport)
-			return true;
-	return false;
-}
 
 static enum incident_class class_of(const struct weir_event *event)
 {
