@@ -49,8 +49,7 @@ static struct {
 	struct heard heard[HEARD];
 	uint32_t count;
 	uint64_t heard_unix_s;
-	char device[WEIR_DEVICES][16];	/* names by slot, at the last look */
-	bool bare[WEIR_DEVICES];
+	struct weir_device device[WEIR_DEVICES];	/* by slot, at the last look */
 	struct known known;
 	struct pressure before;	/* at the end of the last look */
 	uint64_t maps_seed;	/* of that look; 0: there was none */
@@ -145,25 +144,14 @@ static void hear(const struct weir_event *event, void *arg)
 	struct heard *heard = &keeper.heard[keeper.count];
 
 	(void)arg;
-	if (keeper.count == HEARD || event->snap > WEIR_SNAP || !*keeper.device[slot])
+	if (keeper.count == HEARD || event->snap > WEIR_SNAP || !*keeper.device[slot].name)
 		return;
-	if (!explain_read_frame(event->data, event->snap, keeper.bare[slot], event->weight,
+	if (!explain_read_frame(event->data, event->snap, keeper.device[slot].bare, event->weight,
 				&heard->packet))
 		return;
 	heard->slot = slot;
 	heard->known = known_tier_of(&keeper.known, &source) >= WEIR_SEEN;
 	keeper.count++;
-}
-
-static void read_names(const struct maps *maps)
-{
-	struct weir_device device;
-
-	memset(keeper.device, 0, sizeof(keeper.device));
-	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++) {
-		memcpy(keeper.device[slot], device.name, sizeof(device.name));
-		keeper.bare[slot] = device.bare;
-	}
 }
 
 /* A reader that gets no slot hears nothing this time: others wait for packets as well. */
@@ -192,7 +180,7 @@ static void take_heard(void)
 	pthread_mutex_lock(&keeper.lock);
 	for (uint32_t i = 0; i < keeper.count; i++) {
 		const struct heard *heard = &keeper.heard[i];
-		struct calm *calm = calm_of(keeper.device[heard->slot]);
+		struct calm *calm = calm_of(keeper.device[heard->slot].name);
 
 		if (calm)
 			calm_offer(calm, heard->known ? CALM_KNOWN : CALM_STRANGERS,
@@ -233,7 +221,7 @@ static void look(void)
 		take_heard();
 	keeper.count = 0;
 	if (keeper.maps_seed && !known_open(&maps, &keeper.known, err)) {
-		read_names(&maps);
+		devices_by_slot(&maps, keeper.device);
 		listen(&maps);
 		known_close(&keeper.known);
 	}

@@ -70,8 +70,7 @@ static struct {
 	char remark[24];		/* how the last remark began */
 	uint64_t remark_ns;		/* when it was logged; 0: never */
 	uint64_t put_off_ns;		/* when rules without room may be told again */
-	char device[WEIR_DEVICES][16];
-	bool bare[WEIR_DEVICES];
+	struct weir_device device[WEIR_DEVICES];	/* by slot, at the last look */
 } finder;
 
 /* ---- the log ---- */
@@ -341,8 +340,8 @@ static void hear(const struct weir_event *event, void *arg)
 	struct room *room = arg;
 	struct explain_packet packet;
 
-	if (event->snap > WEIR_SNAP || !*finder.device[slot] ||
-	    !explain_read_frame(event->data, event->snap, finder.bare[slot], event->weight, &packet))
+	if (event->snap > WEIR_SNAP || !*finder.device[slot].name ||
+	    !explain_read_frame(event->data, event->snap, finder.device[slot].bare, event->weight, &packet))
 		return;
 	if (strcmp(reason_action(event->reason), "drop") &&
 	    known_tier_of(&finder.known, &source) >= WEIR_SEEN)
@@ -351,17 +350,6 @@ static void hear(const struct weir_event *event, void *arg)
 		return;
 	room->slot[room->count] = slot;
 	room->flood[room->count++] = packet;
-}
-
-static void read_names(const struct maps *maps)
-{
-	struct weir_device device;
-
-	memset(finder.device, 0, sizeof(finder.device));
-	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++) {
-		memcpy(finder.device[slot], device.name, sizeof(device.name));
-		finder.bare[slot] = device.bare;
-	}
 }
 
 static void free_room(struct room *room)
@@ -403,7 +391,7 @@ static int listen(struct maps *maps, uint64_t reasons, bool hits, char *err)
 	rc = known_open(maps, &finder.known, err);
 	if (rc)
 		return rc;
-	read_names(maps);
+	devices_by_slot(maps, finder.device);
 	rc = listen_open(&listener, maps, &wanted, hear, room, err);
 	if (!rc) {
 		began = now_ns();
@@ -481,7 +469,7 @@ static const char *shortcoming(const struct room *room)
 static void find(struct room *room)
 {
 	struct explain_options options = { .rules = RULES_A_LOOK };
-	const char *device = finder.device[choose_device(room)], *why;
+	const char *device = finder.device[choose_device(room)].name, *why;
 	struct hash_seed seed;
 	char text[ERR_LEN];
 

@@ -61,6 +61,15 @@ uint32_t device_find(const struct maps *maps, const char *name, struct weir_devi
 	return WEIR_DEVICES;
 }
 
+void devices_by_slot(const struct maps *maps, struct weir_device devices[WEIR_DEVICES])
+{
+	struct weir_device device;
+
+	memset(devices, 0, WEIR_DEVICES * sizeof(*devices));
+	for (uint32_t slot = 0; device_next(maps, &slot, &device); slot++)
+		devices[slot] = device;
+}
+
 uint32_t devices_in_use(const struct maps *maps)
 {
 	struct weir_device device;

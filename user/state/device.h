@@ -22,6 +22,8 @@ uint32_t device_find(const struct maps *maps, const char *name, struct weir_devi
  * slot++). False: there is none.
  */
 bool device_next(const struct maps *maps, uint32_t *slot, struct weir_device *device);
+/* All of them by slot, as events name them; zeros where a slot is free. */
+void devices_by_slot(const struct maps *maps, struct weir_device devices[WEIR_DEVICES]);
 uint32_t devices_in_use(const struct maps *maps);
 /* Whether our program is attached to any of them. */
 bool devices_attached(const struct maps *maps);
