@@ -34,6 +34,15 @@ static void note_per(struct edit *edit, const struct limit_words *w)
 			 "bits; IPv4 sources are told apart by all %u bits", w->per[0], w->v4_bits);
 }
 
+/* Before a limit is set: how much of the gate it needs depends on how much can arrive. */
+static void ask_link(struct edit *edit)
+{
+	if (edit->fastest_link)
+		policy_fit_gate(edit->settings->policy, edit->fastest_link(),
+				edit->now_ns << WEIR_TICK_SHIFT);
+	edit->fastest_link = NULL;
+}
+
 enum outcome edit_limit_set(struct edit *edit)
 {
 	struct limit_words w;
@@ -42,6 +51,7 @@ enum outcome edit_limit_set(struct edit *edit)
 
 	if (parse_limit_words(&edit->words, LIMIT_TO_SET, &w, edit->err))
 		return USAGE;
+	ask_link(edit);
 	before = policy_find(edit->settings->policy, &w.spec);
 	rc = policy_set(edit->settings->policy, &w.spec, w.v4_bits, w.v6_bits,
 			edit->now_ns << WEIR_TICK_SHIFT, edit->err);

@@ -36,6 +36,7 @@ struct edit {
 	struct settings *settings;
 	const struct prefixes *own;	/* addresses of this host */
 	int (*ssh_peers)(struct prefixes *peers);	/* NULL: no host is to be asked */
+	uint64_t (*fastest_link)(void);	/* the same; asked by the first limit that is set, once */
 	uint64_t now_ns;	/* CLOCK_MONOTONIC */
 	uint64_t now_unix_s;
 	bool set_sysctls;	/* ask for cookie_sysctls_set(); set already: an earlier line did */

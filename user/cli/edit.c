@@ -81,7 +81,7 @@ static enum outcome edit_maps(const struct command *command, struct words words,
 {
 	struct settings was, is;
 	struct edit edit = { .words = words, .settings = &is, .own = own, .ssh_peers = ssh_peers,
-			     .now_ns = now_ns(), .now_unix_s = time(NULL) };
+			     .fastest_link = fastest_link, .now_ns = now_ns(), .now_unix_s = time(NULL) };
 	enum outcome outcome;
 
 	if (maps_read_settings(maps, &was, speech->said))
@@ -93,7 +93,6 @@ static enum outcome edit_maps(const struct command *command, struct words words,
 	}
 	entries_expire(&is.block, edit.now_ns);
 	rules_expire(is.policy, edit.now_ns);
-	policy_fit_gate(is.policy, fastest_link(), edit.now_ns << WEIR_TICK_SHIFT);
 	outcome = command->edit(&edit);
 	if (outcome == DONE && write_edit(maps, &was, &edit))
 		outcome = FAILED;
